@@ -1,0 +1,296 @@
+//! The narrow trait to a container engine, and the plain data that crosses it.
+//!
+//! Two engines stand behind it: [`docker`] (Docker and Podman over their HTTP API) and [`fake`] (scripted, for tests).
+//! It is kept narrow so that an engine without a daemon can be the third.
+
+pub mod docker;
+pub mod fake;
+
+use std::fmt;
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::Stream;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::mpsc;
+
+use crate::event::{self, PullEvent};
+
+/// A container's id, as the engine gives it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ContainerId(pub String);
+
+impl fmt::Display for ContainerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Facts of an image that is on the engine.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Image {
+    /// The content's id (`sha256:…`).
+    pub id: String,
+    /// `os/architecture` it was built for.
+    pub platform: Option<String>,
+    /// The user its containers run as, as the image says: empty, a name or a number, with or without a group.
+    pub user: String,
+}
+
+/// Facts of the engine.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EngineInfo {
+    /// `Docker`, `Podman`.
+    pub product: String,
+    /// Its version.
+    pub version: String,
+    /// The API version agreed on.
+    pub api_version: String,
+    /// `os/architecture` of its containers.
+    pub platform: String,
+    /// Where it answers.
+    pub endpoint: String,
+    /// Its storage driver.
+    pub storage_driver: String,
+    /// `1` or `2`.
+    pub cgroup_version: String,
+    /// It runs without root.
+    pub rootless: bool,
+    /// It has an init for containers (`--init`).
+    pub init: bool,
+    /// Usable CPUs.
+    pub cpus: u64,
+    /// Memory in bytes.
+    pub memory: u64,
+}
+
+/// What bounds a job's container.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Limits {
+    /// CPUs, in billionths.
+    pub nano_cpus: Option<i64>,
+    /// Memory in bytes; swap is not given on top.
+    pub memory: Option<i64>,
+    /// Processes and threads.
+    pub pids: i64,
+}
+
+/// Whether a job's container reaches the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Network {
+    /// The engine's default bridge.
+    Bridge,
+    /// None but loopback.
+    None,
+}
+
+/// Who owns what Argon makes on an engine, as labels on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Labels {
+    /// `dev.argon.run`: the run.
+    pub run: String,
+    /// `dev.argon.job`: the job.
+    pub job: String,
+    /// `dev.argon.owner`: the argon process (pid, its start, boot id).
+    pub owner: String,
+}
+
+/// The container of one job.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ContainerSpec {
+    /// The image, present on the engine.
+    pub image: String,
+    /// The user to run as; the image's where not said.
+    pub user: Option<String>,
+    /// The program and its arguments, in place of the image's entrypoint and command.
+    pub command: Vec<String>,
+    /// The working directory, made where missing.
+    pub working_directory: String,
+    /// A directory in memory, writable by all, for scripts and environments.
+    pub scratch: String,
+    /// Bounds.
+    pub limits: Limits,
+    /// Network.
+    pub network: Network,
+    /// Owner.
+    pub labels: Labels,
+    /// The container's host name.
+    pub hostname: String,
+}
+
+/// A piece of what a container writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chunk {
+    /// Which stream.
+    pub stream: event::Stream,
+    /// The bytes, as written.
+    pub bytes: Bytes,
+}
+
+/// The streams of an attached container.
+pub struct Session {
+    /// The container.
+    pub id: ContainerId,
+    /// Its standard input. When this is dropped, or argon dies, the engine closes it in the container.
+    pub stdin: Pin<Box<dyn AsyncWrite + Send>>,
+    /// What it writes. Ends when the container ends.
+    pub output: Pin<Box<dyn Stream<Item = Result<Chunk, EngineError>> + Send>>,
+}
+
+/// How a container ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ContainerEnd {
+    /// Exit code of its first process, where the engine still knew it.
+    pub exit_code: Option<i64>,
+}
+
+/// A container of Argon's on the engine, whoever made it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnedContainer {
+    /// The container.
+    pub id: ContainerId,
+    /// Its labels.
+    pub labels: Labels,
+    /// It runs now.
+    pub running: bool,
+}
+
+/// A tar archive as a stream of bytes.
+pub type TarStream = Pin<Box<dyn AsyncRead + Send>>;
+
+/// A container engine.
+pub trait Engine: Send + Sync + 'static {
+    /// Facts of the engine.
+    fn info(&self) -> impl Future<Output = Result<EngineInfo, EngineError>> + Send;
+
+    /// The image, where the engine has it.
+    fn image(&self, image: &str) -> impl Future<Output = Result<Option<Image>, EngineError>> + Send;
+
+    /// Pulls the image, and tells how it goes. Retries what a retry can mend. Dropping the future ends the pull.
+    /// Sends neither [`PullEvent::Finished`] nor [`PullEvent::Failed`]: the caller does.
+    fn pull(&self, image: &str, progress: mpsc::Sender<PullEvent>) -> impl Future<Output = Result<Image, EngineError>> + Send;
+
+    /// Makes a container and attaches to it. It does not run yet.
+    fn create(&self, spec: &ContainerSpec) -> impl Future<Output = Result<Session, EngineError>> + Send;
+
+    /// Runs it.
+    fn start(&self, container: &ContainerId) -> impl Future<Output = Result<(), EngineError>> + Send;
+
+    /// Unpacks a tar archive below `directory` of the container, which may run or not.
+    fn upload(&self, container: &ContainerId, directory: &str, tar: TarStream) -> impl Future<Output = Result<(), EngineError>> + Send;
+
+    /// Reads one regular file (up to 1 MiB) of the container.
+    fn read_file(&self, container: &ContainerId, path: &str) -> impl Future<Output = Result<Vec<u8>, EngineError>> + Send;
+
+    /// Resolves when the container is gone from the engine.
+    fn removed(&self, container: &ContainerId) -> impl Future<Output = Result<ContainerEnd, EngineError>> + Send;
+
+    /// Kills and removes the container. One that is gone already is no error.
+    fn remove(&self, container: &ContainerId) -> impl Future<Output = Result<(), EngineError>> + Send;
+
+    /// All containers with Argon's labels.
+    fn owned(&self) -> impl Future<Output = Result<Vec<OwnedContainer>, EngineError>> + Send;
+}
+
+/// What an engine can fail at.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// Nothing answers at any of the places that were tried.
+    #[error("no container engine answers")]
+    Unreachable {
+        /// Each place, and what happened there.
+        tried: Vec<(String, String)>,
+    },
+    /// The socket is there, and this user may not use it.
+    #[error("permission denied on {}", socket.display())]
+    PermissionDenied {
+        /// The socket.
+        socket: PathBuf,
+    },
+    /// DOCKER_HOST or the current context says what Argon cannot use.
+    #[error("cannot use the engine address `{address}`: {reason}")]
+    Address {
+        /// The address.
+        address: String,
+        /// Why not.
+        reason: String,
+    },
+    /// The image is not on the engine, and may not be (or could not be) pulled.
+    #[error("image `{image}` is not on the engine")]
+    ImageMissing {
+        /// The image.
+        image: String,
+    },
+    /// The registry knows no such image, or shows it only to those who are logged in.
+    #[error("image `{image}` does not exist in its registry, or needs a login")]
+    ImageNotFound {
+        /// The image.
+        image: String,
+        /// The registry's own words.
+        detail: String,
+    },
+    /// The registry wants (other) credentials.
+    #[error("the registry refused the credentials for `{image}`")]
+    Unauthorized {
+        /// The image.
+        image: String,
+        /// The registry's own words.
+        detail: String,
+    },
+    /// The registry says: too many requests.
+    #[error("the registry of `{image}` allows no more pulls now (429)")]
+    RateLimited {
+        /// The image.
+        image: String,
+        /// The registry's own words.
+        detail: String,
+    },
+    /// The registry answers with an error of its own, or not at all.
+    #[error("the registry of `{image}` cannot be used: {detail}")]
+    Registry {
+        /// The image.
+        image: String,
+        /// What happened.
+        detail: String,
+    },
+    /// No layer moved for this long.
+    #[error("the pull of `{image}` stalled: no progress for {} s", waited.as_secs())]
+    PullStalled {
+        /// The image.
+        image: String,
+        /// How long nothing moved.
+        waited: Duration,
+    },
+    /// A program that the engine was asked to start is not in the image.
+    #[error("`{program}` is not in the image `{image}`")]
+    ProgramMissing {
+        /// The program.
+        program: String,
+        /// The image.
+        image: String,
+    },
+    /// The engine's disk is full.
+    #[error("the engine's disk is full: {detail}")]
+    DiskFull {
+        /// The engine's own words.
+        detail: String,
+    },
+    /// The container is gone.
+    #[error("the container is gone")]
+    Gone,
+    /// The engine answered with an error.
+    #[error("the engine said: {message}")]
+    Refused {
+        /// HTTP status.
+        status: u16,
+        /// Its words.
+        message: String,
+    },
+    /// The connection to the engine broke.
+    #[error("the connection to the engine broke: {0}")]
+    Connection(String),
+}

@@ -1,0 +1,1 @@
+//! Docker and Podman over their HTTP API. The only module that knows bollard.

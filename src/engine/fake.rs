@@ -1,0 +1,1 @@
+//! A scripted engine for tests: plays containers from a script, without an engine.

@@ -1,0 +1,1 @@
+//! The versioned JSON form of events: one object a line (docs/events.md).

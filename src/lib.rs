@@ -1,0 +1,27 @@
+//! Argon's library: a pipeline file in, a stream of events out.
+//!
+//! The flow is one way:
+//!
+//! ```text
+//! text ─parse→ raw tree with spans ─validate→ Pipeline ─plan→ Plan ─execute→ Event… ─sinks→ terminal | plain | json | junit
+//! ```
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`pipeline`] | the language: text to a validated [`pipeline::Pipeline`], every finding with its span; no IO |
+//! | [`plan`] | a pipeline and the options of one run to a [`plan::Plan`]: order, environment, limits; no IO |
+//! | [`event`] | what a run says: events, ids, statuses, and their versioned wire format |
+//! | [`source`] | where the workspace comes from: a working tree, a commit, a clone |
+//! | [`engine`] | the narrow trait to a container engine, with the real one (Docker) and the scripted one (fake) |
+//! | [`execute`] | runs a plan on an engine and emits events |
+//! | [`sinks`] | shows, stores or forwards events |
+//!
+//! Nothing here prints, exits, or reads the command line: that is the binary's work.
+
+pub mod engine;
+pub mod event;
+pub mod execute;
+pub mod pipeline;
+pub mod plan;
+pub mod sinks;
+pub mod source;
