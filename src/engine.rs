@@ -273,6 +273,9 @@ pub enum EngineError {
         /// The image.
         image: String,
     },
+    /// The engine has no init for containers. It remembers: a container made after this does without, so make another.
+    #[error("the engine has no init for containers")]
+    InitMissing,
     /// The engine's disk is full.
     #[error("the engine's disk is full: {detail}")]
     DiskFull {
