@@ -7,6 +7,7 @@ mod container;
 mod endpoint;
 mod error;
 mod facts;
+mod init;
 
 use std::path::PathBuf;
 use std::sync::Arc;

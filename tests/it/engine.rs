@@ -119,6 +119,36 @@ async fn a_missing_image_is_named() {
 }
 
 #[tokio::test]
+async fn a_missing_program_is_named() {
+    let engine = engine().await;
+    let mut session = engine.create(&spec("noprogram", &["no-such-shell", "-c", "true"])).await.unwrap();
+    let missing = EngineError::ProgramMissing { program: "no-such-shell".to_owned(), image: IMAGE.to_owned() };
+    // An engine with an init finds it out only after the start.
+    match engine.start(&session.id).await {
+        Ok(()) => assert_eq!(session.output.next().await, Some(Err(missing))),
+        Err(e) => assert_eq!(e, missing),
+    }
+    engine.remove(&session.id).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_creation_that_is_given_up_leaves_nothing() {
+    let engine = engine().await;
+    let spec = spec("abandoned", &["sh"]);
+    for pause in [0, 1, 3, 10, 30] {
+        drop(timeout(Duration::from_millis(pause), engine.create(&spec)).await);
+    }
+    let left = async || engine.owned().await.unwrap().iter().any(|c| c.labels == spec.labels);
+    // Those that were given up first are being made still.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let begun = Instant::now();
+    while left().await {
+        assert!(begun.elapsed() < SOON, "a container is left");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
 async fn files_go_in_and_come_out() {
     let engine = engine().await;
     let mut session = engine.create(&spec("files", &["sh", "-c", "cat /workspace/in/a; ln -s /etc/passwd /l; echo out > /out; cat"])).await.unwrap();

@@ -12,7 +12,7 @@ use hyper::{Method, StatusCode};
 use tokio::io::AsyncRead;
 use tokio_util::io::poll_read_buf;
 
-use super::{Docker, endpoint, error};
+use super::{Docker, endpoint, error, init};
 use crate::engine::{Chunk, ContainerId, ContainerSpec, EngineError, Session};
 use crate::event;
 
@@ -24,7 +24,7 @@ const LOW: usize = 33 * 1024;
 const HEAD: usize = 8;
 
 /// Attaches to a container that was made and does not run yet.
-pub(super) async fn attach(docker: &Docker, id: &ContainerId, _spec: &ContainerSpec) -> Result<Session, EngineError> {
+pub(super) async fn attach(docker: &Docker, id: &ContainerId, spec: &ContainerSpec) -> Result<Session, EngineError> {
     let path = format!("/v{}/containers/{}/attach?stream=1&stdin=1&stdout=1&stderr=1&logs=0", docker.version, id.0);
     let response = endpoint::request(&docker.endpoint, Method::POST, &path).await?;
     match response.status() {
@@ -34,6 +34,8 @@ pub(super) async fn attach(docker: &Docker, id: &ContainerId, _spec: &ContainerS
     }
     let streams = endpoint::hijack(&docker.endpoint, response).await?;
     let output = Output { read: streams.read, buffer: BytesMut::from(streams.early), frame: Frame::Head };
+    let program = spec.command.first().map_or("", String::as_str);
+    let output = init::watch(output, program, &spec.image);
     Ok(Session { id: id.clone(), stdin: Box::pin(streams.write), output: Box::pin(output) })
 }
 
@@ -44,6 +46,8 @@ enum Frame {
     Head,
     /// Inside a frame's body, with this many bytes to come.
     Body { source: Source, left: usize },
+    /// Behind the end, or an error: there is no more.
+    End,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -64,6 +68,7 @@ impl<R> Output<R> {
     fn take(&mut self) -> Option<Result<Chunk, EngineError>> {
         loop {
             match self.frame {
+                Frame::End => return None,
                 Frame::Head if self.buffer.len() < HEAD => return None,
                 Frame::Head => {
                     let [kind, _, _, _, length @ ..] = self.buffer.get_u64().to_be_bytes();
@@ -87,8 +92,20 @@ impl<R> Output<R> {
         }
     }
 
+    /// Nothing comes behind an error: who reads on would read it for ever.
+    fn last_if_error(&mut self, item: Result<Chunk, EngineError>) -> Result<Chunk, EngineError> {
+        if item.is_err() {
+            self.frame = Frame::End;
+        }
+        item
+    }
+
     fn at_end(&self) -> Option<Result<Chunk, EngineError>> {
-        let whole = matches!(self.frame, Frame::Head) && self.buffer.is_empty();
+        let whole = match self.frame {
+            Frame::Head => self.buffer.is_empty(),
+            Frame::Body { .. } => false,
+            Frame::End => true,
+        };
         (!whole).then(|| Err(EngineError::Connection("a container's output broke off in the middle of a frame".to_owned())))
     }
 }
@@ -115,17 +132,69 @@ impl<R: AsyncRead + Unpin> Stream for Output<R> {
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
         loop {
-            if let Some(chunk) = this.take() {
-                return Poll::Ready(Some(chunk));
+            if let Some(item) = this.take() {
+                return Poll::Ready(Some(this.last_if_error(item)));
+            }
+            if matches!(this.frame, Frame::End) {
+                return Poll::Ready(None);
             }
             if this.buffer.capacity() - this.buffer.len() < LOW {
                 this.buffer.reserve(PIECE);
             }
             match ready!(poll_read_buf(Pin::new(&mut this.read), context, &mut this.buffer)) {
-                Ok(0) => return Poll::Ready(this.at_end()),
+                Ok(0) => {
+                    let end = this.at_end();
+                    this.frame = Frame::End;
+                    return Poll::Ready(end);
+                }
                 Ok(_) => {}
-                Err(e) => return Poll::Ready(Some(Err(EngineError::Connection(e.to_string())))),
+                Err(e) => return Poll::Ready(Some(this.last_if_error(Err(EngineError::Connection(e.to_string()))))),
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use futures_util::StreamExt;
+    use tokio::io::AsyncWriteExt;
+
+    /// What comes out of a stream that arrives in pieces of `size` bytes.
+    async fn read(wire: &[u8], size: usize) -> Vec<Result<(event::Stream, Vec<u8>), EngineError>> {
+        let (read, mut write) = tokio::io::duplex(size);
+        let wire = wire.to_vec();
+        tokio::spawn(async move { write.write_all(&wire).await });
+        let output = Output { read, buffer: BytesMut::new(), frame: Frame::Head };
+        output.map(|item| item.map(|chunk| (chunk.stream, chunk.bytes.to_vec()))).collect().await
+    }
+
+    fn frame(kind: u8, body: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(body.len()).unwrap().to_be_bytes();
+        [&[kind, 0, 0, 0], &length[..], body].concat()
+    }
+
+    #[tokio::test]
+    async fn frames_come_out_whole_however_they_arrive() {
+        let body: Vec<u8> = (0..100_000_u32).map(|n| n.to_le_bytes()[0]).collect();
+        let wire = [frame(1, b"a\n"), frame(2, b""), frame(2, &body), frame(1, b"\xff\0")].concat();
+        for size in [1, 7, 8, 9, 4096, 1 << 20] {
+            let mut streams = [Vec::new(), Vec::new()];
+            for item in read(&wire, size).await {
+                let (stream, bytes) = item.unwrap();
+                streams[usize::from(stream == event::Stream::Stderr)].extend(bytes);
+            }
+            assert!(streams == [b"a\n\xff\0".to_vec(), body.clone()], "in pieces of {size}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_breaks_off_is_an_error() {
+        for (wire, pieces) in [(vec![1, 0, 0], 0), (frame(1, b"abcd")[..10].to_vec(), 1), (frame(3, b"daemon's words"), 0), (frame(9, b"x"), 0)] {
+            let items = read(&wire, 64).await;
+            assert_eq!(items.iter().filter(|item| item.is_ok()).count(), pieces, "{wire:?}");
+            assert!(items.iter().any(|item| matches!(item, Err(EngineError::Connection(_)))), "{wire:?}");
         }
     }
 }
