@@ -1,6 +1,5 @@
 //! Brings the workspace into a job's container: a tar stream, through the supervisor or through the engine.
 
-use std::io::Write;
 use std::sync::Arc;
 
 use tokio::io::DuplexStream;
@@ -10,7 +9,7 @@ use tokio_util::io::SyncIoBridge;
 use super::conversation::Conversation;
 use crate::engine::{ContainerId, Engine, EngineError};
 use crate::plan::WORKSPACE;
-use crate::source::{Owner, SourceError, TarOptions, TarSummary, Workspace};
+use crate::source::{Owner, SourceError, TarOptions, TarSummary, Top, Workspace};
 
 /// How much of the archive waits between the reading of files and the sending of them.
 const PIPE: usize = 512 * 1024;
@@ -28,7 +27,7 @@ pub(super) enum UploadError {
 
 /// Through the supervisor: fast, and owned by who runs the steps. Whether it went well is told by its report.
 pub(super) async fn by_supervisor(workspace: &Arc<Workspace>, talk: &mut Conversation) -> Result<TarSummary, UploadError> {
-    let options = TarOptions { prefix: String::new(), owner: Owner { uid: 0, gid: 0 } };
+    let options = TarOptions { prefix: String::new(), owner: Owner::default(), include_top: Top::Omit };
     let (mut reader, writer) = archive(workspace, options);
     let sent = talk.unpack(WORKSPACE, &mut reader).await;
     drop(reader);
@@ -44,7 +43,7 @@ pub(super) async fn by_engine<E: Engine>(
     workspace: &Arc<Workspace>,
     owner: Owner,
 ) -> Result<TarSummary, UploadError> {
-    let options = TarOptions { prefix: WORKSPACE.trim_start_matches('/').to_owned(), owner };
+    let options = TarOptions { prefix: WORKSPACE.trim_start_matches('/').to_owned(), owner, include_top: Top::Include };
     let (reader, writer) = archive(workspace, options);
     let sent = engine.upload(container, "/", Box::pin(reader)).await;
     let summary = joined(writer).await;
@@ -57,11 +56,7 @@ fn archive(workspace: &Arc<Workspace>, options: TarOptions) -> (DuplexStream, Wr
     let (reader, writer) = tokio::io::duplex(PIPE);
     let workspace = workspace.clone();
     let writer = tokio::task::spawn_blocking(move || {
-        let mut bridge = std::io::BufWriter::with_capacity(128 * 1024, SyncIoBridge::new(writer));
-        let summary = workspace.write_tar(&mut bridge, &options)?;
-        // A reader that went away is told by the side that reads.
-        let _ = bridge.flush();
-        Ok(summary)
+        workspace.write_tar(SyncIoBridge::new(writer), &options)
     });
     (reader, writer)
 }

@@ -1,4 +1,4 @@
-//! The one integration binary: a file a topic.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+//! Argon's one integration binary: a file a topic.
 
+mod engine;
 mod source;
