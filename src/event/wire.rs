@@ -1,1 +1,552 @@
 //! The versioned JSON form of events: one object a line (docs/events.md).
+//!
+//! Names, once given, stay; new ones may come. What breaks a reader raises [`VERSION`].
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Serialize;
+
+use super::{
+    Cause, Envelope, Event, JobId, JobInfo, LayerPhase, Level, PullEvent, RunId, SourceInfo, Status, StepIndex, Stream,
+};
+
+/// The `v` of every line.
+pub const VERSION: u32 = 1;
+
+/// Turns the events of one run into lines.
+///
+/// It remembers the names in the plan, and the start of a character that a piece of log ended in: text stays text.
+#[derive(Debug, Default)]
+pub struct Encoder {
+    jobs: HashMap<JobId, JobInfo>,
+    /// Bytes held back, with the place they came from.
+    held: HashMap<(JobId, Stream), Held>,
+}
+
+#[derive(Debug)]
+struct Held {
+    bytes: Vec<u8>,
+    step: StepIndex,
+    seq: u64,
+    time: jiff::Timestamp,
+}
+
+/// The place of a line in its run.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    seq: u64,
+    time: jiff::Timestamp,
+    run: &'a RunId,
+}
+
+impl Encoder {
+    /// Appends the event to `out` as lines of JSON: one, or more where a step ended in the middle of a character.
+    pub fn encode(&mut self, envelope: &Envelope, out: &mut Vec<u8>) -> serde_json::Result<()> {
+        let place = Place {
+            seq: envelope.seq,
+            time: envelope.time,
+            run: &envelope.run,
+        };
+        match &envelope.event {
+            Event::RunStarted { jobs, .. } => {
+                self.jobs = jobs.iter().map(|job| (job.id.clone(), job.clone())).collect();
+            }
+            Event::Log { job, step, stream, bytes } => return self.log(place, (job, *step, *stream), bytes, out),
+            Event::StepStarted { job, .. } | Event::StepFinished { job, .. } | Event::JobFinished { job, .. } => {
+                self.release(job, place.run, out)?;
+            }
+            _ => {}
+        }
+        let body = Body::of(&envelope.event);
+        let line = self.line(place, &envelope.event, body);
+        write(&line, out)
+    }
+
+    fn line<'a>(&'a self, place: Place<'a>, event: &'a Event, body: Body<'a>) -> Line<'a> {
+        Line {
+            v: VERSION,
+            seq: place.seq,
+            time: format!("{:.6}", place.time),
+            run: place.run.as_str(),
+            kind: kind(event),
+            level: level(event),
+            message: self.message(event),
+            context: self.context(event),
+            body,
+        }
+    }
+
+    fn log(
+        &mut self,
+        place: Place<'_>,
+        (job, step, stream): (&JobId, StepIndex, Stream),
+        piece: &[u8],
+        out: &mut Vec<u8>,
+    ) -> serde_json::Result<()> {
+        let held = self.held.remove(&(job.clone(), stream));
+        let joined;
+        let bytes = match held {
+            Some(held) => {
+                joined = [&held.bytes, piece].concat();
+                &joined[..]
+            }
+            None => piece,
+        };
+        let (now, later) = bytes.split_at(bytes.len() - incomplete(bytes));
+        if !later.is_empty() {
+            let held = Held {
+                bytes: later.to_vec(),
+                step,
+                seq: place.seq,
+                time: place.time,
+            };
+            self.held.insert((job.clone(), stream), held);
+        }
+        self.log_line(place, (job, step, stream), now, out)
+    }
+
+    /// Writes what was held back for a job: no more comes that could make it whole.
+    fn release(&mut self, job: &JobId, run: &RunId, out: &mut Vec<u8>) -> serde_json::Result<()> {
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            let Some(held) = self.held.remove(&(job.clone(), stream)) else { continue };
+            let place = Place {
+                seq: held.seq,
+                time: held.time,
+                run,
+            };
+            self.log_line(place, (job, held.step, stream), &held.bytes, out)?;
+        }
+        Ok(())
+    }
+
+    fn log_line(
+        &self,
+        place: Place<'_>,
+        (job, step, stream): (&JobId, StepIndex, Stream),
+        bytes: &[u8],
+        out: &mut Vec<u8>,
+    ) -> serde_json::Result<()> {
+        let (text, base64) = match std::str::from_utf8(bytes) {
+            Ok(text) => (Some(text), None),
+            Err(_) => (None, Some(STANDARD.encode(bytes))),
+        };
+        let line = Line {
+            v: VERSION,
+            seq: place.seq,
+            time: format!("{:.6}", place.time),
+            run: place.run.as_str(),
+            kind: "log",
+            level: "INFO",
+            message: String::new(),
+            context: self.step_context(job, step),
+            body: Body::Log {
+                job: job.as_str(),
+                step: step.0 + 1,
+                stream: match stream {
+                    Stream::Stdout => "stdout",
+                    Stream::Stderr => "stderr",
+                },
+                text,
+                base64,
+            },
+        };
+        write(&line, out)
+    }
+
+    fn step_name(&self, job: &JobId, step: StepIndex) -> &str {
+        let info = self.jobs.get(job).and_then(|job| job.steps.get(step.0));
+        info.map_or("", |step| step.name.as_str())
+    }
+
+    fn job_context(&self, job: &JobId) -> Context {
+        Context {
+            image: self.jobs.get(job).map(|job| job.image.clone()),
+            step: Some(job.as_str().to_owned()),
+        }
+    }
+
+    fn step_context(&self, job: &JobId, step: StepIndex) -> Context {
+        Context {
+            step: Some(format!("{job}/{}", self.step_name(job, step))),
+            ..self.job_context(job)
+        }
+    }
+
+    fn context(&self, event: &Event) -> Context {
+        match event {
+            Event::ImagePull { image, .. } => Context {
+                image: Some(image.clone()),
+                step: Some("pull".to_owned()),
+            },
+            Event::StepStarted { job, step } | Event::StepFinished { job, step, .. } | Event::Log { job, step, .. } => {
+                self.step_context(job, *step)
+            }
+            Event::JobQueued { job } | Event::JobStarted { job } | Event::JobFinished { job, .. } => {
+                self.job_context(job)
+            }
+            Event::Notice { job: Some(job), .. } => self.job_context(job),
+            Event::RunStarted { .. } | Event::RunFinished { .. } | Event::Notice { job: None, .. } => {
+                Context::default()
+            }
+        }
+    }
+
+    fn message(&self, event: &Event) -> String {
+        match event {
+            Event::RunStarted { .. } => "Run started".to_owned(),
+            Event::JobQueued { job } => format!("Job {job} queued"),
+            Event::JobStarted { job } => format!("Job {job} started"),
+            Event::ImagePull { pull, .. } => pull_message(pull),
+            Event::StepStarted { job, step } => format!("Step started: {}", self.step_name(job, *step)),
+            Event::Log { .. } => String::new(),
+            Event::StepFinished { job, step, result } => {
+                format!("Step finished: {}: {}", self.step_name(job, *step), ending(result.status, result.exit_code))
+            }
+            Event::JobFinished { job, result } => {
+                format!("Job {job} finished: {}", ending(result.status, result.exit_code))
+            }
+            Event::RunFinished { result } => format!("Run finished: {}", result.status),
+            Event::Notice { message, .. } => message.clone(),
+        }
+    }
+}
+
+fn write(line: &Line<'_>, out: &mut Vec<u8>) -> serde_json::Result<()> {
+    serde_json::to_writer(&mut *out, line)?;
+    out.push(b'\n');
+    Ok(())
+}
+
+/// How many bytes at the end are the start of a UTF-8 character that is not whole. 0 where the rest is not UTF-8 either.
+fn incomplete(bytes: &[u8]) -> usize {
+    match std::str::from_utf8(bytes) {
+        Err(error) if error.error_len().is_none() => bytes.len() - error.valid_up_to(),
+        _ => 0,
+    }
+}
+
+fn ending(status: Status, exit_code: Option<i32>) -> String {
+    match exit_code {
+        Some(code) if status == Status::Failure => format!("{status} (exit code {code})"),
+        _ => status.word().to_owned(),
+    }
+}
+
+fn pull_message(pull: &PullEvent) -> String {
+    match pull {
+        PullEvent::Started => "Pulling Docker image".to_owned(),
+        PullEvent::Layer(layer) => format!("Layer {}: {}", layer.id, phase(layer.phase)),
+        PullEvent::Retrying { attempt, reason, .. } => format!("Pull failed at try {attempt}, trying again: {reason}"),
+        PullEvent::Finished { .. } => "Docker image pulled".to_owned(),
+        PullEvent::Failed { message } => format!("Pull failed: {message}"),
+    }
+}
+
+fn phase(phase: LayerPhase) -> &'static str {
+    match phase {
+        LayerPhase::Waiting => "waiting",
+        LayerPhase::Downloading => "downloading",
+        LayerPhase::Extracting => "extracting",
+        LayerPhase::Done => "done",
+    }
+}
+
+fn kind(event: &Event) -> &'static str {
+    match event {
+        Event::RunStarted { .. } => "run.started",
+        Event::JobQueued { .. } => "job.queued",
+        Event::ImagePull { .. } => "image.pull",
+        Event::JobStarted { .. } => "job.started",
+        Event::StepStarted { .. } => "step.started",
+        Event::Log { .. } => "log",
+        Event::StepFinished { .. } => "step.finished",
+        Event::JobFinished { .. } => "job.finished",
+        Event::RunFinished { .. } => "run.finished",
+        Event::Notice { .. } => "notice",
+    }
+}
+
+fn level(event: &Event) -> &'static str {
+    let of_end = |status: Status, forgiven: bool| match status {
+        Status::Success | Status::Skipped => "INFO",
+        Status::Cancelled => "WARN",
+        Status::Failure | Status::Error if forgiven => "WARN",
+        Status::Failure | Status::Error => "ERROR",
+    };
+    match event {
+        Event::ImagePull { pull: PullEvent::Layer(_), .. } => "DEBUG",
+        Event::ImagePull { pull: PullEvent::Retrying { .. }, .. } => "WARN",
+        Event::ImagePull { pull: PullEvent::Failed { .. }, .. } => "ERROR",
+        Event::StepFinished { result, .. } => of_end(result.status, result.forgiven),
+        Event::JobFinished { result, .. } => of_end(result.status, result.forgiven),
+        Event::RunFinished { result } => of_end(result.status, false),
+        Event::Notice { level, .. } => match level {
+            Level::Debug => "DEBUG",
+            Level::Info => "INFO",
+            Level::Warn => "WARN",
+            Level::Error => "ERROR",
+        },
+        _ => "INFO",
+    }
+}
+
+/// Milliseconds, to the microsecond.
+#[expect(clippy::cast_precision_loss, reason = "2^53 µs are 285 years")]
+fn millis(duration: Duration) -> f64 {
+    duration.as_micros() as f64 / 1000.0
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    v: u32,
+    seq: u64,
+    time: String,
+    run: &'a str,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    level: &'static str,
+    message: String,
+    context: Context,
+    #[serde(flatten)]
+    body: Body<'a>,
+}
+
+#[derive(Default, Serialize)]
+struct Context {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    image: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    step: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Body<'a> {
+    RunStarted {
+        pipeline: Option<&'a str>,
+        source: Source<'a>,
+        jobs: Vec<Job<'a>>,
+    },
+    Job {
+        job: &'a str,
+    },
+    Pull {
+        image: &'a str,
+        pull: Pull<'a>,
+    },
+    Step {
+        job: &'a str,
+        step: usize,
+    },
+    Log {
+        job: &'a str,
+        step: usize,
+        stream: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        text: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        base64: Option<String>,
+    },
+    Finished {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        job: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        step: Option<usize>,
+        status: &'static str,
+        exit_code: Option<i32>,
+        duration_ms: f64,
+        cause: Option<CauseWire<'a>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        forgiven: Option<bool>,
+        #[serde(flatten)]
+        usage: Option<Usage>,
+    },
+    Notice {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        job: Option<&'a str>,
+    },
+}
+
+#[derive(Serialize)]
+struct Usage {
+    cpu_ms: Option<f64>,
+    peak_memory_bytes: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct Source<'a> {
+    location: &'a str,
+    commit: Option<&'a str>,
+    branch: Option<&'a str>,
+    dirty: bool,
+}
+
+impl<'a> From<&'a SourceInfo> for Source<'a> {
+    fn from(info: &'a SourceInfo) -> Self {
+        Self {
+            location: &info.location,
+            commit: info.commit.as_deref(),
+            branch: info.branch.as_deref(),
+            dirty: info.dirty,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Job<'a> {
+    job: &'a str,
+    image: &'a str,
+    needs: Vec<&'a str>,
+    steps: Vec<StepName<'a>>,
+}
+
+#[derive(Serialize)]
+struct StepName<'a> {
+    name: &'a str,
+}
+
+impl<'a> From<&'a JobInfo> for Job<'a> {
+    fn from(info: &'a JobInfo) -> Self {
+        Self {
+            job: info.id.as_str(),
+            image: &info.image,
+            needs: info.needs.iter().map(JobId::as_str).collect(),
+            steps: info.steps.iter().map(|step| StepName { name: &step.name }).collect(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(tag = "state", rename_all = "kebab-case")]
+enum Pull<'a> {
+    Started,
+    Layer {
+        layer: &'a str,
+        phase: &'static str,
+        current_bytes: u64,
+        total_bytes: Option<u64>,
+    },
+    Retrying {
+        attempt: u32,
+        wait_ms: f64,
+        reason: &'a str,
+    },
+    Finished {
+        duration_ms: f64,
+    },
+    Failed {
+        reason: &'a str,
+    },
+}
+
+impl<'a> From<&'a PullEvent> for Pull<'a> {
+    fn from(pull: &'a PullEvent) -> Self {
+        match pull {
+            PullEvent::Started => Self::Started,
+            PullEvent::Layer(layer) => Self::Layer {
+                layer: &layer.id,
+                phase: phase(layer.phase),
+                current_bytes: layer.current,
+                total_bytes: layer.total,
+            },
+            PullEvent::Retrying { attempt, wait, reason } => Self::Retrying {
+                attempt: *attempt,
+                wait_ms: millis(*wait),
+                reason,
+            },
+            PullEvent::Finished { duration } => Self::Finished { duration_ms: millis(*duration) },
+            PullEvent::Failed { message } => Self::Failed { reason: message },
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+enum CauseWire<'a> {
+    Exit { code: i32 },
+    CommandNotFound { command: Option<&'a str> },
+    ShellNotFound { shell: &'a str },
+    WorkingDirectory { directory: &'a str },
+    Signal { signal: i32 },
+    OutOfMemory { limit_bytes: Option<u64> },
+    TimedOut { scope: &'static str, limit_ms: f64 },
+    StepFailed { step: usize },
+    NeedFailed { need: &'a str, status: &'static str },
+    FailFast { job: &'a str },
+    EarlierStepFailed,
+    Interrupted,
+    Infrastructure { message: &'a str, hint: Option<&'a str> },
+}
+
+impl<'a> From<&'a Cause> for CauseWire<'a> {
+    fn from(cause: &'a Cause) -> Self {
+        match cause {
+            Cause::Exit { code } => Self::Exit { code: *code },
+            Cause::CommandNotFound { command } => Self::CommandNotFound { command: command.as_deref() },
+            Cause::ShellNotFound { shell } => Self::ShellNotFound { shell },
+            Cause::WorkingDirectory { directory } => Self::WorkingDirectory { directory },
+            Cause::Signal { signal } => Self::Signal { signal: *signal },
+            Cause::OutOfMemory { limit } => Self::OutOfMemory { limit_bytes: *limit },
+            Cause::TimedOut { scope, limit } => Self::TimedOut { scope: scope.word(), limit_ms: millis(*limit) },
+            Cause::StepFailed { step } => Self::StepFailed { step: step.0 + 1 },
+            Cause::NeedFailed { need, status } => Self::NeedFailed { need: need.as_str(), status: status.word() },
+            Cause::FailFast { job } => Self::FailFast { job: job.as_str() },
+            Cause::EarlierStepFailed => Self::EarlierStepFailed,
+            Cause::Interrupted => Self::Interrupted,
+            Cause::Infrastructure { message, hint } => Self::Infrastructure { message, hint: hint.as_deref() },
+        }
+    }
+}
+
+impl<'a> Body<'a> {
+    fn of(event: &'a Event) -> Self {
+        match event {
+            Event::RunStarted { pipeline, source, jobs } => Self::RunStarted {
+                pipeline: pipeline.as_deref(),
+                source: source.into(),
+                jobs: jobs.iter().map(Job::from).collect(),
+            },
+            Event::JobQueued { job } | Event::JobStarted { job } => Self::Job { job: job.as_str() },
+            Event::ImagePull { image, pull } => Self::Pull { image, pull: pull.into() },
+            Event::StepStarted { job, step } => Self::Step { job: job.as_str(), step: step.0 + 1 },
+            Event::Log { job, step, .. } => Self::Step { job: job.as_str(), step: step.0 + 1 },
+            Event::StepFinished { job, step, result } => Self::Finished {
+                job: Some(job.as_str()),
+                step: Some(step.0 + 1),
+                status: result.status.word(),
+                exit_code: result.exit_code,
+                duration_ms: millis(result.duration),
+                cause: result.cause.as_ref().map(CauseWire::from),
+                forgiven: Some(result.forgiven),
+                usage: Some(Usage {
+                    cpu_ms: result.cpu.map(millis),
+                    peak_memory_bytes: result.peak_memory,
+                }),
+            },
+            Event::JobFinished { job, result } => Self::Finished {
+                job: Some(job.as_str()),
+                step: None,
+                status: result.status.word(),
+                exit_code: result.exit_code,
+                duration_ms: millis(result.duration),
+                cause: result.cause.as_ref().map(CauseWire::from),
+                forgiven: Some(result.forgiven),
+                usage: None,
+            },
+            Event::RunFinished { result } => Self::Finished {
+                job: None,
+                step: None,
+                status: result.status.word(),
+                exit_code: None,
+                duration_ms: millis(result.duration),
+                cause: result.cause.as_ref().map(CauseWire::from),
+                forgiven: None,
+                usage: None,
+            },
+            Event::Notice { job, .. } => Self::Notice { job: job.as_ref().map(JobId::as_str) },
+        }
+    }
+}

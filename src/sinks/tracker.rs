@@ -1,0 +1,251 @@
+//! What the events so far add up to: each job's state, each step's end, the last bytes of what failed.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+
+use crate::event::{
+    Envelope, Event, JobId, JobInfo, JobResult, RunResult, SourceInfo, Status, StepIndex, StepResult,
+};
+
+/// The most that is kept of a step's output, in bytes.
+pub const TAIL: usize = 32 * 1024;
+
+/// The end of an output.
+#[derive(Debug, Clone, Default)]
+pub struct Tail {
+    bytes: Vec<u8>,
+    dropped: bool,
+}
+
+impl Tail {
+    /// Takes a piece. Amortised: what is too old is dropped in one go when twice the bound is reached.
+    pub fn push(&mut self, piece: &[u8]) {
+        if piece.len() >= TAIL {
+            self.dropped |= piece.len() > TAIL || !self.bytes.is_empty();
+            self.bytes.clear();
+            self.bytes.extend_from_slice(&piece[piece.len() - TAIL..]);
+            return;
+        }
+        self.bytes.extend_from_slice(piece);
+        if self.bytes.len() >= 2 * TAIL {
+            self.bytes.drain(..self.bytes.len() - TAIL);
+            self.dropped = true;
+        }
+    }
+
+    /// The last bytes: up to 64 KiB.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Whether the output had more than this.
+    pub fn is_cut(&self) -> bool {
+        self.dropped
+    }
+}
+
+/// Which tails stay after their step ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// Those of steps that did not succeed.
+    Failures,
+    /// All.
+    Everything,
+}
+
+/// Where a job is.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Phase {
+    /// It waits.
+    Waiting,
+    /// It runs.
+    Running {
+        /// Since when.
+        since: Timestamp,
+        /// The step that runs, and since when.
+        step: Option<(StepIndex, Timestamp)>,
+    },
+    /// It ended.
+    Ended(JobResult),
+}
+
+/// A step, so far.
+#[derive(Debug, Clone, Default)]
+pub struct StepTrack {
+    /// How it ended, when it has.
+    pub result: Option<StepResult>,
+    /// The end of its output.
+    pub tail: Tail,
+}
+
+/// A job, so far.
+#[derive(Debug, Clone)]
+pub struct JobTrack {
+    /// What the plan says of it.
+    pub info: JobInfo,
+    /// Where it is.
+    pub phase: Phase,
+    /// Its steps, in order.
+    pub steps: Vec<StepTrack>,
+}
+
+impl JobTrack {
+    /// The name of a step.
+    pub fn step_name(&self, step: StepIndex) -> &str {
+        self.info.steps.get(step.0).map_or("", |step| step.name.as_str())
+    }
+
+    /// How it ended, when it has.
+    pub fn result(&self) -> Option<&JobResult> {
+        match &self.phase {
+            Phase::Ended(result) => Some(result),
+            Phase::Waiting | Phase::Running { .. } => None,
+        }
+    }
+
+    /// The first step that ran, did not succeed, and was not forgiven.
+    pub fn failed_step(&self) -> Option<(StepIndex, &StepTrack, &StepResult)> {
+        self.steps.iter().enumerate().find_map(|(index, step)| {
+            let result = step.result.as_ref()?;
+            let failed = !matches!(result.status, Status::Success | Status::Skipped) && !result.forgiven;
+            failed.then_some((StepIndex(index), step, result))
+        })
+    }
+
+    /// How many steps failed and were forgiven.
+    pub fn forgiven_steps(&self) -> usize {
+        self.steps.iter().filter(|step| step.result.as_ref().is_some_and(|result| result.forgiven)).count()
+    }
+}
+
+/// A run, so far.
+#[derive(Debug)]
+pub struct Tracker {
+    /// The pipeline's name.
+    pub pipeline: Option<String>,
+    /// What is built.
+    pub source: SourceInfo,
+    /// The jobs, in the order of the plan.
+    pub jobs: Vec<JobTrack>,
+    /// How the run ended, when it has.
+    pub result: Option<RunResult>,
+    positions: HashMap<JobId, usize>,
+    keep: Keep,
+}
+
+impl Tracker {
+    /// A run of which nothing is known.
+    pub fn new(keep: Keep) -> Self {
+        Self {
+            pipeline: None,
+            source: SourceInfo::default(),
+            jobs: Vec::new(),
+            result: None,
+            positions: HashMap::new(),
+            keep,
+        }
+    }
+
+    /// The position of a job in the plan.
+    pub fn position(&self, job: &JobId) -> Option<usize> {
+        self.positions.get(job).copied()
+    }
+
+    /// A job.
+    pub fn job(&self, job: &JobId) -> Option<&JobTrack> {
+        self.jobs.get(self.position(job)?)
+    }
+
+    /// Takes in an event. What is about a job that the plan does not have is passed over.
+    pub fn take(&mut self, envelope: &Envelope) {
+        match &envelope.event {
+            Event::RunStarted { pipeline, source, jobs } => self.begin(pipeline.clone(), source.clone(), jobs),
+            Event::JobStarted { job } => self.update(job, |track| {
+                track.phase = Phase::Running { since: envelope.time, step: None };
+            }),
+            Event::StepStarted { job, step } => self.update(job, |track| {
+                if let Phase::Running { step: current, .. } = &mut track.phase {
+                    *current = Some((*step, envelope.time));
+                }
+            }),
+            Event::Log { job, step, bytes, .. } => self.log(job, *step, bytes),
+            Event::StepFinished { job, step, result } => self.step_finished(job, *step, result),
+            Event::JobFinished { job, result } => self.update(job, |track| track.phase = Phase::Ended(result.clone())),
+            Event::RunFinished { result } => self.result = Some(result.clone()),
+            Event::JobQueued { .. } | Event::ImagePull { .. } | Event::Notice { .. } => {}
+        }
+    }
+
+    fn begin(&mut self, pipeline: Option<String>, source: SourceInfo, jobs: &[JobInfo]) {
+        self.pipeline = pipeline;
+        self.source = source;
+        self.positions = jobs.iter().enumerate().map(|(position, job)| (job.id.clone(), position)).collect();
+        self.jobs = jobs
+            .iter()
+            .map(|info| JobTrack {
+                info: info.clone(),
+                phase: Phase::Waiting,
+                steps: vec![StepTrack::default(); info.steps.len()],
+            })
+            .collect();
+    }
+
+    fn update(&mut self, job: &JobId, change: impl FnOnce(&mut JobTrack)) {
+        if let Some(position) = self.position(job) {
+            change(&mut self.jobs[position]);
+        }
+    }
+
+    fn log(&mut self, job: &JobId, step: StepIndex, bytes: &[u8]) {
+        let keep = self.keep;
+        self.update(job, |track| {
+            if let Some(step) = track.steps.get_mut(step.0)
+                && keeps(keep, step.result.as_ref())
+            {
+                step.tail.push(bytes);
+            }
+        });
+    }
+
+    fn step_finished(&mut self, job: &JobId, index: StepIndex, result: &StepResult) {
+        let keep = self.keep;
+        self.update(job, |track| {
+            if let Some(step) = track.steps.get_mut(index.0) {
+                if !keeps(keep, Some(result)) {
+                    step.tail = Tail::default();
+                }
+                step.result = Some(result.clone());
+            }
+            if let Phase::Running { step, .. } = &mut track.phase {
+                *step = None;
+            }
+        });
+    }
+}
+
+fn keeps(keep: Keep, result: Option<&StepResult>) -> bool {
+    keep == Keep::Everything || result.is_none_or(|result| result.status != Status::Success)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tail_is_the_end_and_bounded() {
+        for size in [1, 7, 1000, TAIL - 1, TAIL, 3 * TAIL] {
+            let mut tail = Tail::default();
+            let mut all = Vec::new();
+            for byte in 0..200u8 {
+                let piece = vec![byte; size];
+                tail.push(&piece);
+                all.extend_from_slice(&piece);
+            }
+            assert!(tail.bytes().len() < 2 * TAIL);
+            assert!(tail.bytes().len() >= all.len().min(TAIL));
+            assert!(all.ends_with(tail.bytes()));
+            assert_eq!(tail.is_cut(), tail.bytes().len() < all.len());
+        }
+    }
+}
