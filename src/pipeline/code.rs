@@ -73,6 +73,8 @@ codes! {
     DuplicateKey = "E0011",
     /// A key that is no plain text.
     BadKey = "E0012",
+    /// There is no file, or none that may be read: `validate` reports it beside what is in files.
+    Unreadable = "E0013",
     /// A key that means nothing.
     UnknownKey = "E0101",
     /// A key that belongs somewhere else.
