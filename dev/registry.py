@@ -2,12 +2,12 @@
 """Owns: a registry that fails as the repository's name asks.
 
   fail/STATUS          every manifest request is answered with STATUS (401, 403, 404, 429, 500, 503)
-  fail/STATUS-twice    the first two manifest requests are, then it serves the upstream's argon-dev/busybox
+  fail/STATUS-twice    the first two attempts are, then it serves the upstream's argon-dev/busybox
   stall/manifest       a manifest request is accepted and never answered
   stall/blob           the manifest is served, each blob stops after 1 KB (upstream: argon-dev/fresh)
   anything else        the upstream, unchanged
 
-GET /count/NAME tells how many manifest requests NAME has had; POST /reset forgets all counts.
+GET /count/NAME tells how often NAME's manifest was asked for (by GET); POST /reset forgets all counts.
 """
 
 import argparse
@@ -25,7 +25,7 @@ PASSED_ON = ("Content-Type", "Docker-Content-Digest", "Etag", "Location")
 
 
 class Counts:
-    """How often each repository's manifest was asked for."""
+    """How often each repository's manifest was asked for by GET."""
 
     def __init__(self):
         self.lock = threading.Lock()
@@ -70,10 +70,12 @@ class Handler(BaseHTTPRequestHandler):
         if not found:
             return self.error(404)
         name, kind, ref = found["name"], found["kind"], found["ref"]
-        count = self.server.counts.add(name) if kind == "manifests" else self.server.counts.get(name)
+        # A client asks by HEAD and then by GET: only the GET is counted, so that one attempt is one.
+        counted = kind == "manifests" and self.command == "GET"
+        before = self.server.counts.add(name) - 1 if counted else self.server.counts.get(name)
         fail = FAIL.match(name)
         if fail:
-            if kind == "manifests" and (not fail["twice"] or count <= 2):
+            if kind == "manifests" and (not fail["twice"] or before < 2):
                 return self.error(int(fail["status"]))
             return self.proxy("argon-dev/busybox", kind, ref)
         if name == "stall/manifest":
