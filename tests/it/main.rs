@@ -1,0 +1,3 @@
+//! Argon's integration tests: one binary, a file a topic.
+
+mod sinks;
