@@ -2,6 +2,7 @@
 
 use crate::event::{Cause, Status, StepIndex, TimeoutScope};
 
+use super::sanitize::one_line;
 use super::style::{bytes, human};
 
 /// A cause in words.
@@ -75,7 +76,11 @@ pub fn explain(cause: &Cause, about: About<'_>) -> Explanation {
         Cause::Interrupted => ("interrupted".to_owned(), None),
         Cause::Infrastructure { message, hint } => (message.clone(), hint.clone()),
     };
-    Explanation { what, hint }
+    // Some of it is in the words of others: commands, registries.
+    Explanation {
+        what: one_line(&what),
+        hint: hint.as_deref().map(one_line),
+    }
 }
 
 /// How a job ended, after its name.

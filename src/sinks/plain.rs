@@ -11,6 +11,7 @@ use memchr::{memchr, memrchr};
 
 use super::explain::{About, explain};
 use super::out::Out;
+use super::sanitize::one_line;
 use super::style::{Style, Tone, human};
 use super::summary::{job_note, summary};
 use super::tracker::{Keep, Tracker};
@@ -183,18 +184,22 @@ impl<W: Write + Send> Plain<W> {
 
     fn pull(&mut self, image: &str, pull: &PullEvent) -> Result<(), SinkError> {
         let style = self.options.style;
+        let image = one_line(image);
         let text = match pull {
             PullEvent::Started => format!("{} pulling {image}", style.symbols.begin()),
             PullEvent::Layer(_) => return Ok(()),
             PullEvent::Retrying { attempt, wait, reason } => format!(
-                "{} try {attempt} to pull {image} failed: {reason}; again in {}",
+                "{} try {attempt} to pull {image} failed: {}; again in {}",
                 style.paint(Tone::Warn, "warning:"),
+                one_line(reason),
                 human(*wait)
             ),
             PullEvent::Finished { duration } => {
                 format!("{} pulled {image}  {}", style.status(Status::Success), time(&style, *duration))
             }
-            PullEvent::Failed { message } => format!("{} cannot pull {image}: {message}", style.status(Status::Error)),
+            PullEvent::Failed { message } => {
+                format!("{} cannot pull {image}: {}", style.status(Status::Error), one_line(message))
+            }
         };
         self.line(None, &text)
     }
@@ -272,6 +277,7 @@ impl<W: Write + Send> Plain<W> {
 
     fn notice(&mut self, level: Level, job: Option<&JobId>, message: &str) -> Result<(), SinkError> {
         let style = self.options.style;
+        let message = one_line(message);
         let text = match level {
             Level::Debug if self.options.verbosity < Verbosity::Verbose => return Ok(()),
             Level::Debug => style.paint(Tone::Dim, &format!("debug: {message}")),
@@ -386,5 +392,5 @@ pub(super) fn described(source: &SourceInfo) -> String {
         .into_iter()
         .flatten()
         .collect();
-    words.join(" ")
+    one_line(&words.join(" "))
 }

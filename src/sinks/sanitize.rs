@@ -10,6 +10,18 @@ const LONGEST: usize = 8 * 1024;
 /// The longest control sequence that is kept together; longer ones are dropped.
 const LONGEST_SEQUENCE: usize = 64;
 
+/// A name or message that comes from elsewhere (a file, a registry), fit for one line: no control characters.
+pub fn one_line(text: &str) -> String {
+    text.trim_end()
+        .chars()
+        .filter_map(|character| match character {
+            '\n' | '\t' => Some(' '),
+            character if character.is_control() => None,
+            character => Some(character),
+        })
+        .collect()
+}
+
 /// Takes bytes in any pieces, gives clean lines. One for each stream of each job.
 #[derive(Debug)]
 pub struct Sanitizer {
@@ -288,6 +300,11 @@ mod tests {
         for (input, expected) in cases {
             assert_eq!(lines_of(Color::On, &[input]), *expected, "{:?}", String::from_utf8_lossy(input));
         }
+    }
+
+    #[test]
+    fn names_stay_on_one_line() {
+        assert_eq!(one_line("a\u{1b}[2Jb\nc\u{9b}d\r\n"), "a[2Jb cd");
     }
 
     #[test]

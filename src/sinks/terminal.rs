@@ -178,8 +178,8 @@ impl Terminal {
         let about = About { image: Some(&track.info.image), steps: &track.info.steps };
         let why = result.cause.as_ref().map(|cause| format!(": {}", explain(cause, about).what)).unwrap_or_default();
         let forgiven = if result.forgiven { " (forgiven)" } else { "" };
-        let time = style.paint(Tone::Dim, &human(result.duration));
-        let text = format!("{} {}{why}{forgiven}  {time}", style.status(result.status), track.step_name(step));
+        let time = time(&style, result.status, result.duration);
+        let text = format!("{} {}{why}{forgiven}{time}", style.status(result.status), track.step_name(step));
         self.line(Some(job), &text);
     }
 
@@ -192,8 +192,8 @@ impl Terminal {
         let note = self.tracker.job(job).map(|track: &JobTrack| job_note(track, result)).unwrap_or_default();
         let why = if note.is_empty() { note } else { format!(": {note}") };
         let word = style.paint(Tone::of(result.status), result.status.word());
-        let time = style.paint(Tone::Dim, &human(result.duration));
-        self.line(Some(job), &format!("{} {word}{why}  {time}", style.status(result.status)));
+        let time = time(&style, result.status, result.duration);
+        self.line(Some(job), &format!("{} {word}{why}{time}", style.status(result.status)));
     }
 
     fn pull(&mut self, image: &str, pull: &PullEvent) {
@@ -275,6 +275,14 @@ impl Terminal {
             slot.finish_and_clear();
             self.bars.remove(&slot);
         }
+    }
+}
+
+/// How long it took, behind two blanks; nothing where it never ran.
+fn time(style: &Style, status: Status, duration: Duration) -> String {
+    match status {
+        Status::Skipped => String::new(),
+        _ => format!("  {}", style.paint(Tone::Dim, &human(duration))),
     }
 }
 

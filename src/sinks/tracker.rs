@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 
+use super::sanitize::one_line;
 use crate::event::{
-    Envelope, Event, JobId, JobInfo, JobResult, RunResult, SourceInfo, Status, StepIndex, StepResult,
+    Envelope, Event, JobId, JobInfo, JobResult, RunResult, SourceInfo, Status, StepIndex, StepInfo, StepResult,
 };
 
 /// The most that is kept of a step's output, in bytes.
@@ -82,7 +83,7 @@ pub struct StepTrack {
 /// A job, so far.
 #[derive(Debug, Clone)]
 pub struct JobTrack {
-    /// What the plan says of it.
+    /// What the plan says of it, with names made fit to be shown; `needs` are as in the plan.
     pub info: JobInfo,
     /// Where it is.
     pub phase: Phase,
@@ -178,13 +179,13 @@ impl Tracker {
     }
 
     fn begin(&mut self, pipeline: Option<String>, source: SourceInfo, jobs: &[JobInfo]) {
-        self.pipeline = pipeline;
+        self.pipeline = pipeline.as_deref().map(one_line);
         self.source = source;
         self.positions = jobs.iter().enumerate().map(|(position, job)| (job.id.clone(), position)).collect();
         self.jobs = jobs
             .iter()
             .map(|info| JobTrack {
-                info: info.clone(),
+                info: shown(info),
                 phase: Phase::Waiting,
                 steps: vec![StepTrack::default(); info.steps.len()],
             })
@@ -221,6 +222,16 @@ impl Tracker {
                 *step = None;
             }
         });
+    }
+}
+
+/// Names come from a file, and must not move anybody's cursor.
+fn shown(info: &JobInfo) -> JobInfo {
+    JobInfo {
+        id: JobId::new(&one_line(info.id.as_str())),
+        image: one_line(&info.image),
+        needs: info.needs.clone(),
+        steps: info.steps.iter().map(|step| StepInfo { name: one_line(&step.name) }).collect(),
     }
 }
 

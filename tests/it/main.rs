@@ -2,3 +2,6 @@
 
 mod engine;
 mod source;
+//! Argon's integration tests: one binary, a file a topic.
+
+mod sinks;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
+use super::super::sanitize::one_line;
 use super::super::style::{Style, Tone, bytes, human};
 use super::super::tracker::{JobTrack, Phase, Tracker};
 use crate::event::{JobId, LayerPhase, LayerProgress, PullEvent, Status};
@@ -70,9 +71,7 @@ impl View<'_> {
     }
 
     fn fit(&self, line: &str, width: usize) -> String {
-        // Names may hold anything; a control character here would break the drawing.
-        let line: String = line.chars().filter(|c| *c == '\u{1b}' || !c.is_control()).collect();
-        console::truncate_str(&line, width, self.style.symbols.ellipsis()).into_owned()
+        console::truncate_str(line, width, self.style.symbols.ellipsis()).into_owned()
     }
 
     fn spinner(&self) -> String {
@@ -108,7 +107,8 @@ impl View<'_> {
         let is_open = |need: &&JobId| {
             self.tracker.job(need).and_then(JobTrack::result).is_none_or(|result| result.status != Status::Success)
         };
-        let needs: Vec<&str> = job.info.needs.iter().filter(is_open).map(JobId::as_str).collect();
+        let shown = |need| self.tracker.job(need).map(|job| job.info.id.as_str());
+        let needs: Vec<&str> = job.info.needs.iter().filter(is_open).filter_map(shown).collect();
         let what = match needs.is_empty() {
             true if self.pulls.0.contains_key(&job.info.image) => "waiting for its image".to_owned(),
             true => "waiting".to_owned(),
@@ -119,16 +119,17 @@ impl View<'_> {
 
     /// A line for the image, with all its layers together, and one for each layer that moves.
     fn pull(&self, image: &str, layers: &BTreeMap<String, LayerProgress>, width: usize) -> Vec<String> {
-        let known: Option<u64> = layers.values().map(|layer| layer.total).sum();
+        // A layer without a size is there already, or not begun.
+        let known: u64 = layers.values().filter_map(|layer| layer.total).sum();
         let done: u64 = layers.values().map(received).sum();
         let there = layers.values().filter(|layer| layer.phase == LayerPhase::Done).count();
-        let amount = match known.filter(|total| *total > 0) {
-            Some(total) => format!("{} of {}", bytes(done.min(total)), bytes(total)),
-            None if done > 0 => bytes(done),
-            None => String::new(),
+        let amount = match known {
+            0 => String::new(),
+            total => format!("{} of {}", bytes(done.min(total)), bytes(total)),
         };
+        let image = one_line(image);
         let head = format!("{} pulling {image}", self.spinner());
-        let bar = self.bar(done, known, width);
+        let bar = self.bar(done, Some(known), width);
         let count = if layers.is_empty() { String::new() } else { format!("{there}/{} layers", layers.len()) };
         let mut lines = vec![format!("{head} {bar} {count} {amount}").trim_end().to_owned()];
         let moving = layers.values().filter(|layer| matches!(layer.phase, LayerPhase::Downloading | LayerPhase::Extracting));
