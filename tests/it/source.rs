@@ -343,7 +343,7 @@ fn dirty_is_what_differs_from_the_commit() {
         (
             "a mode",
             |top| {
-                fs::set_permissions(top.join("README"), PermissionsExt::from_mode(0o755)).unwrap()
+                fs::set_permissions(top.join("README"), PermissionsExt::from_mode(0o755)).unwrap();
             },
             true,
         ),
@@ -735,7 +735,7 @@ fn edits_in_mid_stream_do_not_break_the_tar() {
         write(&top, name, &name.repeat(MIB / name.len()));
     }
     let workspace = working_tree(&top);
-    let meddled = top.clone();
+    let meddled = top;
     let mut sink = Meddler {
         bytes: Vec::new(),
         // The writer's first bytes are those of a-grows: it is open and its header is written by then.
@@ -790,7 +790,7 @@ fn a_file_that_shrinks_in_mid_read_is_filled() {
     fs::write(&path, vec![b'x'; 1 << 20]).unwrap();
     write(source.path(), "z", "last");
     let workspace = working_tree(source.path());
-    let shrunk = path.clone();
+    let shrunk = path;
     let mut sink = Meddler {
         bytes: Vec::new(),
         meddle: Some(move || {
@@ -799,7 +799,7 @@ fn a_file_that_shrinks_in_mid_read_is_filled() {
                 .open(shrunk)
                 .unwrap()
                 .set_len(10)
-                .unwrap()
+                .unwrap();
         }),
     };
     let summary = workspace.write_tar(&mut sink, &options()).unwrap();
@@ -1005,12 +1005,14 @@ impl Daemon {
             .arg(folder)
             .spawn()
             .unwrap();
+        // Made before the wait, so that it is ended where the wait fails.
+        let daemon = Self {
+            child,
+            url: format!("git://127.0.0.1:{port}"),
+        };
         for _ in 0..200 {
             if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
-                return Self {
-                    child,
-                    url: format!("git://127.0.0.1:{port}"),
-                };
+                return daemon;
             }
             std::thread::sleep(std::time::Duration::from_millis(20));
         }
@@ -1121,4 +1123,27 @@ fn a_checkout_that_cannot_be_says_why() {
     ));
     let error = checkout("git://127.0.0.1:1/nothing", None).unwrap_err();
     assert!(matches!(error, SourceError::Clone { .. }), "{error:?}");
+}
+
+#[test]
+fn submodules_of_a_checkout_are_fetched_by_git() {
+    let library = repository();
+    let daemon = Daemon::over(library.path());
+    let source = repository();
+    let top = source.path();
+    let url = format!("{}/.git", daemon.url);
+    git(top, &["submodule", "add", "-q", &url, "vendor/lib"]);
+    commit(top, "with submodule");
+    let workspace = checkout(top.to_str().unwrap(), None).unwrap();
+    assert_eq!(workspace.warnings, Vec::<String>::new());
+    let (_keep, copy) = unpacked(&workspace);
+    assert_eq!(
+        fs::read_to_string(copy.join("vendor/lib/README")).unwrap(),
+        "hello\n"
+    );
+    assert_eq!(git(&copy, &["status", "--porcelain"]), "");
+
+    drop(daemon);
+    let error = checkout(top.to_str().unwrap(), None).unwrap_err();
+    assert!(matches!(error, SourceError::Submodules { .. }), "{error:?}");
 }
