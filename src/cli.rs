@@ -27,8 +27,15 @@ use output::Look;
 
 /// Runs a repository's CI pipeline in containers, here, before you push
 #[derive(Debug, Parser)]
-#[command(name = "argon", version, propagate_version = true, max_term_width = 100)]
-#[command(after_help = "Exit codes: 0 all green, 1 a job failed, 2 bad usage or an invalid pipeline, 3 infrastructure, 130 cancelled.")]
+#[command(
+    name = "argon",
+    version,
+    propagate_version = true,
+    max_term_width = 100
+)]
+#[command(
+    after_help = "Exit codes: 0 all green, 1 a job failed, 2 bad usage or an invalid pipeline, 3 infrastructure, 130 cancelled."
+)]
 pub(crate) struct Cli {
     /// Colour in what people read
     #[arg(long, value_name = "WHEN", value_enum, default_value_t, global = true)]
@@ -66,7 +73,11 @@ pub(crate) fn main() -> ExitCode {
         Err(error) => {
             // Help and version go to standard output and are no failure; a reader that is gone is none either.
             let _ = error.print();
-            return if error.use_stderr() { Exit::Usage.into() } else { Exit::Success.into() };
+            return if error.use_stderr() {
+                Exit::Usage.into()
+            } else {
+                Exit::Success.into()
+            };
         }
     };
     let look = Look::from_process(cli.color);
@@ -107,7 +118,9 @@ fn block_on<T>(work: impl Future<Output = Result<T, CommandError>>) -> Result<T,
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|error| CommandError::infrastructure(format!("cannot start the runtime: {error}"), None))?;
+        .map_err(|error| {
+            CommandError::infrastructure(format!("cannot start the runtime: {error}"), None)
+        })?;
     let result = runtime.block_on(work);
     // A blocking read (a credential helper, a clone) that was given up must not hold the exit.
     runtime.shutdown_background();

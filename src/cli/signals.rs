@@ -7,7 +7,10 @@ use tokio::task::JoinHandle;
 
 /// Stops the run at signals until the task is aborted. Holds no sender alive: the end of the events is the run's to say.
 #[cfg(unix)]
-pub(crate) fn watch(stopper: Stopper, events: WeakSender<Event>) -> std::io::Result<JoinHandle<()>> {
+pub(crate) fn watch(
+    stopper: Stopper,
+    events: WeakSender<Event>,
+) -> std::io::Result<JoinHandle<()>> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -27,7 +30,10 @@ pub(crate) fn watch(stopper: Stopper, events: WeakSender<Event>) -> std::io::Res
 
 /// Stops the run at Ctrl-C until the task is aborted.
 #[cfg(not(unix))]
-pub(crate) fn watch(stopper: Stopper, events: WeakSender<Event>) -> std::io::Result<JoinHandle<()>> {
+pub(crate) fn watch(
+    stopper: Stopper,
+    events: WeakSender<Event>,
+) -> std::io::Result<JoinHandle<()>> {
     Ok(tokio::spawn(async move {
         while tokio::signal::ctrl_c().await.is_ok() {
             stopper.interrupt();
@@ -40,9 +46,15 @@ pub(crate) fn watch(stopper: Stopper, events: WeakSender<Event>) -> std::io::Res
 fn tell(stopper: &Stopper, events: &WeakSender<Event>, name: &str) {
     let message = match stopper.watch().now() {
         Stop::AtOnce(_) => format!("{name} again: killing everything"),
-        Stop::No | Stop::Gracefully(_) => format!("{name}: stopping the steps; once more kills them at once"),
+        Stop::No | Stop::Gracefully(_) => {
+            format!("{name}: stopping the steps; once more kills them at once")
+        }
     };
     if let Some(events) = events.upgrade() {
-        let _ = events.try_send(Event::Notice { level: Level::Warn, job: None, message });
+        let _ = events.try_send(Event::Notice {
+            level: Level::Warn,
+            job: None,
+            message,
+        });
     }
 }

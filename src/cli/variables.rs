@@ -54,7 +54,10 @@ impl VariableArgs {
             all.push(pair(text, "-s")?);
         }
         if let Some((name, _)) = all.iter().find(|(_, value)| value.is_empty()) {
-            return Err(CommandError::usage(format!("the secret `{name}` is empty"), "give it a value, or leave it out"));
+            return Err(CommandError::usage(
+                format!("the secret `{name}` is empty"),
+                "give it a value, or leave it out",
+            ));
         }
         // The last one of a name wins, as with variables.
         let mut secrets: Vec<Secret> = Vec::new();
@@ -74,9 +77,14 @@ fn pair(text: &str, option: &str) -> Result<(String, String), CommandError> {
     check_name(name, option)?;
     match value.map_or_else(|| std::env::var(name), Ok) {
         Ok(value) if !value.contains('\0') => Ok((name.to_owned(), value)),
-        Ok(_) => Err(CommandError::usage(format!("the value of `{name}` holds a NUL byte"), "no environment variable can")),
+        Ok(_) => Err(CommandError::usage(
+            format!("the value of `{name}` holds a NUL byte"),
+            "no environment variable can",
+        )),
         Err(_) => Err(CommandError::usage(
-            format!("`{option} {name}` takes the value from the environment, and `{name}` is not set there"),
+            format!(
+                "`{option} {name}` takes the value from the environment, and `{name}` is not set there"
+            ),
             format!("set it, or write `{option} {name}=VALUE`"),
         )),
     }
@@ -84,7 +92,10 @@ fn pair(text: &str, option: &str) -> Result<(String, String), CommandError> {
 
 fn check_name(name: &str, place: &str) -> Result<(), CommandError> {
     let mut chars = name.chars();
-    let good = chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_') && chars.all(|c| c.is_ascii_alphanumeric() || c == '_');
+    let good = chars
+        .next()
+        .is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
+        && chars.all(|c| c.is_ascii_alphanumeric() || c == '_');
     if good {
         return Ok(());
     }
@@ -96,8 +107,12 @@ fn check_name(name: &str, place: &str) -> Result<(), CommandError> {
 
 fn read_pairs(file: &Path) -> Result<Vec<(String, String)>, CommandError> {
     let shown = file.display();
-    let entries = dotenvy::from_path_iter(file)
-        .map_err(|error| CommandError::usage(format!("cannot read {shown}: {error}"), "check the path and its permissions"))?;
+    let entries = dotenvy::from_path_iter(file).map_err(|error| {
+        CommandError::usage(
+            format!("cannot read {shown}: {error}"),
+            "check the path and its permissions",
+        )
+    })?;
     let mut pairs = Vec::new();
     for entry in entries {
         let (name, value) = entry.map_err(|error| {
@@ -106,7 +121,10 @@ fn read_pairs(file: &Path) -> Result<Vec<(String, String)>, CommandError> {
                 dotenvy::Error::LineParse(_, at) => format!(" (near byte {at} of a line)"),
                 _ => String::new(),
             };
-            CommandError::usage(format!("{shown} has a line that is not NAME=VALUE{line}"), "quote values that hold spaces or `#`")
+            CommandError::usage(
+                format!("{shown} has a line that is not NAME=VALUE{line}"),
+                "quote values that hold spaces or `#`",
+            )
         })?;
         check_name(&name, &shown.to_string())?;
         pairs.push((name, value));
@@ -118,12 +136,19 @@ fn read_pairs(file: &Path) -> Result<Vec<(String, String)>, CommandError> {
 fn refuse_readable_by_others(file: &Path) -> Result<(), CommandError> {
     use std::os::unix::fs::PermissionsExt;
     let shown = file.display();
-    let meta = std::fs::metadata(file)
-        .map_err(|error| CommandError::usage(format!("cannot read {shown}: {error}"), "check the path and its permissions"))?;
+    let meta = std::fs::metadata(file).map_err(|error| {
+        CommandError::usage(
+            format!("cannot read {shown}: {error}"),
+            "check the path and its permissions",
+        )
+    })?;
     if meta.permissions().mode() & 0o077 == 0 {
         return Ok(());
     }
-    Err(CommandError::usage(format!("{shown} can be read by others, and holds secrets"), format!("`chmod 600 {shown}`")))
+    Err(CommandError::usage(
+        format!("{shown} can be read by others, and holds secrets"),
+        format!("`chmod 600 {shown}`"),
+    ))
 }
 
 #[cfg(not(unix))]

@@ -1,1 +1,233 @@
-//! A scripted engine for tests: plays containers from a script, without an engine.
+//! A scripted engine for tests: plays containers that speak the supervisor's protocol, without an engine.
+//!
+//! Which steps do what is told by their scripts, in words of its own: `say TEXT`, `exit CODE`, `hang` (until killed),
+//! `ignore-term` (dies of KILL alone), `vanish` (the container ends in mid-step). Everything else succeeds in silence.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, DuplexStream};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::{Chunk, ContainerEnd, ContainerId, ContainerSpec, Engine, EngineError, EngineInfo, Image, OwnedContainer, Session, TarStream};
+use crate::event::{PullEvent, Stream};
+
+/// The scripted engine. Images are there unless their name begins with `missing`; those that begin with `gone` cannot be
+/// pulled either.
+#[derive(Debug, Clone, Default)]
+pub struct Fake(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    containers: Vec<(ContainerId, CancellationToken)>,
+    pulled: BTreeSet<String>,
+    pulls: usize,
+    made: usize,
+    most_at_once: usize,
+}
+
+impl Fake {
+    fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
+        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Containers that are on it now.
+    pub fn containers(&self) -> usize {
+        self.with(|state| state.containers.len())
+    }
+
+    /// Pulls that it was asked for.
+    pub fn pulls(&self) -> usize {
+        self.with(|state| state.pulls)
+    }
+
+    /// The most containers that it had at one time.
+    pub fn most_at_once(&self) -> usize {
+        self.with(|state| state.most_at_once)
+    }
+
+    fn drop_container(&self, id: &ContainerId) {
+        self.with(|state| {
+            state.containers.retain(|(known, token)| {
+                let same = known == id;
+                if same {
+                    token.cancel();
+                }
+                !same
+            });
+        });
+    }
+}
+
+impl Engine for Fake {
+    async fn info(&self) -> Result<EngineInfo, EngineError> {
+        Ok(EngineInfo { product: "Fake".into(), platform: "linux/amd64".into(), ..EngineInfo::default() })
+    }
+
+    async fn image(&self, image: &str) -> Result<Option<Image>, EngineError> {
+        let there = !image.starts_with("missing") && !image.starts_with("gone") || self.with(|state| state.pulled.contains(image));
+        Ok(there.then(|| Image { id: format!("sha256:{image}"), platform: Some("linux/amd64".into()), user: String::new() }))
+    }
+
+    async fn pull(&self, image: &str, progress: mpsc::Sender<PullEvent>) -> Result<Image, EngineError> {
+        let _ = progress.send(PullEvent::Started).await;
+        self.with(|state| state.pulls += 1);
+        if image.starts_with("gone") {
+            return Err(EngineError::ImageNotFound { image: image.to_owned(), detail: "manifest unknown".into() });
+        }
+        self.with(|state| state.pulled.insert(image.to_owned()));
+        self.image(image).await?.ok_or_else(|| EngineError::ImageMissing { image: image.to_owned() })
+    }
+
+    async fn create(&self, _: &ContainerSpec) -> Result<Session, EngineError> {
+        let token = CancellationToken::new();
+        let id = self.with(|state| {
+            state.made += 1;
+            let id = ContainerId(format!("fake-{}", state.made));
+            state.containers.push((id.clone(), token.clone()));
+            state.most_at_once = state.most_at_once.max(state.containers.len());
+            id
+        });
+        let (ours, theirs) = tokio::io::duplex(64 * 1024);
+        let (output, receiver) = mpsc::channel(64);
+        let (engine, container) = (self.clone(), id.clone());
+        tokio::spawn(async move {
+            let mut supervisor = Supervisor { input: BufReader::new(theirs), output, nonce: String::new(), script: String::new() };
+            tokio::select! {
+                _ = supervisor.play() => {}
+                () = token.cancelled() => {}
+            }
+            drop(supervisor);
+            engine.drop_container(&container);
+        });
+        let output = futures_util::stream::unfold(receiver, async |mut receiver| Some((Ok(receiver.recv().await?), receiver)));
+        Ok(Session { id, stdin: Box::pin(ours), output: Box::pin(output) })
+    }
+
+    async fn start(&self, _: &ContainerId) -> Result<(), EngineError> {
+        Ok(())
+    }
+
+    async fn upload(&self, _: &ContainerId, _: &str, mut tar: TarStream) -> Result<(), EngineError> {
+        let copied = tokio::io::copy(&mut tar, &mut tokio::io::sink()).await;
+        copied.map(|_| ()).map_err(|error| EngineError::Connection(error.to_string()))
+    }
+
+    async fn read_file(&self, _: &ContainerId, path: &str) -> Result<Vec<u8>, EngineError> {
+        Err(EngineError::Refused { status: 404, message: format!("no {path}") })
+    }
+
+    async fn removed(&self, container: &ContainerId) -> Result<ContainerEnd, EngineError> {
+        while self.with(|state| state.containers.iter().any(|(id, _)| id == container)) {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+        Ok(ContainerEnd { exit_code: Some(137) })
+    }
+
+    async fn remove(&self, container: &ContainerId) -> Result<(), EngineError> {
+        self.drop_container(container);
+        Ok(())
+    }
+
+    async fn owned(&self) -> Result<Vec<OwnedContainer>, EngineError> {
+        Ok(Vec::new())
+    }
+}
+
+/// The other end of the protocol (see `execute::supervisor`).
+struct Supervisor {
+    input: BufReader<DuplexStream>,
+    output: mpsc::Sender<Chunk>,
+    nonce: String,
+    script: String,
+}
+
+impl Supervisor {
+    /// Plays until its input ends or a script says `vanish`.
+    async fn play(&mut self) -> Option<()> {
+        self.nonce = self.line().await?;
+        self.report("ready tar 0 0").await?;
+        loop {
+            let line = self.line().await?;
+            match line.split(' ').collect::<Vec<_>>()[..] {
+                ["put", file] => {
+                    let content = self.content().await?;
+                    if file.ends_with(".script") {
+                        self.script = content;
+                    }
+                }
+                ["run", id] => self.step(id).await?,
+                ["unpack", _] => self.unpack().await?,
+                _ => {}
+            }
+        }
+    }
+
+    async fn line(&mut self) -> Option<String> {
+        let mut line = String::new();
+        let read = self.input.read_line(&mut line).await.ok()?;
+        (read > 0).then(|| line.trim_end_matches('\n').to_owned())
+    }
+
+    async fn content(&mut self) -> Option<String> {
+        let mut content = String::new();
+        loop {
+            let line = self.line().await?;
+            if line == self.nonce {
+                return Some(content);
+            }
+            content.push_str(&line);
+            content.push('\n');
+        }
+    }
+
+    async fn unpack(&mut self) -> Option<()> {
+        loop {
+            let length: usize = self.line().await?.parse().ok()?;
+            if length == 0 {
+                return self.report("unpacked 0").await;
+            }
+            self.input.read_exact(&mut vec![0; length]).await.ok()?;
+        }
+    }
+
+    async fn step(&mut self, id: &str) -> Option<()> {
+        let script = std::mem::take(&mut self.script);
+        let mut code = 0;
+        for line in script.lines() {
+            match line.split_once(' ').unwrap_or((line, "")) {
+                ("say", text) => self.say(format!("{text}\n")).await?,
+                ("exit", number) => code = number.parse().ok()?,
+                ("hang", _) => code = self.wait_for(&["TERM", "KILL"]).await?,
+                ("ignore-term", _) => code = self.wait_for(&["KILL"]).await?,
+                ("vanish", _) => return None,
+                _ => {}
+            }
+        }
+        self.report(&format!("end {id} {code} - 0 0 0")).await
+    }
+
+    /// Waits for one of these signals; gives the exit code that it makes.
+    async fn wait_for(&mut self, signals: &[&str]) -> Option<i32> {
+        loop {
+            let line = self.line().await?;
+            if let ["kill", signal, _] = line.split(' ').collect::<Vec<_>>()[..]
+                && signals.contains(&signal)
+            {
+                return Some(if signal == "KILL" { 137 } else { 143 });
+            }
+        }
+    }
+
+    async fn say(&self, text: String) -> Option<()> {
+        self.output.send(Chunk { stream: Stream::Stdout, bytes: Bytes::from(text) }).await.ok()
+    }
+
+    async fn report(&self, words: &str) -> Option<()> {
+        let text = format!("\u{1e}{} {words}\n", self.nonce);
+        self.output.send(Chunk { stream: Stream::Stderr, bytes: Bytes::from(text.clone()) }).await.ok()?;
+        self.say(text).await
+    }
+}

@@ -46,7 +46,10 @@ pub(super) struct Conversation {
 
 impl Conversation {
     pub(super) fn new(session: Session, nonce: Nonce, mask: &Mask) -> Self {
-        let ear = || Ear { scanner: Scanner::new(&nonce), redactor: mask.stream() };
+        let ear = || Ear {
+            scanner: Scanner::new(&nonce),
+            redactor: mask.stream(),
+        };
         Self {
             id: session.id,
             stdout: ear(),
@@ -78,12 +81,20 @@ impl Conversation {
     }
 
     /// Sends a tar archive to be unpacked below `directory`.
-    pub(super) async fn unpack(&mut self, directory: &str, tar: &mut (dyn AsyncRead + Send + Unpin)) -> std::io::Result<()> {
-        self.write(format!("unpack {directory}\n").as_bytes()).await?;
+    pub(super) async fn unpack(
+        &mut self,
+        directory: &str,
+        tar: &mut (dyn AsyncRead + Send + Unpin),
+    ) -> std::io::Result<()> {
+        self.write(format!("unpack {directory}\n").as_bytes())
+            .await?;
         let mut piece = Vec::with_capacity(64 * 1024);
         loop {
             piece.clear();
-            (&mut *tar).take(UNPACK_PIECE as u64).read_to_end(&mut piece).await?;
+            (&mut *tar)
+                .take(UNPACK_PIECE as u64)
+                .read_to_end(&mut piece)
+                .await?;
             self.write(format!("{}\n", piece.len()).as_bytes()).await?;
             if piece.is_empty() {
                 return Ok(());
@@ -108,7 +119,9 @@ impl Conversation {
 
     /// Says nothing more, which ends the container, and waits until it has ended.
     pub(super) async fn hang_up(self) {
-        let Self { stdin, mut output, .. } = self;
+        let Self {
+            stdin, mut output, ..
+        } = self;
         drop(stdin);
         while let Some(Ok(_)) = output.next().await {}
     }
@@ -121,17 +134,25 @@ impl Conversation {
         ear.scanner.feed(chunk.bytes, &mut self.pieces);
         for piece in self.pieces.drain(..) {
             match piece {
-                Piece::Bytes(bytes) => push_log(&mut self.heard, chunk.stream, ear.redactor.feed(bytes)),
+                Piece::Bytes(bytes) => {
+                    push_log(&mut self.heard, chunk.stream, ear.redactor.feed(bytes))
+                }
                 Piece::Report(report) => {
                     push_log(&mut self.heard, chunk.stream, ear.redactor.flush());
-                    self.heard.push_back(Heard::Report { stream: chunk.stream, report });
+                    self.heard.push_back(Heard::Report {
+                        stream: chunk.stream,
+                        report,
+                    });
                 }
             }
         }
     }
 
     fn close(&mut self) {
-        for (stream, ear) in [(Stream::Stdout, &mut self.stdout), (Stream::Stderr, &mut self.stderr)] {
+        for (stream, ear) in [
+            (Stream::Stdout, &mut self.stdout),
+            (Stream::Stderr, &mut self.stderr),
+        ] {
             let rest = ear.scanner.rest();
             push_log(&mut self.heard, stream, ear.redactor.feed(rest));
             push_log(&mut self.heard, stream, ear.redactor.flush());

@@ -40,10 +40,15 @@ impl Images {
         policy: PullPolicy,
         events: &mpsc::Sender<Event>,
     ) -> Self {
-        let mut this = Self { pending: BTreeMap::new(), tasks: Vec::new() };
+        let mut this = Self {
+            pending: BTreeMap::new(),
+            tasks: Vec::new(),
+        };
         for image in images {
             if !this.pending.contains_key(&image) {
-                let pending = ensure(engine.clone(), image.clone(), policy, events.clone()).boxed().shared();
+                let pending = ensure(engine.clone(), image.clone(), policy, events.clone())
+                    .boxed()
+                    .shared();
                 // A task drives it, so that it moves before a job waits for it.
                 let driver = pending.clone();
                 this.tasks.push(tokio::spawn(async move {
@@ -61,13 +66,34 @@ impl Images {
     }
 
     /// Warns of images that were built for another platform than the engine's.
-    pub(super) async fn check_platforms<E: Engine>(self: &Arc<Self>, engine: &E, events: &mpsc::Sender<Event>) {
-        let Ok(info) = engine.info().await else { return };
+    pub(super) async fn check_platforms<E: Engine>(
+        self: &Arc<Self>,
+        engine: &E,
+        events: &mpsc::Sender<Event>,
+    ) {
+        let Ok(info) = engine.info().await else {
+            return;
+        };
         for (name, pending) in &self.pending {
-            let Ok(Image { platform: Some(platform), .. }) = pending.clone().await else { continue };
+            let Ok(Image {
+                platform: Some(platform),
+                ..
+            }) = pending.clone().await
+            else {
+                continue;
+            };
             if platform != info.platform {
-                let message = format!("image {name} was built for {platform}, and the engine runs {}: it will be emulated, or fail", info.platform);
-                let _ = events.send(Event::Notice { level: Level::Warn, job: None, message }).await;
+                let message = format!(
+                    "image {name} was built for {platform}, and the engine runs {}: it will be emulated, or fail",
+                    info.platform
+                );
+                let _ = events
+                    .send(Event::Notice {
+                        level: Level::Warn,
+                        job: None,
+                        message,
+                    })
+                    .await;
             }
         }
     }
@@ -81,7 +107,12 @@ impl Drop for Images {
     }
 }
 
-async fn ensure<E: Engine>(engine: Arc<E>, image: String, policy: PullPolicy, events: mpsc::Sender<Event>) -> Result<Image, EngineError> {
+async fn ensure<E: Engine>(
+    engine: Arc<E>,
+    image: String,
+    policy: PullPolicy,
+    events: mpsc::Sender<Event>,
+) -> Result<Image, EngineError> {
     if policy != PullPolicy::Always
         && let Some(found) = engine.image(&image).await?
     {
@@ -93,19 +124,37 @@ async fn ensure<E: Engine>(engine: Arc<E>, image: String, policy: PullPolicy, ev
     }
 }
 
-async fn pull<E: Engine>(engine: &E, image: &str, events: &mpsc::Sender<Event>) -> Result<Image, EngineError> {
+async fn pull<E: Engine>(
+    engine: &E,
+    image: &str,
+    events: &mpsc::Sender<Event>,
+) -> Result<Image, EngineError> {
     let began = Instant::now();
     let (progress, mut moments) = mpsc::channel(64);
     let forward = async {
         while let Some(pull) = moments.recv().await {
-            let _ = events.send(Event::ImagePull { image: image.to_owned(), pull }).await;
+            let _ = events
+                .send(Event::ImagePull {
+                    image: image.to_owned(),
+                    pull,
+                })
+                .await;
         }
     };
     let (result, ()) = tokio::join!(engine.pull(image, progress), forward);
     let last = match &result {
-        Ok(_) => PullEvent::Finished { duration: began.elapsed() },
-        Err(error) => PullEvent::Failed { message: error.to_string() },
+        Ok(_) => PullEvent::Finished {
+            duration: began.elapsed(),
+        },
+        Err(error) => PullEvent::Failed {
+            message: error.to_string(),
+        },
     };
-    let _ = events.send(Event::ImagePull { image: image.to_owned(), pull: last }).await;
+    let _ = events
+        .send(Event::ImagePull {
+            image: image.to_owned(),
+            pull: last,
+        })
+        .await;
     result
 }

@@ -36,22 +36,41 @@ struct Patterns {
 impl Mask {
     /// The mask for these secrets. Fails where they are too large for one.
     pub fn new(secrets: &[Secret]) -> Result<Self, MaskError> {
-        let patterns: BTreeSet<Vec<u8>> = secrets.iter().flat_map(|secret| forms(secret.value.expose())).collect();
-        let sorted: Vec<Vec<u8>> = patterns.into_iter().filter(|pattern| !pattern.is_empty()).collect();
-        let Some(longest) = sorted.iter().map(Vec::len).max() else { return Ok(Self(None)) };
-        let finder = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&sorted)?;
-        Ok(Self(Some(Arc::new(Patterns { finder, sorted, longest }))))
+        let patterns: BTreeSet<Vec<u8>> = secrets
+            .iter()
+            .flat_map(|secret| forms(secret.value.expose()))
+            .collect();
+        let sorted: Vec<Vec<u8>> = patterns
+            .into_iter()
+            .filter(|pattern| !pattern.is_empty())
+            .collect();
+        let Some(longest) = sorted.iter().map(Vec::len).max() else {
+            return Ok(Self(None));
+        };
+        let finder = AhoCorasick::builder()
+            .match_kind(MatchKind::LeftmostLongest)
+            .build(&sorted)?;
+        Ok(Self(Some(Arc::new(Patterns {
+            finder,
+            sorted,
+            longest,
+        }))))
     }
 
     /// A stream to be masked.
     pub fn stream(&self) -> Redactor {
-        Redactor { mask: self.clone(), held: BytesMut::new() }
+        Redactor {
+            mask: self.clone(),
+            held: BytesMut::new(),
+        }
     }
 
     /// A whole text, masked.
     pub fn text(&self, text: &str) -> String {
         let mut stream = self.stream();
-        let mut out = stream.feed(Bytes::copy_from_slice(text.as_bytes())).to_vec();
+        let mut out = stream
+            .feed(Bytes::copy_from_slice(text.as_bytes()))
+            .to_vec();
         out.extend_from_slice(&stream.flush());
         String::from_utf8_lossy(&out).into_owned()
     }
@@ -71,7 +90,9 @@ pub struct Redactor {
 impl Redactor {
     /// Takes bytes, gives what is safe to show. What may be the beginning of a secret is held until more comes.
     pub fn feed(&mut self, bytes: Bytes) -> Bytes {
-        let Some(patterns) = &self.mask.0 else { return bytes };
+        let Some(patterns) = &self.mask.0 else {
+            return bytes;
+        };
         self.held.extend_from_slice(&bytes);
         let open = patterns.open_from(&self.held);
         let (out, taken) = patterns.replace(&self.held, open);
@@ -81,7 +102,9 @@ impl Redactor {
 
     /// What is held, when no more will come.
     pub fn flush(&mut self) -> Bytes {
-        let Some(patterns) = &self.mask.0 else { return Bytes::new() };
+        let Some(patterns) = &self.mask.0 else {
+            return Bytes::new();
+        };
         let held = self.held.split();
         patterns.replace(&held, held.len()).0
     }
@@ -91,20 +114,30 @@ impl Patterns {
     /// Where the first suffix starts that more bytes could make a secret (or a longer one).
     fn open_from(&self, bytes: &[u8]) -> usize {
         let first = (bytes.len() + 1).saturating_sub(self.longest);
-        (first..bytes.len()).find(|&start| self.may_begin(&bytes[start..])).unwrap_or(bytes.len())
+        (first..bytes.len())
+            .find(|&start| self.may_begin(&bytes[start..]))
+            .unwrap_or(bytes.len())
     }
 
     /// A pattern begins with these bytes, and is longer.
     fn may_begin(&self, head: &[u8]) -> bool {
-        let after = self.sorted.partition_point(|pattern| pattern.as_slice() <= head);
-        self.sorted.get(after).is_some_and(|pattern| pattern.starts_with(head))
+        let after = self
+            .sorted
+            .partition_point(|pattern| pattern.as_slice() <= head);
+        self.sorted
+            .get(after)
+            .is_some_and(|pattern| pattern.starts_with(head))
     }
 
     /// Masks what begins before `open`. Gives the masked bytes, and how many bytes they stand for.
     fn replace(&self, bytes: &[u8], open: usize) -> (Bytes, usize) {
         let mut out = BytesMut::with_capacity(bytes.len());
         let mut done = 0;
-        for found in self.finder.find_iter(bytes).take_while(|found| found.start() < open) {
+        for found in self
+            .finder
+            .find_iter(bytes)
+            .take_while(|found| found.start() < open)
+        {
             out.extend_from_slice(&bytes[done..found.start()]);
             out.extend_from_slice(MASK);
             done = found.end();
@@ -121,7 +154,13 @@ fn forms(value: &str) -> Vec<Vec<u8>> {
     let trimmed = value.trim_end_matches(['\n', '\r']);
     forms.push(trimmed.as_bytes().to_vec());
     if trimmed.contains('\n') {
-        forms.extend(trimmed.lines().map(str::trim).filter(|line| line.len() >= SHORTEST_LINE).map(|line| line.as_bytes().to_vec()));
+        forms.extend(
+            trimmed
+                .lines()
+                .map(str::trim)
+                .filter(|line| line.len() >= SHORTEST_LINE)
+                .map(|line| line.as_bytes().to_vec()),
+        );
     }
     if trimmed.len() >= SHORTEST_ENCODED {
         for text in [value, trimmed] {
@@ -141,7 +180,10 @@ fn base64_forms(value: &[u8]) -> Vec<Vec<u8>> {
         let padded = [&b"\0\0"[..before], value].concat();
         let first = (before * 8).div_ceil(6);
         let last = padded.len() * 8 / 6;
-        for text in [BASE64_STANDARD_NO_PAD.encode(&padded), BASE64_URL_SAFE_NO_PAD.encode(&padded)] {
+        for text in [
+            BASE64_STANDARD_NO_PAD.encode(&padded),
+            BASE64_URL_SAFE_NO_PAD.encode(&padded),
+        ] {
             forms.push(text.as_bytes()[first..last].to_vec());
         }
     }
@@ -161,7 +203,9 @@ fn percent_forms(value: &str) -> [Vec<u8>; 3] {
     let escaped = |lower: bool| {
         value.bytes().fold(String::new(), |mut text, byte| {
             let _ = match byte {
-                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => write!(text, "{}", char::from(byte)),
+                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                    write!(text, "{}", char::from(byte))
+                }
                 _ if lower => write!(text, "%{byte:02x}"),
                 _ => write!(text, "%{byte:02X}"),
             };
@@ -169,7 +213,11 @@ fn percent_forms(value: &str) -> [Vec<u8>; 3] {
         })
     };
     let upper = escaped(false);
-    [upper.replace("%20", "+").into_bytes(), upper.into_bytes(), escaped(true).into_bytes()]
+    [
+        upper.replace("%20", "+").into_bytes(),
+        upper.into_bytes(),
+        escaped(true).into_bytes(),
+    ]
 }
 
 fn json_form(value: &str) -> Option<Vec<u8>> {

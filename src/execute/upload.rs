@@ -26,8 +26,15 @@ pub(super) enum UploadError {
 }
 
 /// Through the supervisor: fast, and owned by who runs the steps. Whether it went well is told by its report.
-pub(super) async fn by_supervisor(workspace: &Arc<Workspace>, talk: &mut Conversation) -> Result<TarSummary, UploadError> {
-    let options = TarOptions { prefix: String::new(), owner: Owner::default(), include_top: Top::Omit };
+pub(super) async fn by_supervisor(
+    workspace: &Arc<Workspace>,
+    talk: &mut Conversation,
+) -> Result<TarSummary, UploadError> {
+    let options = TarOptions {
+        prefix: String::new(),
+        owner: Owner::default(),
+        include_top: Top::Omit,
+    };
     let (mut reader, writer) = archive(workspace, options);
     let sent = talk.unpack(WORKSPACE, &mut reader).await;
     drop(reader);
@@ -43,7 +50,11 @@ pub(super) async fn by_engine<E: Engine>(
     workspace: &Arc<Workspace>,
     owner: Owner,
 ) -> Result<TarSummary, UploadError> {
-    let options = TarOptions { prefix: WORKSPACE.trim_start_matches('/').to_owned(), owner, include_top: Top::Include };
+    let options = TarOptions {
+        prefix: WORKSPACE.trim_start_matches('/').to_owned(),
+        owner,
+        include_top: Top::Include,
+    };
     let (reader, writer) = archive(workspace, options);
     let sent = engine.upload(container, "/", Box::pin(reader)).await;
     let summary = joined(writer).await;

@@ -1,7 +1,7 @@
-//! Argon's one integration binary: a file a topic.
+//! Argon's integration tests: one binary, a file a topic.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod engine;
-mod source;
-//! Argon's integration tests: one binary, a file a topic.
-
+mod pipeline;
 mod sinks;
+mod source;
