@@ -15,16 +15,17 @@ impl Reader<'_> {
         self.findings.push(finding);
     }
 
-    fn wrong_type(&mut self, key: &str, node: &Node, wanted: &str) {
+    fn wrong_type(&mut self, key: &str, node: &Node, wanted: &str) -> Option<&mut Diagnostic> {
         if matches!(node.kind, Kind::Broken) {
-            return;
+            return None;
         }
-        let found = node.describe();
-        self.report(Diagnostic::new(
+        let message = format!("`{key}` takes {wanted}, this is {}", node.describe());
+        self.findings.push(Diagnostic::new(
             Code::WrongType,
             self.visible(node),
-            format!("`{key}` takes {wanted}, this is {found}"),
+            message,
         ));
+        self.findings.last_mut()
     }
 
     /// A long value is shown by its first line: where it begins is what people look for.
@@ -44,8 +45,10 @@ impl Reader<'_> {
         node: &'n Node,
     ) -> Option<Vec<&'n Entry>> {
         let Kind::Map(entries) = &node.kind else {
-            let wanted = format!("a mapping of {}", keys::list(place.built().iter().copied()));
-            self.wrong_type(what, node, &wanted);
+            let help = format!("its keys are {}", keys::list(place.built().iter().copied()));
+            if let Some(finding) = self.wrong_type(what, node, "a mapping") {
+                finding.help = Some(help);
+            }
             return None;
         };
         Some(
@@ -66,13 +69,15 @@ impl Reader<'_> {
     pub(super) fn open_mapping<'n>(
         &mut self,
         what: &str,
-        wanted: &str,
+        help: &str,
         node: &'n Node,
     ) -> Option<&'n [Entry]> {
         match &node.kind {
             Kind::Map(entries) => Some(entries),
             _ => {
-                self.wrong_type(what, node, wanted);
+                if let Some(finding) = self.wrong_type(what, node, "a mapping") {
+                    finding.help = Some(help.to_owned());
+                }
                 None
             }
         }
@@ -170,18 +175,18 @@ impl Reader<'_> {
             _ => {}
         }
         let help = match text.to_ascii_lowercase().as_str() {
+            "true" | "false" if !is_plain => "leave out the quotes",
             "true" | "yes" | "on" | "y" | "1" => "write `true`",
             "false" | "no" | "off" | "n" | "0" => "write `false`",
-            _ => "write `true` or `false`",
+            _ => "write one of them, or remove the key",
         };
-        self.report(
-            Diagnostic::new(
-                Code::Boolean,
-                node.span.clone(),
-                format!("`{key}` takes `true` or `false`"),
-            )
-            .help(help),
-        );
+        let message = format!("`{key}` takes `true` or `false`, not `{text}`");
+        let message = if is_plain {
+            message
+        } else {
+            format!("`{key}` takes `true` or `false`, not a text in quotes")
+        };
+        self.report(Diagnostic::new(Code::Boolean, node.span.clone(), message).help(help));
         None
     }
 
@@ -343,7 +348,11 @@ impl Reader<'_> {
 
     /// Variables. A value is what was typed; nothing is the empty text.
     pub(super) fn env(&mut self, node: &Node) -> Env {
-        let Some(entries) = self.open_mapping("env", "a mapping of names to values", node) else {
+        let Some(entries) = self.open_mapping(
+            "env",
+            "write a name and a value on each line, such as `MODE: release`",
+            node,
+        ) else {
             return Env::new();
         };
         entries
