@@ -20,11 +20,15 @@ impl Reader<'_> {
             return None;
         }
         let message = format!("`{key}` takes {wanted}, this is {}", node.describe());
-        self.findings.push(Diagnostic::new(
-            Code::WrongType,
-            self.visible(node),
-            message,
-        ));
+        let help = match &node.kind {
+            _ if node.is_null() => "give it a value, or remove the key".to_owned(),
+            Kind::Seq(_) | Kind::Map(_) if key == "run" => {
+                "write the commands below `run: |`, one on each line".to_owned()
+            }
+            _ => format!("write one value behind `{key}:`"),
+        };
+        self.findings
+            .push(Diagnostic::new(Code::WrongType, self.visible(node), message).help(help));
         self.findings.last_mut()
     }
 
@@ -93,7 +97,10 @@ impl Reader<'_> {
         match &node.kind {
             Kind::Seq(items) => Some(items),
             _ => {
-                self.wrong_type(what, node, wanted);
+                if let Some(finding) = self.wrong_type(what, node, wanted) {
+                    finding.help =
+                        Some("write each item on a line of its own, behind `- `".to_owned());
+                }
                 None
             }
         }
@@ -275,7 +282,7 @@ impl Reader<'_> {
             Ok(image::Pinned::Yes) => {}
             Ok(image::Pinned::No) => self.report(
                 Diagnostic::new(Code::ImageNotPinned, at.clone(), format!("the image `{text}` has no tag: it changes when the registry's `latest` does"))
-                    .help(format!("name a version, like `{text}:1.2`")),
+                    .help(format!("name a version, such as `{text}:VERSION`")),
             ),
             Err(bad) => {
                 self.report(Diagnostic::new(Code::Image, at, format!("`{text}` is not an image reference: {}", bad.why)).help(bad.help));
@@ -331,8 +338,11 @@ impl Reader<'_> {
                     node.span.clone(),
                     format!("there is no shell `{text}`"),
                 );
-                let near = keys::near(text, ["sh", "bash", "python"]).filter(|_| text.len() > 2);
-                self.report(match near.filter(|near| *near != "sh") {
+                // `fish` is no misspelt `bash`: for words this short one letter is all that may differ.
+                let near = ["bash", "python"]
+                    .into_iter()
+                    .find(|shell| strsim::damerau_levenshtein(text, shell) <= 1);
+                self.report(match near {
                     Some(near) => finding.help(format!("did you mean `{near}`?")),
                     None => finding.help(format!(
                         "it takes `sh`, `bash`, `python`, or a command such as `{text} {{0}}`"

@@ -307,7 +307,7 @@ fn steps(reader: &mut Reader<'_>, entry: &Entry, context: &Context) -> Vec<Step>
         );
         return Vec::new();
     }
-    let Some(items) = reader.list("steps", "a list: each step begins with `- `", node) else {
+    let Some(items) = reader.list("steps", "a list of steps", node) else {
         return Vec::new();
     };
     if let Some(first_over) = items.get(MAX_STEPS) {

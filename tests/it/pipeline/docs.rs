@@ -81,7 +81,7 @@ fn every_code_has_its_section_and_its_examples_hold() {
 }
 
 #[test]
-fn the_reference_has_valid_examples_and_every_key() {
+fn the_reference_has_valid_examples() {
     for example in examples(REFERENCE) {
         let (pipeline, findings) = pipeline::parse(example);
         assert!(
@@ -91,4 +91,33 @@ fn the_reference_has_valid_examples_and_every_key() {
     }
     let sample = include_str!("../../../fixtures/pipelines/valid/sample.yml");
     assert!(REFERENCE.contains(sample));
+}
+
+#[test]
+fn the_reference_names_every_key_that_is_built() {
+    let mut count = 0;
+    for (section, text) in [
+        ("The file", "colour: 1"),
+        ("Defaults", "defaults: {colour: 1}"),
+        ("Jobs", "jobs: {a: {colour: 1}}"),
+        ("Steps", "jobs: {a: {steps: [{colour: 1}]}}"),
+    ] {
+        // The help for an unknown key lists those that are built.
+        let findings = pipeline::parse(text).1;
+        let unknown = findings
+            .iter()
+            .find(|finding| finding.code == Code::UnknownKey)
+            .unwrap();
+        let help = unknown.help.as_deref().unwrap();
+        let section = REFERENCE
+            .split(&format!("\n## {section}\n"))
+            .nth(1)
+            .unwrap();
+        let section = section.split("\n## ").next().unwrap();
+        for key in help.split('`').skip(1).step_by(2) {
+            assert!(section.contains(&format!("\n| `{key}` | ")), "{key}");
+            count += 1;
+        }
+    }
+    assert!(count >= 31, "{count} keys");
 }
