@@ -259,7 +259,7 @@ impl Reader<'_> {
                         format!("`{text}` is not a size for `{key}`"),
                     )
                     .help(help),
-                )
+                );
             })
             .ok()
     }

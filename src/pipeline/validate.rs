@@ -126,7 +126,7 @@ fn defaults(
             }
             "shell" => context.defaults.shell = reader.shell(value),
             "working-directory" => {
-                context.defaults.working_directory = reader.working_directory(value)
+                context.defaults.working_directory = reader.working_directory(value);
             }
             "timeout" => context.defaults.timeout = reader.duration("timeout", value),
             _ => {}
