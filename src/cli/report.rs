@@ -229,8 +229,7 @@ impl miette::Diagnostic for Report<'_> {
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
         self.source?;
-        let own =
-            LabeledSpan::new_primary_with_span(Some("here".to_owned()), self.finding.span.clone());
+        let own = LabeledSpan::new_primary_with_span(None, self.finding.span.clone());
         let others =
             self.finding.labels.iter().map(|label| {
                 LabeledSpan::new_with_span(Some(label.text.clone()), label.span.clone())

@@ -151,6 +151,9 @@ fn check_registry(registry: &str) -> Result<(), BadImage> {
 }
 
 fn check_tag(tag: &str) -> Result<(), BadImage> {
+    if tag.is_empty() {
+        return bad("nothing stands behind the `:`", EXAMPLE);
+    }
     let is_good = tag.len() <= 128
         && tag.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
         && tag

@@ -1,5 +1,6 @@
 //! The keys of the language: which are built, which are planned, and what someone meant who wrote another.
 
+use super::tree::{Kind, Node};
 use super::{Code, Diagnostic, Spanned};
 
 /// A mapping of the language.
@@ -154,6 +155,17 @@ pub(super) fn refuse(place: Place, key: &Spanned<String>) -> Diagnostic {
             list(place.built().iter().copied())
         )),
     }
+}
+
+/// Whether a mapping has a key that was likely meant to be `wanted`: its own finding says so, that it is missing need not.
+pub(super) fn is_meant(node: &Node, place: Place, wanted: &str) -> bool {
+    let Kind::Map(entries) = &node.kind else {
+        return false;
+    };
+    let names = entries.iter().map(|entry| entry.key.value.as_str());
+    names
+        .filter(|name| !place.built().contains(name))
+        .any(|name| suggest(place, name) == Some(wanted))
 }
 
 fn suggest(place: Place, name: &str) -> Option<&'static str> {

@@ -15,16 +15,21 @@ impl Reader<'_> {
         self.findings.push(finding);
     }
 
-    fn wrong_type(&mut self, key: &str, node: &Node, wanted: &str) {
+    fn wrong_type(&mut self, key: &str, node: &Node, wanted: &str) -> Option<&mut Diagnostic> {
         if matches!(node.kind, Kind::Broken) {
-            return;
+            return None;
         }
-        let found = node.describe();
-        self.report(Diagnostic::new(
-            Code::WrongType,
-            self.visible(node),
-            format!("`{key}` takes {wanted}, this is {found}"),
-        ));
+        let message = format!("`{key}` takes {wanted}, this is {}", node.describe());
+        let help = match &node.kind {
+            _ if node.is_null() => "give it a value, or remove the key".to_owned(),
+            Kind::Seq(_) | Kind::Map(_) if key == "run" => {
+                "write the commands below `run: |`, one on each line".to_owned()
+            }
+            _ => format!("write one value behind `{key}:`"),
+        };
+        self.findings
+            .push(Diagnostic::new(Code::WrongType, self.visible(node), message).help(help));
+        self.findings.last_mut()
     }
 
     /// A long value is shown by its first line: where it begins is what people look for.
@@ -44,8 +49,10 @@ impl Reader<'_> {
         node: &'n Node,
     ) -> Option<Vec<&'n Entry>> {
         let Kind::Map(entries) = &node.kind else {
-            let wanted = format!("a mapping of {}", keys::list(place.built().iter().copied()));
-            self.wrong_type(what, node, &wanted);
+            let help = format!("its keys are {}", keys::list(place.built().iter().copied()));
+            if let Some(finding) = self.wrong_type(what, node, "a mapping") {
+                finding.help = Some(help);
+            }
             return None;
         };
         Some(
@@ -66,13 +73,15 @@ impl Reader<'_> {
     pub(super) fn open_mapping<'n>(
         &mut self,
         what: &str,
-        wanted: &str,
+        help: &str,
         node: &'n Node,
     ) -> Option<&'n [Entry]> {
         match &node.kind {
             Kind::Map(entries) => Some(entries),
             _ => {
-                self.wrong_type(what, node, wanted);
+                if let Some(finding) = self.wrong_type(what, node, "a mapping") {
+                    finding.help = Some(help.to_owned());
+                }
                 None
             }
         }
@@ -88,7 +97,10 @@ impl Reader<'_> {
         match &node.kind {
             Kind::Seq(items) => Some(items),
             _ => {
-                self.wrong_type(what, node, wanted);
+                if let Some(finding) = self.wrong_type(what, node, wanted) {
+                    finding.help =
+                        Some("write each item on a line of its own, behind `- `".to_owned());
+                }
                 None
             }
         }
@@ -170,18 +182,18 @@ impl Reader<'_> {
             _ => {}
         }
         let help = match text.to_ascii_lowercase().as_str() {
+            "true" | "false" if !is_plain => "leave out the quotes",
             "true" | "yes" | "on" | "y" | "1" => "write `true`",
             "false" | "no" | "off" | "n" | "0" => "write `false`",
-            _ => "write `true` or `false`",
+            _ => "write one of them, or remove the key",
         };
-        self.report(
-            Diagnostic::new(
-                Code::Boolean,
-                node.span.clone(),
-                format!("`{key}` takes `true` or `false`"),
-            )
-            .help(help),
-        );
+        let message = format!("`{key}` takes `true` or `false`, not `{text}`");
+        let message = if is_plain {
+            message
+        } else {
+            format!("`{key}` takes `true` or `false`, not a text in quotes")
+        };
+        self.report(Diagnostic::new(Code::Boolean, node.span.clone(), message).help(help));
         None
     }
 
@@ -247,7 +259,7 @@ impl Reader<'_> {
                         format!("`{text}` is not a size for `{key}`"),
                     )
                     .help(help),
-                )
+                );
             })
             .ok()
     }
@@ -270,7 +282,7 @@ impl Reader<'_> {
             Ok(image::Pinned::Yes) => {}
             Ok(image::Pinned::No) => self.report(
                 Diagnostic::new(Code::ImageNotPinned, at.clone(), format!("the image `{text}` has no tag: it changes when the registry's `latest` does"))
-                    .help(format!("name a version, like `{text}:1.2`")),
+                    .help(format!("name a version, such as `{text}:VERSION`")),
             ),
             Err(bad) => {
                 self.report(Diagnostic::new(Code::Image, at, format!("`{text}` is not an image reference: {}", bad.why)).help(bad.help));
@@ -326,8 +338,11 @@ impl Reader<'_> {
                     node.span.clone(),
                     format!("there is no shell `{text}`"),
                 );
-                let near = keys::near(text, ["sh", "bash", "python"]).filter(|_| text.len() > 2);
-                self.report(match near.filter(|near| *near != "sh") {
+                // `fish` is no misspelt `bash`: for words this short one letter is all that may differ.
+                let near = ["bash", "python"]
+                    .into_iter()
+                    .find(|shell| strsim::damerau_levenshtein(text, shell) <= 1);
+                self.report(match near {
                     Some(near) => finding.help(format!("did you mean `{near}`?")),
                     None => finding.help(format!(
                         "it takes `sh`, `bash`, `python`, or a command such as `{text} {{0}}`"
@@ -343,7 +358,11 @@ impl Reader<'_> {
 
     /// Variables. A value is what was typed; nothing is the empty text.
     pub(super) fn env(&mut self, node: &Node) -> Env {
-        let Some(entries) = self.open_mapping("env", "a mapping of names to values", node) else {
+        let Some(entries) = self.open_mapping(
+            "env",
+            "write a name and a value on each line, such as `MODE: release`",
+            node,
+        ) else {
             return Env::new();
         };
         entries

@@ -44,7 +44,7 @@ pub(super) fn explain(error: &ScanError, text: &str) -> Diagnostic {
             return Diagnostic::new(
                 Code::Syntax,
                 span,
-                format!("a value cannot begin with `{character}`"),
+                format!("a value cannot begin with {character:?}"),
             )
             .help("put the value in quotes");
         }
@@ -61,6 +61,10 @@ pub(super) fn explain(error: &ScanError, text: &str) -> Diagnostic {
         ErrorKind::UnknownQuotedScalarEscape => (
             "a text in double quotes has an escape that YAML does not know",
             "write `\\\\` for a backslash, or use single quotes",
+        ),
+        ErrorKind::InvalidColonPlacement => (
+            "a `:` stands where it cannot separate a key from its value",
+            "close the `[`, `{` or quote above it, or put a text that has `: ` in it in quotes",
         ),
         other => {
             return Diagnostic::new(Code::Syntax, span, format!("this is not YAML: {other}"))

@@ -360,7 +360,7 @@ impl Builder<'_> {
                             *key = KeyState::Read(Spanned {
                                 value: text.clone(),
                                 span: at,
-                            })
+                            });
                         }
                         Kind::Seq(_) | Kind::Map(_) => {
                             *key = KeyState::Refused;

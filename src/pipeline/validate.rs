@@ -54,23 +54,13 @@ pub(super) fn pipeline(
     let jobs = match find("jobs") {
         Some(entry) => jobs(&mut reader, entry, &context),
         None => {
-            let has_finding = reader
-                .findings
-                .iter()
-                .any(|finding| matches!(finding.code, Code::UnknownKey | Code::DuplicateKey));
-            let help = if has_finding {
-                "add `jobs:`, or correct the key above that was meant to be it"
-            } else {
-                "add `jobs:` with at least one job"
-            };
-            reader.report(
-                Diagnostic::new(
-                    Code::MissingKey,
-                    first_line(root, text),
-                    "the file has no `jobs`",
-                )
-                .help(help),
-            );
+            if !keys::is_meant(root, Place::Top, "jobs") {
+                let at = first_line(root, text);
+                reader.report(
+                    Diagnostic::new(Code::MissingKey, at, "the file has no `jobs`")
+                        .help("add `jobs:` with at least one job"),
+                );
+            }
             None
         }
     }?;
@@ -136,7 +126,7 @@ fn defaults(
             }
             "shell" => context.defaults.shell = reader.shell(value),
             "working-directory" => {
-                context.defaults.working_directory = reader.working_directory(value)
+                context.defaults.working_directory = reader.working_directory(value);
             }
             "timeout" => context.defaults.timeout = reader.duration("timeout", value),
             _ => {}
@@ -161,7 +151,7 @@ fn jobs(reader: &mut Reader<'_>, entry: &Entry, context: &Context) -> Option<Vec
     }
     let entries = reader.open_mapping(
         "jobs",
-        "a mapping of jobs: `jobs:`, then `build:` below it",
+        "write each job below a key of its own: `build:`, then `image:` and `steps:` below that",
         &entry.value,
     )?;
     if let Some(first_over) = entries.get(MAX_JOBS) {

@@ -5,3 +5,6 @@ mod engine;
 mod pipeline;
 mod sinks;
 mod source;
+//! Integration tests: one binary, a file a topic.
+
+mod pipeline;

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::rc::Rc;
 
 use super::{Context, undeclared};
-use crate::pipeline::keys::Place;
+use crate::pipeline::keys::{self, Place};
 use crate::pipeline::reader::Reader;
 use crate::pipeline::tree::{Entry, Kind, Node};
 use crate::pipeline::{
@@ -45,7 +45,11 @@ pub(super) fn read(reader: &mut Reader<'_>, entry: &Entry, context: &Context) ->
     for entry in &entries {
         draft.take(reader, entry, context);
     }
-    if !entries.iter().any(|entry| entry.key.value == "steps") {
+    let has = |name: &str| {
+        entries.iter().any(|entry| entry.key.value == name)
+            || keys::is_meant(node, Place::Job, name)
+    };
+    if !has("steps") {
         reader.report(
             Diagnostic::new(
                 Code::MissingKey,
@@ -55,9 +59,7 @@ pub(super) fn read(reader: &mut Reader<'_>, entry: &Entry, context: &Context) ->
             .help("add `steps:` with at least one `- run: …`"),
         );
     }
-    let has_image =
-        context.has_default_image || entries.iter().any(|entry| entry.key.value == "image");
-    if !has_image {
+    if !context.has_default_image && !has("image") {
         reader.report(
             Diagnostic::new(
                 Code::NoImage,
@@ -305,7 +307,7 @@ fn steps(reader: &mut Reader<'_>, entry: &Entry, context: &Context) -> Vec<Step>
         );
         return Vec::new();
     }
-    let Some(items) = reader.list("steps", "a list: each step begins with `- `", node) else {
+    let Some(items) = reader.list("steps", "a list of steps", node) else {
         return Vec::new();
     };
     if let Some(first_over) = items.get(MAX_STEPS) {
@@ -380,7 +382,9 @@ fn step(reader: &mut Reader<'_>, node: &Node, context: &Context) -> Option<Step>
             );
         }
     }
-    if !entries.iter().any(|entry| entry.key.value == "run") {
+    if !entries.iter().any(|entry| entry.key.value == "run")
+        && !keys::is_meant(node, Place::Step, "run")
+    {
         let at = entries.first().map_or_else(
             || node.span.start..node.span.start + 1,
             |entry| entry.key.span.clone(),

@@ -1,0 +1,150 @@
+//! The pipeline language: fixtures and their findings, the documentation's examples, hostile texts and hostile files.
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "../../src/cli/pipeline_file.rs"]
+#[allow(dead_code)]
+mod pipeline_file;
+#[path = "../../src/cli/report.rs"]
+#[allow(dead_code)]
+mod report;
+#[path = "../../src/cli/validate.rs"]
+#[allow(dead_code)]
+mod validate;
+
+mod docs;
+mod files;
+mod robustness;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use argon::pipeline::{self, Diagnostic, OnError, Severity};
+use report::{Colour, ReportStyle};
+
+const PLAIN: ReportStyle = ReportStyle {
+    colour: Colour::Plain,
+    width: 80,
+};
+
+fn fixtures(kind: &str) -> Vec<(String, String)> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("fixtures/pipelines")
+        .join(kind);
+    let mut found: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| {
+            let path = entry.unwrap().path();
+            (
+                path.file_stem().unwrap().to_str().unwrap().to_owned(),
+                std::fs::read_to_string(&path).unwrap(),
+            )
+        })
+        .collect();
+    found.sort();
+    assert!(!found.is_empty());
+    found
+}
+
+fn show(findings: &[Diagnostic], text: &str) -> String {
+    report::render(findings, ".runnerci.yml", text, PLAIN)
+}
+
+#[test]
+fn valid_fixtures_have_a_pipeline() {
+    for (name, text) in fixtures("valid") {
+        let (pipeline, findings) = pipeline::parse(&text);
+        assert!(pipeline.is_some(), "{name}: {}", show(&findings, &text));
+        assert_eq!(
+            findings.is_empty(),
+            name != "warnings",
+            "{name}: {}",
+            show(&findings, &text)
+        );
+    }
+}
+
+#[test]
+fn every_key_reaches_the_model() {
+    let text = std::fs::read_to_string(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/fixtures/pipelines/valid/every-key.yml"
+    ))
+    .unwrap();
+    insta::assert_debug_snapshot!(pipeline::parse(&text).0.unwrap());
+}
+
+#[test]
+fn merges_and_aliases_reach_the_model() {
+    let text = std::fs::read_to_string(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/fixtures/pipelines/valid/anchors.yml"
+    ))
+    .unwrap();
+    let pipeline = pipeline::parse(&text).0.unwrap();
+    let other = &pipeline.jobs[1];
+    assert_eq!(other.image.value, "busybox:1.36");
+    assert_eq!(
+        other.env,
+        [
+            ("B".to_owned(), "two".to_owned()),
+            ("A".to_owned(), "1".to_owned())
+        ]
+    );
+    assert_eq!(pipeline.jobs[2].steps.len(), 1);
+    assert_eq!(pipeline.jobs[2].on_error, OnError::Fail);
+}
+
+#[test]
+fn invalid_fixtures_are_told_to_the_column() {
+    let mut told: HashMap<String, String> = HashMap::new();
+    for (name, text) in fixtures("invalid") {
+        let (pipeline, findings) = pipeline::parse(&text);
+        assert!(pipeline.is_none(), "{name} is valid");
+        assert!(
+            findings
+                .iter()
+                .any(|finding| finding.severity() == Severity::Error),
+            "{name}"
+        );
+        assert!(
+            findings.iter().all(|finding| finding.help.is_some()),
+            "{name}: a finding without help"
+        );
+        insta::assert_snapshot!(format!("invalid-{name}"), show(&findings, &text));
+        if !name.starts_with("several") {
+            let all: Vec<String> = findings
+                .iter()
+                .map(|f| format!("{} {:?}", f.message, f.help))
+                .collect();
+            if let Some(other) = told.insert(all.join("\n"), name.clone()) {
+                panic!("{name} and {other} are told the same");
+            }
+        }
+    }
+    assert!(told.len() >= 40);
+}
+
+#[test]
+fn formats_for_tools() {
+    let text = "jobs:\n  ü:\n    image: Box:1\n    steps: [{run: a}]\n";
+    let (_, findings) = pipeline::parse(text);
+    insta::assert_snapshot!("format-short", report::short(&findings, "a,b.yml", text));
+    insta::assert_snapshot!("format-github", report::github(&findings, "a,b.yml", text));
+    insta::assert_snapshot!(
+        "format-json",
+        serde_json::to_string_pretty(&report::json(&findings, "a,b.yml", text)).unwrap()
+    );
+}
+
+#[test]
+fn a_file_cannot_drive_the_terminal() {
+    let text = "jobs:\n  \"\u{1b}[2J\u{202e}x\":\n    image: busybox:1\n    \u{9b}31m: 1\n    steps: [{run: a}]\n";
+    let (_, findings) = pipeline::parse(text);
+    let shown = show(&findings, text) + &report::short(&findings, "\u{1b}c.yml", text);
+    assert!(!findings.is_empty());
+    assert!(
+        !shown.contains(['\u{1b}', '\u{9b}', '\u{202e}']),
+        "{shown:?}"
+    );
+}
