@@ -273,6 +273,9 @@ pub enum EngineError {
         /// The image.
         image: String,
     },
+    /// The engine has no init for containers. It remembers: a container made after this does without, so make another.
+    #[error("the engine has no init for containers")]
+    InitMissing,
     /// The engine's disk is full.
     #[error("the engine's disk is full: {detail}")]
     DiskFull {
@@ -293,4 +296,35 @@ pub enum EngineError {
     /// The connection to the engine broke.
     #[error("the connection to the engine broke: {0}")]
     Connection(String),
+}
+
+impl EngineError {
+    /// What to do about it, where something can be done.
+    pub fn hint(&self) -> Option<String> {
+        let text = match self {
+            Self::Unreachable { tried } => {
+                let tried: Vec<String> = tried.iter().map(|(place, what)| format!("  {place}: {what}")).collect();
+                format!("start Docker or Podman, or point DOCKER_HOST at one. Tried:\n{}", tried.join("\n"))
+            }
+            Self::PermissionDenied { .. } => {
+                "add yourself to the group `docker` (`sudo usermod -aG docker $USER`, then log in again), or use rootless Docker or Podman".into()
+            }
+            Self::Address { .. } => "set DOCKER_HOST to unix:///PATH or tcp://HOST:PORT, or choose another `docker context`".into(),
+            Self::ImageMissing { image } => format!("pull it: `docker pull {image}`, or run with `--pull missing`"),
+            Self::ImageNotFound { image, detail } => {
+                format!("check the name and the tag of `{image}`; for a private one log in: `docker login REGISTRY`. The registry said: {detail}")
+            }
+            Self::Unauthorized { detail, .. } => format!("log in with `docker login REGISTRY`. The registry said: {detail}"),
+            Self::RateLimited { .. } => "wait, log in with `docker login`, or use what the engine has: `--pull never`".into(),
+            Self::Registry { .. } => "check the network and the registry; `--pull never` uses what the engine has".into(),
+            Self::PullStalled { .. } => "check the network, then run again; finished layers are kept".into(),
+            Self::InitMissing => "install the engine's init (Debian: `tini`)".into(),
+            Self::ProgramMissing { .. } => "use an image that has it".into(),
+            Self::DiskFull { .. } => "make room: `docker system df` shows what takes it, `docker system prune` frees it".into(),
+            Self::Gone => "it was removed from outside, or the engine restarted; run again".into(),
+            Self::Connection(_) => "did the engine stop or restart? `argon doctor` tells; then run again".into(),
+            Self::Refused { .. } => return None,
+        };
+        Some(text)
+    }
 }

@@ -1,1 +1,123 @@
-//! execute
+//! Runs a plan on an engine: emits events, and knows nothing of who sees them.
+//!
+//! [`run`] schedules the jobs; `job` is one job's life, `step` one step's; `supervisor` is the protocol with the
+//! program inside the container, `conversation` one talk in it. Secrets are masked before an event leaves.
+
+mod conversation;
+mod images;
+mod job;
+mod missing_command;
+mod owner;
+mod redact;
+mod schedule;
+mod step;
+mod stop;
+mod supervisor;
+mod sweep;
+mod upload;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+
+pub use images::PullPolicy;
+pub use owner::Owner;
+pub use redact::{Mask, MaskError, Redactor};
+pub use stop::{Stop, StopReason, StopWatch, Stopper};
+pub use sweep::sweep;
+
+use crate::engine::Engine;
+use crate::event::{Event, RunId, RunResult};
+use crate::plan::Plan;
+use crate::source::Workspace;
+
+/// How many events may wait for the sinks before the run waits for them.
+pub const EVENT_BUFFER: usize = 128;
+
+/// From TERM to KILL, where not said otherwise.
+pub const DEFAULT_GRACE: Duration = Duration::from_secs(10);
+
+/// What a run does after a job failed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OnFailure {
+    /// Stops the other jobs.
+    #[default]
+    FailFast,
+    /// Runs all that does not need the failed job.
+    KeepGoing,
+}
+
+/// Whether steps are told that their output is seen in colour.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum StepColor {
+    /// They see FORCE_COLOR, CLICOLOR_FORCE and TERM.
+    Forced,
+    /// They see none of them.
+    #[default]
+    Unsaid,
+}
+
+/// How a plan is run.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The run's id.
+    pub run: RunId,
+    /// How many jobs run at once. At least 1.
+    pub parallel: usize,
+    /// What a failure does.
+    pub on_failure: OnFailure,
+    /// When images are pulled.
+    pub pull: PullPolicy,
+    /// Time for all of it.
+    pub timeout: Option<Duration>,
+    /// From TERM to KILL.
+    pub grace: Duration,
+    /// Colour in steps.
+    pub color: StepColor,
+}
+
+/// What every job of a run shares.
+struct Context<E> {
+    engine: Arc<E>,
+    workspace: Arc<Workspace>,
+    settings: Settings,
+    mask: Mask,
+    owner: Owner,
+    stopper: Stopper,
+    events: mpsc::Sender<Event>,
+}
+
+impl<E> Context<E> {
+    /// Emits an event; waits while the sinks are behind. Nobody listening is not the run's business.
+    async fn emit(&self, event: Event) {
+        let _ = self.events.send(event).await;
+    }
+}
+
+/// Runs the plan to its end, whatever that is. The last event is [`Event::RunFinished`].
+pub async fn run<E: Engine>(
+    engine: Arc<E>,
+    plan: Plan,
+    workspace: Arc<Workspace>,
+    settings: Settings,
+    stopper: Stopper,
+    events: mpsc::Sender<Event>,
+) -> Result<RunResult, MaskError> {
+    let began = Instant::now();
+    let mask = Mask::new(&plan.secrets)?;
+    let context = Arc::new(Context { engine, workspace, settings, mask, owner: Owner::current(), stopper, events });
+    let started = Event::RunStarted {
+        pipeline: plan.name.clone(),
+        source: context.workspace.info.clone(),
+        jobs: plan.jobs.iter().map(|job| job.info()).collect(),
+    };
+    context.emit(started).await;
+    let (status, cause) = schedule::run_jobs(&context, plan.jobs).await;
+    let result = RunResult { status, cause, duration: began.elapsed() };
+    context.emit(Event::RunFinished { result: result.clone() }).await;
+    Ok(result)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,28 @@
 //! Where the workspace comes from: a working tree, a commit of a repository, or a clone. Nothing here writes to the user's tree.
+//!
+//! [`open`] lists what belongs to the workspace, once; [`Workspace::write_tar`] streams it, as often as there are jobs.
+//! Everything blocks: callers on an async runtime use `spawn_blocking`.
+
+mod address;
+mod archive;
+mod checkout;
+mod config;
+mod error;
+mod folder;
+mod git_dir;
+mod listing;
+mod worktree;
 
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+
+pub use archive::{Owner, TarOptions, TarSummary, Top};
+pub use checkout::CloneProgress;
+pub use error::SourceError;
+pub use listing::Size;
 
 use crate::event::SourceInfo;
+use listing::Listing;
 
 /// What the user asked to build.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,4 +48,37 @@ pub struct Workspace {
     pub info: SourceInfo,
     /// The top folder on this machine.
     pub root: PathBuf,
+    /// What was left out or could not be kept, a sentence each.
+    pub warnings: Vec<String>,
+    listing: Listing,
+    /// Holds a checkout on disk for as long as it may be read.
+    #[allow(dead_code, reason = "it is kept for its Drop")]
+    checkout: Option<tempfile::TempDir>,
+}
+
+impl Workspace {
+    /// How much there is, as it was when the source was opened. Files that changed since may make it a little off.
+    pub fn size(&self) -> Size {
+        self.listing.size()
+    }
+}
+
+/// Makes a source ready: lists its working tree, or clones it.
+pub fn open(request: &SourceRequest) -> Result<Workspace, SourceError> {
+    open_with(request, &AtomicBool::new(false), &mut |_| {})
+}
+
+/// As [`open`], and stops soon after `interrupt` turns true (with [`SourceError::Interrupted`]), and tells how a clone is getting on.
+pub fn open_with(
+    request: &SourceRequest,
+    interrupt: &AtomicBool,
+    progress: &mut dyn FnMut(CloneProgress),
+) -> Result<Workspace, SourceError> {
+    match request {
+        SourceRequest::WorkingTree { folder } => worktree::open(folder, interrupt),
+        SourceRequest::Checkout {
+            repository,
+            revision,
+        } => checkout::open(repository, revision.as_deref(), interrupt, progress),
+    }
 }

@@ -1,1 +1,94 @@
 //! Docker and Podman over their HTTP API. The only module that knows bollard.
+
+mod archive;
+mod attach;
+mod connect;
+mod container;
+mod endpoint;
+mod error;
+mod facts;
+mod init;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use bollard::ClientVersion;
+use tokio::sync::mpsc;
+
+pub use self::connect::{EngineEnv, connect};
+pub use self::endpoint::Endpoint;
+use super::{ContainerEnd, ContainerId, ContainerSpec, Engine, EngineError, EngineInfo, Image, OwnedContainer, Session, TarStream};
+use crate::event::PullEvent;
+
+/// Docker, or Podman behind Docker's API. Made by [`connect`]; a clone is the same engine.
+#[derive(Debug, Clone)]
+pub struct Docker {
+    client: bollard::Docker,
+    endpoint: Endpoint,
+    /// What requests are made in: the engine's version or bollard's, whichever is older.
+    version: ClientVersion,
+    /// Docker's own configuration of this user, where the credentials are.
+    config_dir: Option<PathBuf>,
+    /// The engine was seen to have no init.
+    no_init: Arc<AtomicBool>,
+    /// How long a pull may stand still.
+    stall: Duration,
+}
+
+impl Docker {
+    /// Where it answers.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// Sets how long a pull may go without any progress (120 s where this is not called).
+    #[must_use]
+    pub fn with_stall_limit(mut self, limit: Duration) -> Self {
+        self.stall = limit;
+        self
+    }
+}
+
+impl Engine for Docker {
+    async fn info(&self) -> Result<EngineInfo, EngineError> {
+        facts::info(self).await
+    }
+
+    async fn image(&self, image: &str) -> Result<Option<Image>, EngineError> {
+        facts::image(self, image).await
+    }
+
+    async fn pull(&self, _image: &str, _progress: mpsc::Sender<PullEvent>) -> Result<Image, EngineError> {
+        Err(EngineError::Refused { status: 0, message: "pulls are not built yet".to_owned() })
+    }
+
+    async fn create(&self, spec: &ContainerSpec) -> Result<Session, EngineError> {
+        container::create(self, spec).await
+    }
+
+    async fn start(&self, container: &ContainerId) -> Result<(), EngineError> {
+        container::start(self, container).await
+    }
+
+    async fn upload(&self, container: &ContainerId, directory: &str, tar: TarStream) -> Result<(), EngineError> {
+        archive::upload(self, container, directory, tar).await
+    }
+
+    async fn read_file(&self, container: &ContainerId, path: &str) -> Result<Vec<u8>, EngineError> {
+        archive::read_file(self, container, path).await
+    }
+
+    async fn removed(&self, container: &ContainerId) -> Result<ContainerEnd, EngineError> {
+        container::removed(self, container).await
+    }
+
+    async fn remove(&self, container: &ContainerId) -> Result<(), EngineError> {
+        container::remove(self, container).await
+    }
+
+    async fn owned(&self) -> Result<Vec<OwnedContainer>, EngineError> {
+        container::owned(self).await
+    }
+}

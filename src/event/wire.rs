@@ -10,7 +10,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
 use super::{
-    Cause, Envelope, Event, JobId, JobInfo, LayerPhase, Level, PullEvent, RunId, SourceInfo, Status, StepIndex, Stream,
+    Cause, Envelope, Event, JobId, JobInfo, LayerPhase, Level, PullEvent, RunId, SourceInfo,
+    Status, StepIndex, Stream,
 };
 
 /// The `v` of every line.
@@ -52,10 +53,20 @@ impl Encoder {
         };
         match &envelope.event {
             Event::RunStarted { jobs, .. } => {
-                self.jobs = jobs.iter().map(|job| (job.id.clone(), job.clone())).collect();
+                self.jobs = jobs
+                    .iter()
+                    .map(|job| (job.id.clone(), job.clone()))
+                    .collect();
             }
-            Event::Log { job, step, stream, bytes } => return self.log(place, (job, *step, *stream), bytes, out),
-            Event::StepStarted { job, .. } | Event::StepFinished { job, .. } | Event::JobFinished { job, .. } => {
+            Event::Log {
+                job,
+                step,
+                stream,
+                bytes,
+            } => return self.log(place, (job, *step, *stream), bytes, out),
+            Event::StepStarted { job, .. }
+            | Event::StepFinished { job, .. }
+            | Event::JobFinished { job, .. } => {
                 self.release(job, place.run, out)?;
             }
             _ => {}
@@ -111,7 +122,9 @@ impl Encoder {
     /// Writes what was held back for a job: no more comes that could make it whole.
     fn release(&mut self, job: &JobId, run: &RunId, out: &mut Vec<u8>) -> serde_json::Result<()> {
         for stream in [Stream::Stdout, Stream::Stderr] {
-            let Some(held) = self.held.remove(&(job.clone(), stream)) else { continue };
+            let Some(held) = self.held.remove(&(job.clone(), stream)) else {
+                continue;
+            };
             let place = Place {
                 seq: held.seq,
                 time: held.time,
@@ -181,16 +194,16 @@ impl Encoder {
                 image: Some(image.clone()),
                 step: Some("pull".to_owned()),
             },
-            Event::StepStarted { job, step } | Event::StepFinished { job, step, .. } | Event::Log { job, step, .. } => {
-                self.step_context(job, *step)
-            }
-            Event::JobQueued { job } | Event::JobStarted { job } | Event::JobFinished { job, .. } => {
-                self.job_context(job)
-            }
+            Event::StepStarted { job, step }
+            | Event::StepFinished { job, step, .. }
+            | Event::Log { job, step, .. } => self.step_context(job, *step),
+            Event::JobQueued { job }
+            | Event::JobStarted { job }
+            | Event::JobFinished { job, .. } => self.job_context(job),
             Event::Notice { job: Some(job), .. } => self.job_context(job),
-            Event::RunStarted { .. } | Event::RunFinished { .. } | Event::Notice { job: None, .. } => {
-                Context::default()
-            }
+            Event::RunStarted { .. }
+            | Event::RunFinished { .. }
+            | Event::Notice { job: None, .. } => Context::default(),
         }
     }
 
@@ -200,13 +213,22 @@ impl Encoder {
             Event::JobQueued { job } => format!("Job {job} queued"),
             Event::JobStarted { job } => format!("Job {job} started"),
             Event::ImagePull { pull, .. } => pull_message(pull),
-            Event::StepStarted { job, step } => format!("Step started: {}", self.step_name(job, *step)),
+            Event::StepStarted { job, step } => {
+                format!("Step started: {}", self.step_name(job, *step))
+            }
             Event::Log { .. } => String::new(),
             Event::StepFinished { job, step, result } => {
-                format!("Step finished: {}: {}", self.step_name(job, *step), ending(result.status, result.exit_code))
+                format!(
+                    "Step finished: {}: {}",
+                    self.step_name(job, *step),
+                    ending(result.status, result.exit_code)
+                )
             }
             Event::JobFinished { job, result } => {
-                format!("Job {job} finished: {}", ending(result.status, result.exit_code))
+                format!(
+                    "Job {job} finished: {}",
+                    ending(result.status, result.exit_code)
+                )
             }
             Event::RunFinished { result } => format!("Run finished: {}", result.status),
             Event::Notice { message, .. } => message.clone(),
@@ -239,7 +261,9 @@ fn pull_message(pull: &PullEvent) -> String {
     match pull {
         PullEvent::Started => "Pulling Docker image".to_owned(),
         PullEvent::Layer(layer) => format!("Layer {}: {}", layer.id, phase(layer.phase)),
-        PullEvent::Retrying { attempt, reason, .. } => format!("Pull failed at try {attempt}, trying again: {reason}"),
+        PullEvent::Retrying {
+            attempt, reason, ..
+        } => format!("Pull failed at try {attempt}, trying again: {reason}"),
         PullEvent::Finished { .. } => "Docker image pulled".to_owned(),
         PullEvent::Failed { message } => format!("Pull failed: {message}"),
     }
@@ -277,9 +301,18 @@ fn level(event: &Event) -> &'static str {
         Status::Failure | Status::Error => "ERROR",
     };
     match event {
-        Event::ImagePull { pull: PullEvent::Layer(_), .. } => "DEBUG",
-        Event::ImagePull { pull: PullEvent::Retrying { .. }, .. } => "WARN",
-        Event::ImagePull { pull: PullEvent::Failed { .. }, .. } => "ERROR",
+        Event::ImagePull {
+            pull: PullEvent::Layer(_),
+            ..
+        } => "DEBUG",
+        Event::ImagePull {
+            pull: PullEvent::Retrying { .. },
+            ..
+        } => "WARN",
+        Event::ImagePull {
+            pull: PullEvent::Failed { .. },
+            ..
+        } => "ERROR",
         Event::StepFinished { result, .. } => of_end(result.status, result.forgiven),
         Event::JobFinished { result, .. } => of_end(result.status, result.forgiven),
         Event::RunFinished { result } => of_end(result.status, false),
@@ -414,7 +447,11 @@ impl<'a> From<&'a JobInfo> for Job<'a> {
             job: info.id.as_str(),
             image: &info.image,
             needs: info.needs.iter().map(JobId::as_str).collect(),
-            steps: info.steps.iter().map(|step| StepName { name: &step.name }).collect(),
+            steps: info
+                .steps
+                .iter()
+                .map(|step| StepName { name: &step.name })
+                .collect(),
         }
     }
 }
@@ -452,12 +489,18 @@ impl<'a> From<&'a PullEvent> for Pull<'a> {
                 current_bytes: layer.current,
                 total_bytes: layer.total,
             },
-            PullEvent::Retrying { attempt, wait, reason } => Self::Retrying {
+            PullEvent::Retrying {
+                attempt,
+                wait,
+                reason,
+            } => Self::Retrying {
                 attempt: *attempt,
                 wait_ms: millis(*wait),
                 reason,
             },
-            PullEvent::Finished { duration } => Self::Finished { duration_ms: millis(*duration) },
+            PullEvent::Finished { duration } => Self::Finished {
+                duration_ms: millis(*duration),
+            },
             PullEvent::Failed { message } => Self::Failed { reason: message },
         }
     }
@@ -466,37 +509,75 @@ impl<'a> From<&'a PullEvent> for Pull<'a> {
 #[derive(Serialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 enum CauseWire<'a> {
-    Exit { code: i32 },
-    CommandNotFound { command: Option<&'a str> },
-    ShellNotFound { shell: &'a str },
-    WorkingDirectory { directory: &'a str },
-    Signal { signal: i32 },
-    OutOfMemory { limit_bytes: Option<u64> },
-    TimedOut { scope: &'static str, limit_ms: f64 },
-    StepFailed { step: usize },
-    NeedFailed { need: &'a str, status: &'static str },
-    FailFast { job: &'a str },
+    Exit {
+        code: i32,
+    },
+    CommandNotFound {
+        command: Option<&'a str>,
+    },
+    ShellNotFound {
+        shell: &'a str,
+    },
+    WorkingDirectory {
+        directory: &'a str,
+    },
+    Signal {
+        signal: i32,
+    },
+    OutOfMemory {
+        limit_bytes: Option<u64>,
+    },
+    TimedOut {
+        scope: &'static str,
+        limit_ms: f64,
+    },
+    StepFailed {
+        step: usize,
+    },
+    NeedFailed {
+        need: &'a str,
+        status: &'static str,
+    },
+    FailFast {
+        job: &'a str,
+    },
     EarlierStepFailed,
     Interrupted,
-    Infrastructure { message: &'a str, hint: Option<&'a str> },
+    Infrastructure {
+        message: &'a str,
+        hint: Option<&'a str>,
+    },
 }
 
 impl<'a> From<&'a Cause> for CauseWire<'a> {
     fn from(cause: &'a Cause) -> Self {
         match cause {
             Cause::Exit { code } => Self::Exit { code: *code },
-            Cause::CommandNotFound { command } => Self::CommandNotFound { command: command.as_deref() },
+            Cause::CommandNotFound { command } => Self::CommandNotFound {
+                command: command.as_deref(),
+            },
             Cause::ShellNotFound { shell } => Self::ShellNotFound { shell },
             Cause::WorkingDirectory { directory } => Self::WorkingDirectory { directory },
             Cause::Signal { signal } => Self::Signal { signal: *signal },
-            Cause::OutOfMemory { limit } => Self::OutOfMemory { limit_bytes: *limit },
-            Cause::TimedOut { scope, limit } => Self::TimedOut { scope: scope.word(), limit_ms: millis(*limit) },
+            Cause::OutOfMemory { limit } => Self::OutOfMemory {
+                limit_bytes: *limit,
+            },
+            Cause::TimedOut { scope, limit } => Self::TimedOut {
+                scope: scope.word(),
+                limit_ms: millis(*limit),
+            },
             Cause::StepFailed { step } => Self::StepFailed { step: step.0 + 1 },
-            Cause::NeedFailed { need, status } => Self::NeedFailed { need: need.as_str(), status: status.word() },
+            Cause::NeedFailed { need, status } => Self::NeedFailed {
+                need: need.as_str(),
+                status: status.word(),
+            },
             Cause::FailFast { job } => Self::FailFast { job: job.as_str() },
             Cause::EarlierStepFailed => Self::EarlierStepFailed,
             Cause::Interrupted => Self::Interrupted,
-            Cause::Infrastructure { message, hint } => Self::Infrastructure { message, hint: hint.as_deref() },
+            Cause::Infrastructure { message, hint } => Self::Infrastructure {
+                message,
+                hint: hint.as_deref(),
+            },
         }
     }
 }
@@ -504,15 +585,28 @@ impl<'a> From<&'a Cause> for CauseWire<'a> {
 impl<'a> Body<'a> {
     fn of(event: &'a Event) -> Self {
         match event {
-            Event::RunStarted { pipeline, source, jobs } => Self::RunStarted {
+            Event::RunStarted {
+                pipeline,
+                source,
+                jobs,
+            } => Self::RunStarted {
                 pipeline: pipeline.as_deref(),
                 source: source.into(),
                 jobs: jobs.iter().map(Job::from).collect(),
             },
             Event::JobQueued { job } | Event::JobStarted { job } => Self::Job { job: job.as_str() },
-            Event::ImagePull { image, pull } => Self::Pull { image, pull: pull.into() },
-            Event::StepStarted { job, step } => Self::Step { job: job.as_str(), step: step.0 + 1 },
-            Event::Log { job, step, .. } => Self::Step { job: job.as_str(), step: step.0 + 1 },
+            Event::ImagePull { image, pull } => Self::Pull {
+                image,
+                pull: pull.into(),
+            },
+            Event::StepStarted { job, step } => Self::Step {
+                job: job.as_str(),
+                step: step.0 + 1,
+            },
+            Event::Log { job, step, .. } => Self::Step {
+                job: job.as_str(),
+                step: step.0 + 1,
+            },
             Event::StepFinished { job, step, result } => Self::Finished {
                 job: Some(job.as_str()),
                 step: Some(step.0 + 1),
@@ -546,7 +640,9 @@ impl<'a> Body<'a> {
                 forgiven: None,
                 usage: None,
             },
-            Event::Notice { job, .. } => Self::Notice { job: job.as_ref().map(JobId::as_str) },
+            Event::Notice { job, .. } => Self::Notice {
+                job: job.as_ref().map(JobId::as_str),
+            },
         }
     }
 }

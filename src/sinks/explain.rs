@@ -25,7 +25,10 @@ pub struct About<'a> {
 
 impl About<'_> {
     fn in_image(&self) -> String {
-        self.image.map_or_else(|| "in the image".to_owned(), |image| format!("in image {image}"))
+        self.image.map_or_else(
+            || "in the image".to_owned(),
+            |image| format!("in image {image}"),
+        )
     }
 
     fn step(&self, step: StepIndex) -> String {
@@ -96,8 +99,14 @@ fn ended(status: Status) -> &'static str {
 
 fn command_not_found(command: Option<&str>, about: About<'_>) -> (String, Option<String>) {
     let what = match command {
-        Some(command) => format!("exit code 127: `{command}`: command not found {}", about.in_image()),
-        None => format!("exit code 127: a command was not found {}", about.in_image()),
+        Some(command) => format!(
+            "exit code 127: `{command}`: command not found {}",
+            about.in_image()
+        ),
+        None => format!(
+            "exit code 127: a command was not found {}",
+            about.in_image()
+        ),
     };
     let hint = match command {
         // A path is a file of the workspace (or its missing interpreter), not a package.
@@ -113,7 +122,10 @@ fn out_of_memory(limit: Option<u64>) -> (String, Option<String>) {
     match limit {
         Some(limit) => (
             format!("out of memory: the job may use {}", bytes(limit)),
-            Some(format!("Set `resources: {{ memory: {} }}` on the job, or make the step need less.", more_than(limit))),
+            Some(format!(
+                "Set `resources: {{ memory: {} }}` on the job, or make the step need less.",
+                more_than(limit)
+            )),
         ),
         None => (
             "out of memory: the engine's machine has no more".to_owned(),
@@ -133,22 +145,49 @@ fn signalled(signal: i32) -> (String, Option<String>) {
         1 => ("SIGHUP", None),
         2 => ("SIGINT", None),
         3 => ("SIGQUIT", None),
-        4 => ("SIGILL", Some("The program uses instructions that this CPU (or its emulation) does not have.")),
+        4 => (
+            "SIGILL",
+            Some("The program uses instructions that this CPU (or its emulation) does not have."),
+        ),
         5 => ("SIGTRAP", None),
-        6 => ("SIGABRT", Some("The program gave up by itself; its last lines may say why.")),
-        7 => ("SIGBUS", Some("Often a full /dev/shm or a mapped file that shrank.")),
+        6 => (
+            "SIGABRT",
+            Some("The program gave up by itself; its last lines may say why."),
+        ),
+        7 => (
+            "SIGBUS",
+            Some("Often a full /dev/shm or a mapped file that shrank."),
+        ),
         8 => ("SIGFPE", Some("A division by zero, or like it.")),
-        9 => ("SIGKILL", Some("Something killed it from outside; Argon did not.")),
-        11 => ("SIGSEGV", Some("The program crashed: an access to memory that is not its own.")),
-        13 => ("SIGPIPE", Some("It wrote to a pipe whose reader had ended.")),
+        9 => (
+            "SIGKILL",
+            Some("Something killed it from outside; Argon did not."),
+        ),
+        11 => (
+            "SIGSEGV",
+            Some("The program crashed: an access to memory that is not its own."),
+        ),
+        13 => (
+            "SIGPIPE",
+            Some("It wrote to a pipe whose reader had ended."),
+        ),
         14 => ("SIGALRM", None),
         15 => ("SIGTERM", Some("Something asked it to end; Argon did not.")),
         24 => ("SIGXCPU", Some("A limit of CPU time (`ulimit -t`) passed.")),
-        25 => ("SIGXFSZ", Some("A limit of file size (`ulimit -f`) passed.")),
-        31 => ("SIGSYS", Some("A system call that the sandbox does not allow.")),
+        25 => (
+            "SIGXFSZ",
+            Some("A limit of file size (`ulimit -f`) passed."),
+        ),
+        31 => (
+            "SIGSYS",
+            Some("A system call that the sandbox does not allow."),
+        ),
         _ => return (format!("ended by signal {signal}"), None),
     };
-    (format!("ended by signal {signal} ({name})"), hint.map(str::to_owned))
+    (
+        format!("ended by signal {signal} ({name})"),
+        hint.map(str::to_owned),
+    )
 }
 
 #[cfg(test)]
@@ -161,32 +200,72 @@ mod tests {
 
     #[test]
     fn every_cause_is_explained() {
-        let steps = [StepInfo { name: "Install".into() }, StepInfo { name: "Test".into() }];
-        let about = About { image: Some("python:3.10"), steps: &steps };
+        let steps = [
+            StepInfo {
+                name: "Install".into(),
+            },
+            StepInfo {
+                name: "Test".into(),
+            },
+        ];
+        let about = About {
+            image: Some("python:3.10"),
+            steps: &steps,
+        };
         let minute = Duration::from_secs(90);
         let causes = [
             Cause::Exit { code: 1 },
             Cause::Exit { code: 126 },
-            Cause::CommandNotFound { command: Some("foo".into()) },
-            Cause::CommandNotFound { command: Some("./run.sh".into()) },
+            Cause::CommandNotFound {
+                command: Some("foo".into()),
+            },
+            Cause::CommandNotFound {
+                command: Some("./run.sh".into()),
+            },
             Cause::CommandNotFound { command: None },
-            Cause::ShellNotFound { shell: "bash".into() },
-            Cause::WorkingDirectory { directory: "/workspace/dist".into() },
+            Cause::ShellNotFound {
+                shell: "bash".into(),
+            },
+            Cause::WorkingDirectory {
+                directory: "/workspace/dist".into(),
+            },
             Cause::Signal { signal: 11 },
             Cause::Signal { signal: 40 },
-            Cause::OutOfMemory { limit: Some(512 << 20) },
+            Cause::OutOfMemory {
+                limit: Some(512 << 20),
+            },
             Cause::OutOfMemory { limit: None },
-            Cause::TimedOut { scope: TimeoutScope::Step, limit: minute },
-            Cause::TimedOut { scope: TimeoutScope::Job, limit: minute },
-            Cause::TimedOut { scope: TimeoutScope::Run, limit: minute },
+            Cause::TimedOut {
+                scope: TimeoutScope::Step,
+                limit: minute,
+            },
+            Cause::TimedOut {
+                scope: TimeoutScope::Job,
+                limit: minute,
+            },
+            Cause::TimedOut {
+                scope: TimeoutScope::Run,
+                limit: minute,
+            },
             Cause::StepFailed { step: StepIndex(1) },
             Cause::StepFailed { step: StepIndex(7) },
-            Cause::NeedFailed { need: JobId::new("build"), status: Status::Failure },
-            Cause::NeedFailed { need: JobId::new("build"), status: Status::Skipped },
-            Cause::FailFast { job: JobId::new("build") },
+            Cause::NeedFailed {
+                need: JobId::new("build"),
+                status: Status::Failure,
+            },
+            Cause::NeedFailed {
+                need: JobId::new("build"),
+                status: Status::Skipped,
+            },
+            Cause::FailFast {
+                job: JobId::new("build"),
+            },
             Cause::EarlierStepFailed,
             Cause::Interrupted,
-            Cause::Infrastructure { message: "the engine went away".into(), hint: Some("Start it.".into()) },
+            Cause::Infrastructure {
+                message: "the engine went away".into(),
+                hint: Some("Start it.".into()),
+            },
         ];
         let mut text = String::new();
         for cause in causes {

@@ -33,7 +33,9 @@ impl<W: Write + Send> Sink for Json<W> {
         self.line.clear();
         self.encoder
             .encode(envelope, &mut self.line)
-            .map_err(|error| SinkError::from_io(WHAT, std::io::Error::new(ErrorKind::InvalidData, error)))?;
+            .map_err(|error| {
+                SinkError::from_io(WHAT, std::io::Error::new(ErrorKind::InvalidData, error))
+            })?;
         self.out.push(&self.line)
     }
 

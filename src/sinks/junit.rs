@@ -31,7 +31,11 @@ impl Junit {
 
     fn write(&self) -> std::io::Result<()> {
         // In the same folder, so that the rename stays within one file system.
-        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = self
+            .path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty())
+            .unwrap_or(Path::new("."));
         let mut builder = tempfile::Builder::new();
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
@@ -84,7 +88,13 @@ fn report(tracker: &Tracker) -> String {
         |(text, all), (suite, counts)| (text + &suite, all + counts),
     );
     let name = escape(tracker.pipeline.as_deref().unwrap_or("argon"));
-    let time = seconds(tracker.result.as_ref().map(|result| result.duration).unwrap_or_default());
+    let time = seconds(
+        tracker
+            .result
+            .as_ref()
+            .map(|result| result.duration)
+            .unwrap_or_default(),
+    );
     format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"{name}\" {} time=\"{time}\">\n{suites}</testsuites>\n",
         attributes(all),
@@ -92,51 +102,125 @@ fn report(tracker: &Tracker) -> String {
 }
 
 fn attributes(counts: Counts) -> String {
-    let Counts { tests, failures, errors, skipped } = counts;
+    let Counts {
+        tests,
+        failures,
+        errors,
+        skipped,
+    } = counts;
     format!("tests=\"{tests}\" failures=\"{failures}\" errors=\"{errors}\" skipped=\"{skipped}\"")
 }
 
 fn suite(job: &JobTrack) -> (String, Counts) {
-    let (mut cases, mut counts) = job.steps.iter().enumerate().map(|(index, step)| case(job, index, step)).fold(
-        (String::new(), Counts::default()),
-        |(text, all), (case, counts)| (text + &case, all + counts),
-    );
+    let (mut cases, mut counts) = job
+        .steps
+        .iter()
+        .enumerate()
+        .map(|(index, step)| case(job, index, step))
+        .fold(
+            (String::new(), Counts::default()),
+            |(text, all), (case, counts)| (text + &case, all + counts),
+        );
     // A job that could not run has no step that tells: it gets a case of its own, so that nobody takes it for green.
-    if let Some(result) = job.result().filter(|result| result.status == Status::Error && job.failed_step().is_none()) {
+    if let Some(result) = job
+        .result()
+        .filter(|result| result.status == Status::Error && job.failed_step().is_none())
+    {
         let outcome = outcome("error", result.cause.as_ref(), result.status, job);
-        let _ = writeln!(cases, "    <testcase name=\"(job)\" classname=\"{}\" time=\"0.000\">\n{outcome}    </testcase>", escape(job.info.id.as_str()));
-        counts = counts + Counts { tests: 1, errors: 1, ..Counts::default() };
+        let _ = writeln!(
+            cases,
+            "    <testcase name=\"(job)\" classname=\"{}\" time=\"0.000\">\n{outcome}    </testcase>",
+            escape(job.info.id.as_str())
+        );
+        counts = counts
+            + Counts {
+                tests: 1,
+                errors: 1,
+                ..Counts::default()
+            };
     }
-    let time = seconds(job.result().map(|result| result.duration).unwrap_or_default());
+    let time = seconds(
+        job.result()
+            .map(|result| result.duration)
+            .unwrap_or_default(),
+    );
     let name = escape(job.info.id.as_str());
-    (format!("  <testsuite name=\"{name}\" {} time=\"{time}\">\n{cases}  </testsuite>\n", attributes(counts)), counts)
+    (
+        format!(
+            "  <testsuite name=\"{name}\" {} time=\"{time}\">\n{cases}  </testsuite>\n",
+            attributes(counts)
+        ),
+        counts,
+    )
 }
 
 fn case(job: &JobTrack, index: usize, step: &StepTrack) -> (String, Counts) {
-    let status = step.result.as_ref().map_or(Status::Skipped, |result| result.status);
-    let cause = step.result.as_ref().and_then(|result| result.cause.as_ref());
+    let status = step
+        .result
+        .as_ref()
+        .map_or(Status::Skipped, |result| result.status);
+    let cause = step
+        .result
+        .as_ref()
+        .and_then(|result| result.cause.as_ref());
     let is_forgiven = step.result.as_ref().is_some_and(|result| result.forgiven);
-    let one = Counts { tests: 1, ..Counts::default() };
+    let one = Counts {
+        tests: 1,
+        ..Counts::default()
+    };
     let (body, counts) = match status {
         Status::Success => (String::new(), one),
-        _ if is_forgiven || status == Status::Skipped => (outcome("skipped", cause, status, job), Counts { skipped: 1, ..one }),
-        Status::Failure => (outcome("failure", cause, status, job), Counts { failures: 1, ..one }),
-        Status::Cancelled | Status::Error | Status::Skipped => (outcome("error", cause, status, job), Counts { errors: 1, ..one }),
+        _ if is_forgiven || status == Status::Skipped => (
+            outcome("skipped", cause, status, job),
+            Counts { skipped: 1, ..one },
+        ),
+        Status::Failure => (
+            outcome("failure", cause, status, job),
+            Counts { failures: 1, ..one },
+        ),
+        Status::Cancelled | Status::Error | Status::Skipped => (
+            outcome("error", cause, status, job),
+            Counts { errors: 1, ..one },
+        ),
     };
-    let name = escape(job.info.steps.get(index).map_or("", |step| step.name.as_str()));
+    let name = escape(
+        job.info
+            .steps
+            .get(index)
+            .map_or("", |step| step.name.as_str()),
+    );
     let class = escape(job.info.id.as_str());
-    let time = seconds(step.result.as_ref().map(|result| result.duration).unwrap_or_default());
+    let time = seconds(
+        step.result
+            .as_ref()
+            .map(|result| result.duration)
+            .unwrap_or_default(),
+    );
     let output = output(&step.tail);
-    (format!("    <testcase name=\"{name}\" classname=\"{class}\" time=\"{time}\">\n{body}{output}    </testcase>\n"), counts)
+    (
+        format!(
+            "    <testcase name=\"{name}\" classname=\"{class}\" time=\"{time}\">\n{body}{output}    </testcase>\n"
+        ),
+        counts,
+    )
 }
 
 fn outcome(element: &str, cause: Option<&Cause>, status: Status, job: &JobTrack) -> String {
-    let about = About { image: Some(&job.info.image), steps: &job.info.steps };
-    let message = cause.map_or_else(|| status.word().to_owned(), |cause| explain(cause, about).what);
+    let about = About {
+        image: Some(&job.info.image),
+        steps: &job.info.steps,
+    };
+    let message = cause.map_or_else(
+        || status.word().to_owned(),
+        |cause| explain(cause, about).what,
+    );
     // JUnit's schema knows `type` on failures and errors only.
     match element {
         "skipped" => format!("      <skipped message=\"{}\"/>\n", escape(&message)),
-        _ => format!("      <{element} type=\"{status}\" message=\"{}\"/>\n", escape(&message)),
+        _ => format!(
+            "      <{element} type=\"{status}\" message=\"{}\"/>\n",
+            escape(&message)
+        ),
     }
 }
 
@@ -151,7 +235,10 @@ fn output(tail: &Tail) -> String {
     sanitizer.finish(&mut take);
     match text.is_empty() {
         true => text,
-        false => format!("      <system-out>{}{text}</system-out>\n", if tail.is_cut() { "[cut]\n" } else { "" }),
+        false => format!(
+            "      <system-out>{}{text}</system-out>\n",
+            if tail.is_cut() { "[cut]\n" } else { "" }
+        ),
     }
 }
 
@@ -170,7 +257,9 @@ fn escape(text: &str) -> String {
             '"' => escaped.push_str("&quot;"),
             '\n' => escaped.push_str("&#10;"),
             '\t' => escaped.push_str("&#9;"),
-            '\u{0}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}' => escaped.push(char::REPLACEMENT_CHARACTER),
+            '\u{0}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}' => {
+                escaped.push(char::REPLACEMENT_CHARACTER);
+            }
             character => escaped.push(character),
         }
     }

@@ -43,7 +43,9 @@ impl<W: Write> Out<W> {
     /// Writes out all that is buffered.
     pub fn flush(&mut self) -> Result<(), SinkError> {
         self.drain()?;
-        self.writer.flush().map_err(|error| SinkError::from_io(self.what, error))
+        self.writer
+            .flush()
+            .map_err(|error| SinkError::from_io(self.what, error))
     }
 
     fn drain(&mut self) -> Result<(), SinkError> {
@@ -61,7 +63,9 @@ impl<W: Write> Out<W> {
                 Ok(written) => bytes = &bytes[written..],
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 // A parent may have left the pipe non-blocking; waiting is what a blocking one would do.
-                Err(error) if error.kind() == ErrorKind::WouldBlock => std::thread::sleep(Duration::from_millis(2)),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    std::thread::sleep(Duration::from_millis(2));
+                }
                 Err(error) => return Err(SinkError::from_io(self.what, error)),
             }
         }
@@ -100,7 +104,10 @@ mod tests {
         let mut out = Out::new(Gone, "standard output");
         out.push(b"x").unwrap();
         assert!(matches!(out.flush(), Err(SinkError::ReaderGone)));
-        assert!(matches!(out.push(&[0; CAPACITY]), Err(SinkError::ReaderGone)));
+        assert!(matches!(
+            out.push(&[0; CAPACITY]),
+            Err(SinkError::ReaderGone)
+        ));
     }
 
     #[test]
@@ -108,7 +115,13 @@ mod tests {
         let mut written = Vec::new();
         let mut out = Out::new(&mut written, "memory");
         let mut expected = Vec::new();
-        for (value, size) in [(1u8, 10), (2, CAPACITY), (3, CAPACITY / 4 - 1), (4, CAPACITY - 1), (5, 1)] {
+        for (value, size) in [
+            (1u8, 10),
+            (2, CAPACITY),
+            (3, CAPACITY / 4 - 1),
+            (4, CAPACITY - 1),
+            (5, 1),
+        ] {
             out.push(&vec![value; size]).unwrap();
             expected.extend(vec![value; size]);
         }

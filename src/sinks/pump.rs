@@ -38,7 +38,7 @@ pub async fn pump(
         on_reader_gone: Some(Box::new(on_reader_gone)),
         report: PumpReport::default(),
     };
-    match tokio::task::spawn_blocking(move || pump.run(&handle, events, run)).await {
+    match tokio::task::spawn_blocking(move || pump.run(&handle, events, &run)).await {
         Ok(report) => report,
         Err(error) => match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
@@ -55,7 +55,7 @@ struct Pump {
 }
 
 impl Pump {
-    fn run(mut self, handle: &Handle, mut events: Receiver<Event>, run: RunId) -> PumpReport {
+    fn run(mut self, handle: &Handle, mut events: Receiver<Event>, run: &RunId) -> PumpReport {
         let mut ticked = Instant::now();
         loop {
             match self.next(handle, &mut events, TICK.saturating_sub(ticked.elapsed())) {
@@ -154,7 +154,11 @@ mod tests {
 
     impl Sink for Scripted {
         fn take(&mut self, envelope: &Envelope) -> Result<(), SinkError> {
-            if self.fails_at.as_ref().is_some_and(|(at, _)| *at == envelope.seq) {
+            if self
+                .fails_at
+                .as_ref()
+                .is_some_and(|(at, _)| *at == envelope.seq)
+            {
                 return Err(self.fails_at.take().unwrap().1);
             }
             self.seen.say(format!("{}{}", self.name, envelope.seq));
@@ -195,7 +199,9 @@ mod tests {
             }),
         ];
         let (sender, receiver) = mpsc::channel(1);
-        let pump = tokio::spawn(pump(receiver, RunId::from_text("r"), sinks, || panic!("nobody left")));
+        let pump = tokio::spawn(pump(receiver, RunId::from_text("r"), sinks, || {
+            panic!("nobody left")
+        }));
         for _ in 0..3 {
             sender.send(notice()).await.unwrap();
         }
@@ -215,7 +221,9 @@ mod tests {
         })];
         let (sender, receiver) = mpsc::channel(1);
         let (told, gone) = oneshot::channel();
-        let pump = tokio::spawn(pump(receiver, RunId::from_text("r"), sinks, || told.send(()).unwrap()));
+        let pump = tokio::spawn(pump(receiver, RunId::from_text("r"), sinks, || {
+            told.send(()).unwrap();
+        }));
         sender.send(notice()).await.unwrap();
         gone.await.unwrap();
         for _ in 0..100 {
@@ -244,7 +252,12 @@ mod tests {
         }
         let seen = Seen::default();
         let (sender, receiver) = mpsc::channel(1);
-        let pump = tokio::spawn(pump(receiver, RunId::from_text("r"), vec![Box::new(Ticks(seen.clone()))], || ()));
+        let pump = tokio::spawn(pump(
+            receiver,
+            RunId::from_text("r"),
+            vec![Box::new(Ticks(seen.clone()))],
+            || (),
+        ));
         tokio::time::sleep(Duration::from_millis(350)).await;
         drop(sender);
         pump.await.unwrap();

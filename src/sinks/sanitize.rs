@@ -120,7 +120,9 @@ impl Sanitizer {
     fn character(&mut self, character: char, line: &mut impl FnMut(&str)) {
         match (&mut self.state, character) {
             (State::Text, _) => self.plain(character, line),
-            (State::Swallow, '\u{7}' | '\u{9c}') | (State::SwallowEscape, '\\') => self.state = State::Text,
+            (State::Swallow, '\u{7}' | '\u{9c}') | (State::SwallowEscape, '\\') => {
+                self.state = State::Text;
+            }
             (State::Swallow, '\u{1b}') => self.state = State::SwallowEscape,
             (State::Swallow, '\n') => {
                 // An unterminated string must not eat the rest of the log.
@@ -129,9 +131,15 @@ impl Sanitizer {
             }
             (State::Swallow, _) => {}
             (State::SwallowEscape | State::Escape, '[') => self.state = State::Csi(String::new()),
-            (State::SwallowEscape | State::Escape, ']' | 'P' | 'X' | '^' | '_') => self.state = State::Swallow,
-            (State::SwallowEscape | State::Escape, ' '..='/') => self.state = State::EscapeIntermediate,
-            (State::SwallowEscape | State::Escape | State::EscapeIntermediate, '\u{1b}') => self.state = State::Escape,
+            (State::SwallowEscape | State::Escape, ']' | 'P' | 'X' | '^' | '_') => {
+                self.state = State::Swallow;
+            }
+            (State::SwallowEscape | State::Escape, ' '..='/') => {
+                self.state = State::EscapeIntermediate;
+            }
+            (State::SwallowEscape | State::Escape | State::EscapeIntermediate, '\u{1b}') => {
+                self.state = State::Escape;
+            }
             (State::SwallowEscape | State::Escape | State::EscapeIntermediate, _) => {
                 self.state = State::Text;
                 if character.is_control() {
@@ -230,7 +238,9 @@ impl Sanitizer {
 
     fn sgr(&mut self, parameters: &str) {
         let is_sgr = parameters.len() <= LONGEST_SEQUENCE
-            && parameters.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b';' | b':'));
+            && parameters
+                .bytes()
+                .all(|byte| matches!(byte, b'0'..=b'9' | b';' | b':'));
         // 8 is `conceal`: text that is there and not seen. As a sub-parameter of a colour it is an index.
         let conceals = parameters == "8" || parameters == "08";
         if self.color == Color::Off || !is_sgr || conceals {
@@ -278,7 +288,10 @@ mod tests {
             (b"10%\r20%\r100%\n", &["100%"]),
             (b"done\r\n", &["done"]),
             (b"\x1b[31mred\x1b[0m\n", &["\x1b[31mred\x1b[0m\x1b[0m"]),
-            (b"\x1b[1mbold\nstill\x1b[m\nnot\n", &["\x1b[1mbold\x1b[0m", "\x1b[1mstill\x1b[m\x1b[0m", "not"]),
+            (
+                b"\x1b[1mbold\nstill\x1b[m\nnot\n",
+                &["\x1b[1mbold\x1b[0m", "\x1b[1mstill\x1b[m\x1b[0m", "not"],
+            ),
             (b"\x1b[2J\x1b[Hclear\n", &["clear"]),
             (b"up\x1b[1A\x1b[2Kdown\n", &["updown"]),
             (b"\x1b]0;title\x07text\n", &["text"]),
@@ -298,7 +311,12 @@ mod tests {
             (b"\x1b[8mhidden\x1b[>4;1mmode\n", &["hiddenmode"]),
         ];
         for (input, expected) in cases {
-            assert_eq!(lines_of(Color::On, &[input]), *expected, "{:?}", String::from_utf8_lossy(input));
+            assert_eq!(
+                lines_of(Color::On, &[input]),
+                *expected,
+                "{:?}",
+                String::from_utf8_lossy(input)
+            );
         }
     }
 
@@ -331,9 +349,15 @@ mod tests {
             if rest[..at].chars().any(char::is_control) {
                 return false;
             }
-            let Some(end) = rest[at..].find('m') else { return false };
+            let Some(end) = rest[at..].find('m') else {
+                return false;
+            };
             let code = &rest[at + 1..at + end];
-            if !code.starts_with('[') || !code[1..].bytes().all(|byte| matches!(byte, b'0'..=b'9' | b';' | b':')) {
+            if !code.starts_with('[')
+                || !code[1..]
+                    .bytes()
+                    .all(|byte| matches!(byte, b'0'..=b'9' | b';' | b':'))
+            {
                 return false;
             }
             rest = &rest[at + end + 1..];

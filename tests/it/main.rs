@@ -1,3 +1,5 @@
-//! Argon's integration tests: one binary, a file a topic.
+//! Argon's one integration binary: a file a topic.
 
+mod engine;
 mod sinks;
+mod source;

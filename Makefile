@@ -1,0 +1,57 @@
+# What people type. CI (.ci/run) calls these same targets.
+
+CARGO ?= cargo
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+
+.DEFAULT_GOAL := help
+.PHONY: help build release demo test check deny engine images registry bench completions clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## the development build
+	$(CARGO) build --locked
+
+release: ## the optimised build (minutes)
+	$(CARGO) build --locked --release
+
+# The development build: it is ready minutes before a release build, and the time a demo takes is the container's.
+demo: engine build ## run the sample pipeline in a container
+	@dev/demo $(TARGET_DIR)/debug/argon
+
+test: engine images ## every test, with a real engine and a real registry
+	@dev/with-registry $(CARGO) test --locked --no-fail-fast
+
+check: ## formatting and lints, with and without the optional features
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked --all-targets --no-default-features -- -D warnings
+
+deny: ## licences, advisories, banned crates, sources (needs cargo-deny)
+	@command -v cargo-deny >/dev/null || { echo "cargo-deny is missing: installing it takes some minutes" >&2; \
+		$(CARGO) install --locked cargo-deny; }
+	$(CARGO) deny check
+
+engine: ## a container engine that answers
+	@dev/engine
+
+images: engine ## the images that tests run in
+	@dev/images
+
+registry: engine ## local registries for the pull tests; prints their addresses
+	@dev/images busybox
+	@dev/registry start
+
+bench: engine release ## measure against the budgets
+	@dev/images busybox
+	@dev/bench $(TARGET_DIR)/release/argon
+
+completions: build ## regenerate completions/
+	@mkdir -p completions
+	$(TARGET_DIR)/debug/argon completions bash >completions/argon.bash
+	$(TARGET_DIR)/debug/argon completions zsh >completions/_argon
+	$(TARGET_DIR)/debug/argon completions fish >completions/argon.fish
+
+clean: ## the build output and the local registries
+	@dev/registry stop
+	$(CARGO) clean

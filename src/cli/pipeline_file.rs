@@ -1,0 +1,205 @@
+//! Finds and reads the pipeline file. It may be hostile: links that leave the repository, FIFOs and devices are refused.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use argon::pipeline::MAX_BYTES;
+
+/// The name that is looked for.
+pub(crate) const FILE_NAME: &str = ".runnerci.yml";
+
+/// A pipeline file and its text.
+#[derive(Debug)]
+pub(crate) struct PipelineFile {
+    /// As the user or the search named it.
+    pub(crate) path: PathBuf,
+    /// All of it.
+    pub(crate) text: String,
+}
+
+/// Why there is no pipeline file.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PipelineFileError {
+    #[error("there is no `{FILE_NAME}` in `{}` or the folders above it", from.display())]
+    NotFound {
+        from: PathBuf,
+        near: Option<PathBuf>,
+    },
+    #[error("there is no file `{}`", path.display())]
+    Missing { path: PathBuf },
+    #[error("`{}` is {kind}, not a file", path.display())]
+    NotAFile { path: PathBuf, kind: &'static str },
+    #[error("`{}` is a link to `{}`, outside of the repository `{}`", path.display(), target.display(), root.display())]
+    LeavesRepository {
+        path: PathBuf,
+        target: PathBuf,
+        root: PathBuf,
+    },
+    #[error("`{}` is larger than the {MAX_BYTES} bytes that are read", path.display())]
+    TooLarge { path: PathBuf },
+    #[error("`{}` is not UTF-8: byte {offset}, on line {line}, belongs to no character", path.display())]
+    NotUtf8 {
+        path: PathBuf,
+        offset: usize,
+        line: usize,
+    },
+    #[error("cannot read `{}`", path.display())]
+    Unreadable { path: PathBuf, source: io::Error },
+}
+
+impl PipelineFileError {
+    /// What to do about it.
+    #[must_use]
+    pub(crate) fn hint(&self) -> String {
+        match self {
+            Self::NotFound {
+                near: Some(near), ..
+            } => format!(
+                "rename `{}` to `{FILE_NAME}`, or name it with `--file`",
+                near.display()
+            ),
+            Self::NotFound { near: None, .. } => {
+                "write one with `argon init`, or name a file".to_owned()
+            }
+            Self::Missing { .. } => {
+                "check the path; `argon init` writes a first pipeline".to_owned()
+            }
+            Self::NotAFile {
+                kind: "a folder",
+                path,
+            } => format!("name the file in it: `{}`", path.join(FILE_NAME).display()),
+            Self::NotAFile { .. } => {
+                "name a regular file, or pipe the text in and name it `-`".to_owned()
+            }
+            Self::LeavesRepository { .. } => "copy the file into the repository".to_owned(),
+            Self::TooLarge { .. } => "move long scripts into files of the repository".to_owned(),
+            Self::NotUtf8 { .. } => "save the file as UTF-8".to_owned(),
+            Self::Unreadable { source, .. } => match source.kind() {
+                io::ErrorKind::PermissionDenied => "let your user read it: `chmod u+r`".to_owned(),
+                _ => format!("the system says: {source}"),
+            },
+        }
+    }
+}
+
+/// The pipeline file of a folder: its own, or that of the nearest folder above.
+///
+/// # Errors
+/// Where there is none.
+pub(crate) fn find(from: &Path) -> Result<PathBuf, PipelineFileError> {
+    // A link that leads nowhere is found too: reading it says what is wrong.
+    let found = from
+        .ancestors()
+        .map(|folder| folder.join(FILE_NAME))
+        .find(|path| path.symlink_metadata().is_ok());
+    found.ok_or_else(|| {
+        let near = [".runnerci.yaml", "runnerci.yml", "runnerci.yaml"]
+            .iter()
+            .map(|name| from.join(name))
+            .find(|path| path.is_file());
+        PipelineFileError::NotFound {
+            from: from.to_owned(),
+            near,
+        }
+    })
+}
+
+/// The repository that a file is part of; without one, its folder.
+#[must_use]
+pub(crate) fn repository_root(path: &Path) -> PathBuf {
+    let folder = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    folder
+        .ancestors()
+        .find(|above| above.join(".git").exists())
+        .map(Path::to_owned)
+        .unwrap_or(folder)
+}
+
+/// Reads a pipeline file of the repository at `root`.
+///
+/// # Errors
+/// Where it is no regular file of that repository, too large, or not UTF-8.
+pub(crate) fn read(path: &Path, root: &Path) -> Result<PipelineFile, PipelineFileError> {
+    let bytes = read_bytes(path, root)?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let offset = error.utf8_error().valid_up_to();
+        let line = memchr::memchr_iter(b'\n', &error.as_bytes()[..offset]).count() + 1;
+        PipelineFileError::NotUtf8 {
+            path: path.to_owned(),
+            offset,
+            line,
+        }
+    })?;
+    Ok(PipelineFile {
+        path: path.to_owned(),
+        text,
+    })
+}
+
+/// As [`read`], without looking at the bytes.
+///
+/// # Errors
+/// Where it is no regular file of that repository, or too large.
+pub(crate) fn read_bytes(path: &Path, root: &Path) -> Result<Vec<u8>, PipelineFileError> {
+    let unreadable = |source: io::Error| match source.kind() {
+        io::ErrorKind::NotFound => PipelineFileError::Missing {
+            path: path.to_owned(),
+        },
+        _ => PipelineFileError::Unreadable {
+            path: path.to_owned(),
+            source,
+        },
+    };
+    let target = path.canonicalize().map_err(unreadable)?;
+    let root = root.canonicalize().map_err(unreadable)?;
+    if !target.starts_with(&root) {
+        return Err(PipelineFileError::LeavesRepository {
+            path: path.to_owned(),
+            target,
+            root,
+        });
+    }
+    let file = open(&target).map_err(unreadable)?;
+    let metadata = file.metadata().map_err(unreadable)?;
+    if !metadata.is_file() {
+        return Err(PipelineFileError::NotAFile {
+            path: path.to_owned(),
+            kind: describe(metadata.file_type()),
+        });
+    }
+    let mut bytes = Vec::new();
+    file.take(MAX_BYTES as u64 + 1)
+        .read_to_end(&mut bytes)
+        .map_err(unreadable)?;
+    if bytes.len() > MAX_BYTES {
+        return Err(PipelineFileError::TooLarge {
+            path: path.to_owned(),
+        });
+    }
+    Ok(bytes)
+}
+
+/// The path has no links any more: one that appears now was put there to lead elsewhere. A FIFO must not wait for a writer.
+fn open(target: &Path) -> io::Result<File> {
+    let flags =
+        rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NOCTTY;
+    OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.bits().cast_signed())
+        .open(target)
+}
+
+fn describe(kind: std::fs::FileType) -> &'static str {
+    match kind {
+        _ if kind.is_dir() => "a folder",
+        _ if kind.is_fifo() => "a FIFO",
+        _ if kind.is_char_device() || kind.is_block_device() => "a device",
+        _ => "something else",
+    }
+}

@@ -1,0 +1,206 @@
+//! `argon validate`: tells what is wrong in pipeline files, to the column.
+
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use argon::pipeline::{self, Code, Diagnostic, MAX_BYTES, Severity};
+use clap::{Args, ValueEnum};
+
+use super::pipeline_file::{self, PipelineFileError};
+use super::report::{self, ReportStyle};
+
+/// Check pipeline files without running them.
+#[derive(Debug, Args)]
+pub(crate) struct ValidateArgs {
+    /// The files to check, `-` for standard input. [default: .runnerci.yml here or in the nearest folder above]
+    #[arg(value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// The name to show for standard input.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) stdin_path: Option<PathBuf>,
+    /// How to show what was found.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: Format,
+    /// Treat warnings as errors.
+    #[arg(long)]
+    pub(crate) strict: bool,
+}
+
+/// How findings are shown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people: with the lines of the file.
+    #[default]
+    Human,
+    /// An array of objects.
+    Json,
+    /// `file:line:column: severity: message`.
+    Short,
+    /// Annotations of GitHub Actions.
+    Github,
+}
+
+/// One file that was looked at.
+struct Checked {
+    name: String,
+    text: String,
+    findings: Vec<Diagnostic>,
+}
+
+/// Checks the files and writes what was found. 0 where all are valid, else 2.
+///
+/// # Errors
+/// Where `out` cannot be written.
+pub(crate) fn run(
+    args: &ValidateArgs,
+    style: ReportStyle,
+    input: &mut dyn Read,
+    out: &mut dyn Write,
+) -> io::Result<u8> {
+    let checked: Vec<Checked> = if args.files.is_empty() {
+        vec![check_default()]
+    } else {
+        args.files
+            .iter()
+            .map(|path| {
+                if path == Path::new("-") {
+                    check_input(args, input)
+                } else {
+                    check_file(path)
+                }
+            })
+            .collect()
+    };
+    write(&checked, args.format, style, out)?;
+    out.flush()?;
+    let worst = checked
+        .iter()
+        .flat_map(|file| &file.findings)
+        .map(Diagnostic::severity)
+        .min();
+    Ok(match worst {
+        Some(Severity::Error) => 2,
+        Some(Severity::Warning) if args.strict => 2,
+        _ => 0,
+    })
+}
+
+fn check_default() -> Checked {
+    let found = std::env::current_dir()
+        .map_err(|source| PipelineFileError::Unreadable {
+            path: PathBuf::from("."),
+            source,
+        })
+        .and_then(|folder| Ok((pipeline_file::find(&folder)?, folder)));
+    match found {
+        // Shown as one would type it, where it is in this very folder.
+        Ok((path, folder)) => check_file(path.strip_prefix(&folder).unwrap_or(&path)),
+        Err(error) => unreadable(pipeline_file::FILE_NAME.to_owned(), &error),
+    }
+}
+
+fn check_file(path: &Path) -> Checked {
+    let name = path.display().to_string();
+    match pipeline_file::read_bytes(path, &pipeline_file::repository_root(path)) {
+        Ok(bytes) => check_bytes(name, &bytes),
+        Err(error) => unreadable(name, &error),
+    }
+}
+
+fn check_input(args: &ValidateArgs, input: &mut dyn Read) -> Checked {
+    let name = args
+        .stdin_path
+        .as_ref()
+        .map_or_else(|| "<stdin>".to_owned(), |path| path.display().to_string());
+    let mut bytes = Vec::new();
+    match input.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes) {
+        Ok(_) => check_bytes(name, &bytes),
+        Err(source) => unreadable(
+            name,
+            &PipelineFileError::Unreadable {
+                path: PathBuf::from("-"),
+                source,
+            },
+        ),
+    }
+}
+
+fn check_bytes(name: String, bytes: &[u8]) -> Checked {
+    let (_, findings) = pipeline::parse_bytes(bytes);
+    // Up to the first byte that is not UTF-8 the offsets are the same.
+    Checked {
+        name,
+        text: String::from_utf8_lossy(bytes).into_owned(),
+        findings,
+    }
+}
+
+fn unreadable(name: String, error: &PipelineFileError) -> Checked {
+    let code = match error {
+        PipelineFileError::TooLarge { .. } => Code::TooLarge,
+        _ => Code::Unreadable,
+    };
+    Checked {
+        name,
+        text: String::new(),
+        findings: vec![Diagnostic::new(code, 0..0, error.to_string()).help(error.hint())],
+    }
+}
+
+fn write(
+    checked: &[Checked],
+    format: Format,
+    style: ReportStyle,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    if format == Format::Json {
+        let all: Vec<_> = checked
+            .iter()
+            .flat_map(|file| report::json(&file.findings, &file.name, &file.text))
+            .collect();
+        serde_json::to_writer_pretty(&mut *out, &all)?;
+        return writeln!(out);
+    }
+    for file in checked {
+        let text = match format {
+            Format::Human => report::render(&file.findings, &file.name, &file.text, style),
+            Format::Github => report::github(&file.findings, &file.name, &file.text),
+            Format::Short | Format::Json => report::short(&file.findings, &file.name, &file.text),
+        };
+        out.write_all(text.as_bytes())?;
+    }
+    if format == Format::Human {
+        write!(out, "{}", summary(checked))?;
+    }
+    Ok(())
+}
+
+fn summary(checked: &[Checked]) -> String {
+    let count = |severity| {
+        checked
+            .iter()
+            .flat_map(|file| &file.findings)
+            .filter(|finding| finding.severity() == severity)
+            .count()
+    };
+    let plural = |number: usize, word: &str| {
+        if number == 1 {
+            format!("1 {word}")
+        } else {
+            format!("{number} {word}s")
+        }
+    };
+    match (count(Severity::Error), count(Severity::Warning)) {
+        (0, 0) => checked
+            .iter()
+            .map(|file| format!("{} is valid\n", file.name))
+            .collect(),
+        (0, warnings) => format!("valid, with {}\n", plural(warnings, "warning")),
+        (errors, 0) => format!("{}\n", plural(errors, "error")),
+        (errors, warnings) => format!(
+            "{}, {}\n",
+            plural(errors, "error"),
+            plural(warnings, "warning")
+        ),
+    }
+}

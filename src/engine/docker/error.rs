@@ -1,0 +1,107 @@
+//! From bollard's errors and the daemon's sentences to [`EngineError`].
+
+use std::error::Error as _;
+use std::io;
+
+use bollard::errors::Error;
+
+use super::endpoint::{WireError, with_causes};
+use crate::engine::EngineError;
+
+impl From<Error> for EngineError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::DockerResponseServerError { status_code, message } => refused(status_code, message),
+            Error::DockerStreamError { error } => refused(500, error),
+            Error::DockerContainerWaitError { error, .. } => refused(500, error),
+            error if is_io(&error) => Self::Connection(with_causes(&error)),
+            error => Self::Refused { status: 0, message: format!("an answer that argon does not understand: {}", with_causes(&error)) },
+        }
+    }
+}
+
+impl From<WireError> for EngineError {
+    fn from(error: WireError) -> Self {
+        Self::Connection(error.to_string())
+    }
+}
+
+fn is_io(error: &Error) -> bool {
+    match error {
+        Error::HyperLegacyError { .. }
+        | Error::HyperResponseError { .. }
+        | Error::IOError { .. }
+        | Error::RequestTimeoutError
+        | Error::SocketNotFoundError(_) => true,
+        other => other.source().is_some_and(|source| source.is::<io::Error>()),
+    }
+}
+
+/// What an engine means when it answers with this status and sentence, about no image or program in particular.
+pub(super) fn refused(status: u16, message: String) -> EngineError {
+    let words = message.to_ascii_lowercase();
+    match status {
+        _ if words.contains("no space left on device") || words.contains("disk quota exceeded") => {
+            EngineError::DiskFull { detail: message }
+        }
+        404 if words.contains("no such container") || words.contains("no container with") => EngineError::Gone,
+        409 if is_being_removed(&words) => EngineError::Gone,
+        _ => EngineError::Refused { status, message },
+    }
+}
+
+/// Whether a refusal (in lower case) says that someone else is removing the container just now.
+fn is_being_removed(words: &str) -> bool {
+    words.contains("removal of container") || words.contains("marked for removal") || words.contains("is being removed")
+}
+
+/// Whether the engine lost the container, or never had it.
+pub(super) fn is_not_found(error: &Error) -> bool {
+    matches!(error, Error::DockerResponseServerError { status_code: 404, .. })
+}
+
+/// What a failed creation of a container from `image` means.
+pub(super) fn of_create(error: Error, image: &str) -> EngineError {
+    match error {
+        Error::DockerResponseServerError { status_code: 404, message } if names_image(&message) => {
+            EngineError::ImageMissing { image: image.to_owned() }
+        }
+        Error::DockerResponseServerError { message, .. } if no_init(&message) => EngineError::InitMissing,
+        error => error.into(),
+    }
+}
+
+/// What a failed start of `program` in a container from `image` means.
+pub(super) fn of_start(error: Error, program: &str, image: &str) -> EngineError {
+    match error {
+        Error::DockerResponseServerError { message, .. } if no_init(&message) => EngineError::InitMissing,
+        Error::DockerResponseServerError { message, .. } if names_program(&message) => {
+            EngineError::ProgramMissing { program: program.to_owned(), image: image.to_owned() }
+        }
+        error => error.into(),
+    }
+}
+
+/// Docker: `No such image: x:latest`. Podman: `x: image not known`.
+fn names_image(message: &str) -> bool {
+    let words = message.to_ascii_lowercase();
+    words.contains("no such image") || words.contains("image not known")
+}
+
+/// The runtimes' words for a program that is not there, or cannot be run: runc's, then crun's.
+fn names_program(message: &str) -> bool {
+    let words = message.to_ascii_lowercase();
+    words.contains("executable file not found")
+        || words.contains("executable file `") && words.contains("not found")
+        || words.contains("no such file or directory: unknown")
+        || words.contains("permission denied: unknown") && words.contains("exec:")
+}
+
+/// `exec: "docker-init": executable file not found in $PATH` (Docker),
+/// `container-init binary not found on the host` (Podman).
+fn no_init(message: &str) -> bool {
+    message.contains("docker-init") && message.contains("not found")
+        || message.contains("container-init binary not found")
+        || message.contains("finding init binary")
+        || message.contains("catatonit") && message.contains("not found")
+}

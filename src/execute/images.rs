@@ -1,0 +1,111 @@
+//! Images: each one of a plan is looked for, and pulled where wanted, once, all side by side from the first moment.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared};
+use tokio::sync::mpsc;
+
+use crate::engine::{Engine, EngineError, Image};
+use crate::event::{Event, Level, PullEvent};
+
+/// When images are pulled (`--pull`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum PullPolicy {
+    /// When the engine does not have them.
+    #[default]
+    Missing,
+    /// Every run.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// An image on its way. Every job that wants it waits for the same one.
+pub(super) type PendingImage = Shared<BoxFuture<'static, Result<Image, EngineError>>>;
+
+/// All images of a plan, on their way. Dropping this ends the pulls.
+pub(super) struct Images {
+    pending: BTreeMap<String, PendingImage>,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+}
+
+impl Images {
+    /// Begins with all of them.
+    pub(super) fn begin<E: Engine>(
+        engine: &Arc<E>,
+        images: impl Iterator<Item = String>,
+        policy: PullPolicy,
+        events: &mpsc::Sender<Event>,
+    ) -> Self {
+        let mut this = Self { pending: BTreeMap::new(), tasks: Vec::new() };
+        for image in images {
+            if !this.pending.contains_key(&image) {
+                let pending = ensure(engine.clone(), image.clone(), policy, events.clone()).boxed().shared();
+                // A task drives it, so that it moves before a job waits for it.
+                let driver = pending.clone();
+                this.tasks.push(tokio::spawn(async move {
+                    let _ = driver.await;
+                }));
+                this.pending.insert(image, pending);
+            }
+        }
+        this
+    }
+
+    /// The image's future.
+    pub(super) fn get(&self, image: &str) -> Option<PendingImage> {
+        self.pending.get(image).cloned()
+    }
+
+    /// Warns of images that were built for another platform than the engine's.
+    pub(super) async fn check_platforms<E: Engine>(self: &Arc<Self>, engine: &E, events: &mpsc::Sender<Event>) {
+        let Ok(info) = engine.info().await else { return };
+        for (name, pending) in &self.pending {
+            let Ok(Image { platform: Some(platform), .. }) = pending.clone().await else { continue };
+            if platform != info.platform {
+                let message = format!("image {name} was built for {platform}, and the engine runs {}: it will be emulated, or fail", info.platform);
+                let _ = events.send(Event::Notice { level: Level::Warn, job: None, message }).await;
+            }
+        }
+    }
+}
+
+impl Drop for Images {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+async fn ensure<E: Engine>(engine: Arc<E>, image: String, policy: PullPolicy, events: mpsc::Sender<Event>) -> Result<Image, EngineError> {
+    if policy != PullPolicy::Always
+        && let Some(found) = engine.image(&image).await?
+    {
+        return Ok(found);
+    }
+    match policy {
+        PullPolicy::Never => Err(EngineError::ImageMissing { image }),
+        PullPolicy::Missing | PullPolicy::Always => pull(&*engine, &image, &events).await,
+    }
+}
+
+async fn pull<E: Engine>(engine: &E, image: &str, events: &mpsc::Sender<Event>) -> Result<Image, EngineError> {
+    let began = Instant::now();
+    let (progress, mut moments) = mpsc::channel(64);
+    let forward = async {
+        while let Some(pull) = moments.recv().await {
+            let _ = events.send(Event::ImagePull { image: image.to_owned(), pull }).await;
+        }
+    };
+    let (result, ()) = tokio::join!(engine.pull(image, progress), forward);
+    let last = match &result {
+        Ok(_) => PullEvent::Finished { duration: began.elapsed() },
+        Err(error) => PullEvent::Failed { message: error.to_string() },
+    };
+    let _ = events.send(Event::ImagePull { image: image.to_owned(), pull: last }).await;
+    result
+}

@@ -1,0 +1,272 @@
+//! The protocol with the supervisor, the shell script that runs a job's steps inside its container.
+//!
+//! Argon → supervisor, on standard input, a line each unless said otherwise:
+//!
+//! | line | meaning |
+//! |---|---|
+//! | `NONCE` | first of all: 32 hex digits that mark every report and end every `put` |
+//! | `put FILE`, lines, `NONCE` | writes the lines to a file in the scratch directory |
+//! | `run ID` | sources the file `ID` in a child, which becomes the step |
+//! | `kill SIGNAL ID` | signals the process group of step `ID` |
+//! | `unpack DIR`, then (`LENGTH`, that many bytes)…, `0` | unpacks a tar archive below `DIR` |
+//!
+//! Supervisor → argon, between the bytes that steps write, behind `0x1E NONCE`:
+//!
+//! | report | on | meaning |
+//! |---|---|---|
+//! | `ready tar\|put CPU OOM` | stdout | it runs; whether it can `unpack`; counters so far |
+//! | `unpacked STATUS` | stdout | the exit status of `tar` |
+//! | `end ID CODE WHY CPU PEAK OOM` | both | step `ID` ended; all it wrote to this stream stands before |
+//!
+//! `CPU` is in nanoseconds, `PEAK` in bytes, `OOM` counts kills; each may be `-`. `WHY` is `-`, `cwd` or `shell`.
+//! The end of standard input ends the container.
+
+use std::fmt::Write as _;
+
+use bytes::{Bytes, BytesMut};
+
+use crate::event::StepIndex;
+use crate::pipeline::{OutputMode, Shell};
+use crate::plan::PlannedStep;
+
+/// Where the supervisor keeps scripts and environments: memory, never a disk.
+pub(super) const SCRATCH: &str = "/run/argon";
+
+/// The byte that begins a report (ASCII record separator).
+const MARK: u8 = 0x1e;
+
+/// No report is longer: what is, is a step's own bytes that happen to hold the mark.
+const LONGEST_REPORT: usize = 256;
+
+/// The program of a job's container.
+pub(super) fn command() -> Vec<String> {
+    let script: String = include_str!("supervisor.sh")
+        .lines()
+        .filter(|line| !line.trim_start().starts_with('#') && !line.trim().is_empty())
+        .flat_map(|line| [line, "\n"])
+        .collect();
+    ["sh", "-c", &script, "argon", SCRATCH].map(str::to_owned).to_vec()
+}
+
+/// The secret word between Argon and one supervisor. Steps cannot know it, so they cannot forge a report.
+#[derive(Clone)]
+pub(super) struct Nonce(String);
+
+impl Nonce {
+    pub(super) fn generate() -> Self {
+        Self(uuid::Uuid::new_v4().simple().to_string())
+    }
+
+    #[cfg(test)]
+    pub(super) fn fixed(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// `run` and what must be put before it: the step's script, and the file that becomes the step.
+pub(super) fn start_step(nonce: &Nonce, step: &PlannedStep, output: OutputMode, env: &[(String, String)]) -> String {
+    let id = step.index.0;
+    let script_file = format!("{id}.script");
+    let mut text = String::with_capacity(step.script.len() + 1024);
+    put(&mut text, nonce, &script_file, &step.script);
+    put(&mut text, nonce, &id.to_string(), &launch(step, output, env, &format!("{SCRATCH}/{script_file}")));
+    let _ = writeln!(text, "run {id}");
+    text
+}
+
+/// `kill`.
+pub(super) fn kill(signal: &str, step: StepIndex) -> String {
+    format!("kill {signal} {}\n", step.0)
+}
+
+fn put(text: &mut String, nonce: &Nonce, file: &str, content: &str) {
+    let newline = if content.ends_with('\n') { "" } else { "\n" };
+    let _ = write!(text, "put {file}\n{content}{newline}{}\n", nonce.0);
+}
+
+/// What the child sources: it sets the environment, forgets the file that held it, and becomes the step.
+fn launch(step: &PlannedStep, output: OutputMode, env: &[(String, String)], script: &str) -> String {
+    let mut text = String::new();
+    let secrets = step.secrets.iter().map(|secret| (secret.name.as_str(), secret.value.expose()));
+    for (name, value) in env.iter().map(|(name, value)| (name.as_str(), value.as_str())).chain(secrets) {
+        let _ = writeln!(text, "export {name}={}", quote(value));
+    }
+    let id = step.index.0;
+    let program = program(&step.shell, script);
+    let merge = match output {
+        OutputMode::Merged => " 2>&1",
+        OutputMode::Split => "",
+    };
+    let _ = writeln!(text, ": >{SCRATCH}/{id}");
+    let _ = writeln!(text, "cd -- {} 2>/dev/null || {{ echo cwd >{SCRATCH}/{id}.why; exit 1; }}", quote(&step.working_directory));
+    let _ = writeln!(text, "command -v {} >/dev/null || {{ echo shell >{SCRATCH}/{id}.why; exit 127; }}", quote(&program[0]));
+    let words: Vec<String> = program.iter().map(|word| quote(word)).collect();
+    let _ = writeln!(text, "exec ${{argon_setsid:+\"$argon_setsid\"}} {}{merge}", words.join(" "));
+    text
+}
+
+/// The command that runs a script. Never empty.
+pub(super) fn program(shell: &Shell, script: &str) -> Vec<String> {
+    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+    match shell {
+        Shell::Sh => words(&["sh", "-e", script]),
+        Shell::Bash => words(&["bash", "-eo", "pipefail", script]),
+        Shell::Python => words(&["python", script]),
+        Shell::Custom(own) if own.is_empty() => words(&["sh", "-e", script]),
+        Shell::Custom(own) if own.iter().any(|word| word.contains("{0}")) => {
+            own.iter().map(|word| word.replace("{0}", script)).collect()
+        }
+        Shell::Custom(own) => own.iter().cloned().chain([script.to_owned()]).collect(),
+    }
+}
+
+/// A word that a shell takes as it is.
+fn quote(word: &str) -> String {
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+/// Whether the image has what `unpack` needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unpacker {
+    /// `tar` and `dd` are there.
+    InContainer,
+    /// They are not: the engine unpacks.
+    Engine,
+}
+
+/// Counters of the container, at the moment of a report.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Counters {
+    pub(super) cpu_nanos: Option<u64>,
+    pub(super) peak_memory: Option<u64>,
+    pub(super) oom_kills: Option<u64>,
+}
+
+/// Why a step never came to run its script.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NotStarted {
+    /// Its working directory is not there.
+    WorkingDirectory,
+    /// Its shell is not there.
+    Shell,
+}
+
+/// A word of the supervisor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Report {
+    Ready { unpacker: Unpacker, counters: Counters },
+    Unpacked { status: i32 },
+    End { step: StepIndex, code: i32, not_started: Option<NotStarted>, counters: Counters },
+}
+
+impl Report {
+    fn parse(line: &str) -> Option<Self> {
+        let mut words = line.split_ascii_whitespace();
+        let number = |word: Option<&str>| word.and_then(|word| word.parse().ok());
+        match words.next()? {
+            "ready" => {
+                let unpacker = if words.next()? == "tar" { Unpacker::InContainer } else { Unpacker::Engine };
+                let counters = Counters { cpu_nanos: number(words.next()), peak_memory: None, oom_kills: number(words.next()) };
+                Some(Self::Ready { unpacker, counters })
+            }
+            "unpacked" => Some(Self::Unpacked { status: words.next()?.parse().ok()? }),
+            "end" => {
+                let step = StepIndex(words.next()?.parse().ok()?);
+                let code = words.next()?.parse().ok()?;
+                let not_started = match words.next()? {
+                    "cwd" => Some(NotStarted::WorkingDirectory),
+                    "shell" => Some(NotStarted::Shell),
+                    _ => None,
+                };
+                let counters =
+                    Counters { cpu_nanos: number(words.next()), peak_memory: number(words.next()), oom_kills: number(words.next()) };
+                Some(Self::End { step, code, not_started, counters })
+            }
+            _ => None,
+        }
+    }
+}
+
+/// A piece of a stream: what steps wrote, or a report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Piece {
+    Bytes(Bytes),
+    Report(Report),
+}
+
+/// Tells the reports in one stream from the bytes that steps wrote.
+pub(super) struct Scanner {
+    marker: Vec<u8>,
+    pending: BytesMut,
+}
+
+impl Scanner {
+    pub(super) fn new(nonce: &Nonce) -> Self {
+        let marker = [&[MARK], nonce.0.as_bytes(), b" "].concat();
+        Self { marker, pending: BytesMut::new() }
+    }
+
+    /// Takes bytes as they came, gives pieces in their order. What may be the beginning of a report is kept back.
+    pub(super) fn feed(&mut self, bytes: Bytes, pieces: &mut Vec<Piece>) {
+        let mut rest = if self.pending.is_empty() {
+            bytes
+        } else {
+            self.pending.extend_from_slice(&bytes);
+            self.pending.split().freeze()
+        };
+        let mut from = 0;
+        while let Some(at) = memchr::memchr(MARK, &rest[from..]).map(|found| found + from) {
+            match self.report_at(&rest[at..]) {
+                Found::Report { report, length } => {
+                    push(pieces, rest.split_to(at));
+                    let _ = rest.split_to(length);
+                    pieces.push(Piece::Report(report));
+                    from = 0;
+                }
+                Found::Incomplete => {
+                    push(pieces, rest.split_to(at));
+                    self.pending.extend_from_slice(&rest);
+                    return;
+                }
+                Found::Nothing => from = at + 1,
+            }
+        }
+        push(pieces, rest);
+    }
+
+    /// What was kept back and will not become a report any more: the stream has ended.
+    pub(super) fn rest(&mut self) -> Bytes {
+        self.pending.split().freeze()
+    }
+
+    fn report_at(&self, bytes: &[u8]) -> Found {
+        let head = bytes.len().min(self.marker.len());
+        if bytes[..head] != self.marker[..head] {
+            return Found::Nothing;
+        }
+        let Some(end) = memchr::memchr(b'\n', bytes) else {
+            return if bytes.len() < LONGEST_REPORT { Found::Incomplete } else { Found::Nothing };
+        };
+        let report = bytes.get(self.marker.len()..end).and_then(|line| std::str::from_utf8(line).ok()).and_then(Report::parse);
+        report.map_or(Found::Nothing, |report| Found::Report { report, length: end + 1 })
+    }
+}
+
+enum Found {
+    Report { report: Report, length: usize },
+    Incomplete,
+    Nothing,
+}
+
+fn push(pieces: &mut Vec<Piece>, bytes: Bytes) {
+    if !bytes.is_empty() {
+        pieces.push(Piece::Bytes(bytes));
+    }
+}
+
+#[cfg(test)]
+mod tests;

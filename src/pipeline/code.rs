@@ -1,0 +1,172 @@
+//! The codes of findings: stable names that tools may match on. docs/diagnostics.md has a section for each.
+
+use std::fmt;
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// The pipeline cannot run.
+    Error,
+    /// It can run; something is likely not meant.
+    Warning,
+}
+
+impl Severity {
+    /// `error` or `warning`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+        }
+    }
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $variant:ident = $text:literal,)*) => {
+        /// What kind of finding. Grouped by hundreds: 00 the file, 01 keys, 02 jobs, 03 values, 04 environment and secrets.
+        /// A code is never used again for something else.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Code { $($(#[$doc])* $variant,)* }
+
+        impl Code {
+            /// Every code, in order.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// The stable name, like `E0101`.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    /// The file is not UTF-8.
+    NotUtf8 = "E0001",
+    /// The file is larger than the limit.
+    TooLarge = "E0002",
+    /// Not YAML.
+    Syntax = "E0003",
+    /// Nothing in the file.
+    Empty = "E0004",
+    /// More than one YAML document.
+    ManyDocuments = "E0005",
+    /// Nested deeper than the limit.
+    TooDeep = "E0006",
+    /// More values or aliases than the limit, aliases counted as what they stand for.
+    TooManyNodes = "E0007",
+    /// An alias without its anchor.
+    UnknownAnchor = "E0008",
+    /// `<<` with something that is no mapping.
+    BadMerge = "E0009",
+    /// A YAML tag.
+    Tag = "E0010",
+    /// A key that stands twice in one mapping.
+    DuplicateKey = "E0011",
+    /// A key that is no plain text.
+    BadKey = "E0012",
+    /// There is no file, or none that may be read: `validate` reports it beside what is in files.
+    Unreadable = "E0013",
+    /// A key that means nothing.
+    UnknownKey = "E0101",
+    /// A key that belongs somewhere else.
+    MisplacedKey = "E0102",
+    /// A key that is planned and not built.
+    NotSupportedYet = "E0103",
+    /// A key that must be there and is not.
+    MissingKey = "E0104",
+    /// A value of the wrong kind.
+    WrongType = "E0105",
+    /// A version of the language that does not exist.
+    Version = "E0106",
+    /// A `${{ … }}`: planned and not built.
+    ExpressionNotSupportedYet = "E0107",
+    /// `jobs` without a job.
+    NoJobs = "E0201",
+    /// A job's key that is no identifier.
+    JobKey = "E0202",
+    /// `needs` names a job that does not exist.
+    UnknownNeed = "E0203",
+    /// A job that needs itself.
+    SelfNeed = "E0204",
+    /// Jobs that wait for each other.
+    Cycle = "E0205",
+    /// The same need twice.
+    DuplicateNeed = "E0206",
+    /// `steps` without a step.
+    NoSteps = "E0207",
+    /// More jobs than the limit.
+    TooManyJobs = "E0208",
+    /// More steps in a job than the limit.
+    TooManySteps = "E0209",
+    /// A job without an image, its own or the default.
+    NoImage = "E0210",
+    /// Not a duration.
+    Duration = "E0301",
+    /// Not a size.
+    Size = "E0302",
+    /// Not an image reference.
+    Image = "E0303",
+    /// Not `true` or `false`.
+    Boolean = "E0304",
+    /// None of the values that a key takes.
+    Choice = "E0305",
+    /// Not a number in the range.
+    Number = "E0306",
+    /// A `working-directory` outside the workspace.
+    WorkingDirectory = "E0307",
+    /// Not a shell.
+    Shell = "E0308",
+    /// `run` without a command.
+    EmptyRun = "E0309",
+    /// Text with a NUL character.
+    Nul = "E0310",
+    /// Not a user.
+    User = "E0311",
+    /// Text that must not be empty.
+    EmptyText = "E0312",
+    /// The name of a variable that no shell takes.
+    EnvName = "E0401",
+    /// A variable that Argon sets.
+    ReservedEnv = "E0402",
+    /// A variable's value that is no text.
+    EnvValue = "E0403",
+    /// The name of a secret that cannot be a variable.
+    SecretName = "E0404",
+    /// A secret that the file does not declare.
+    UndeclaredSecret = "E0405",
+    /// The same secret twice.
+    DuplicateSecret = "E0406",
+    /// A step's secret and variable of one name.
+    SecretIsEnv = "E0407",
+    /// An image without tag or digest.
+    ImageNotPinned = "W0301",
+    /// A declared secret that no step asks for.
+    UnusedSecret = "W0401",
+}
+
+impl Code {
+    /// Errors begin with `E`, warnings with `W`.
+    #[must_use]
+    pub fn severity(self) -> Severity {
+        if self.as_str().starts_with('W') {
+            Severity::Warning
+        } else {
+            Severity::Error
+        }
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

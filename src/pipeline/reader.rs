@@ -1,0 +1,468 @@
+//! Reading single values out of the tree: each function reports what is wrong with a value and goes on.
+
+use super::keys::{self, Place};
+use super::tree::{Entry, Kind, Node};
+use super::{Code, Diagnostic, Env, OnError, Shell, Span, Spanned, image, units};
+
+/// Collects the findings of one walk.
+pub(super) struct Reader<'a> {
+    pub(super) findings: &'a mut Vec<Diagnostic>,
+    pub(super) text: &'a str,
+}
+
+impl Reader<'_> {
+    pub(super) fn report(&mut self, finding: Diagnostic) {
+        self.findings.push(finding);
+    }
+
+    fn wrong_type(&mut self, key: &str, node: &Node, wanted: &str) {
+        if matches!(node.kind, Kind::Broken) {
+            return;
+        }
+        let found = node.describe();
+        self.report(Diagnostic::new(
+            Code::WrongType,
+            self.visible(node),
+            format!("`{key}` takes {wanted}, this is {found}"),
+        ));
+    }
+
+    /// A long value is shown by its first line: where it begins is what people look for.
+    fn visible(&self, node: &Node) -> Span {
+        let text = self.text.get(node.span.clone()).unwrap_or_default();
+        let length = text
+            .find('\n')
+            .map_or(text.len(), |line| text[..line].trim_end().len());
+        node.span.start..node.span.start + length
+    }
+
+    /// The entries of a mapping; those that are not built where they stand are refused.
+    pub(super) fn mapping<'n>(
+        &mut self,
+        what: &str,
+        place: Place,
+        node: &'n Node,
+    ) -> Option<Vec<&'n Entry>> {
+        let Kind::Map(entries) = &node.kind else {
+            let wanted = format!("a mapping of {}", keys::list(place.built().iter().copied()));
+            self.wrong_type(what, node, &wanted);
+            return None;
+        };
+        Some(
+            entries
+                .iter()
+                .filter(|entry| {
+                    let is_built = place.built().contains(&entry.key.value.as_str());
+                    if !is_built {
+                        self.report(keys::refuse(place, &entry.key));
+                    }
+                    is_built
+                })
+                .collect(),
+        )
+    }
+
+    /// The entries of a mapping whose keys the user chooses.
+    pub(super) fn open_mapping<'n>(
+        &mut self,
+        what: &str,
+        wanted: &str,
+        node: &'n Node,
+    ) -> Option<&'n [Entry]> {
+        match &node.kind {
+            Kind::Map(entries) => Some(entries),
+            _ => {
+                self.wrong_type(what, node, wanted);
+                None
+            }
+        }
+    }
+
+    /// The items of a list.
+    pub(super) fn list<'n>(
+        &mut self,
+        what: &str,
+        wanted: &str,
+        node: &'n Node,
+    ) -> Option<&'n [std::rc::Rc<Node>]> {
+        match &node.kind {
+            Kind::Seq(items) => Some(items),
+            _ => {
+                self.wrong_type(what, node, wanted);
+                None
+            }
+        }
+    }
+
+    /// A text as it was typed: `3.10` stays `3.10`. Not null, no NUL, no expression.
+    pub(super) fn text<'n>(&mut self, key: &str, node: &'n Node) -> Option<&'n str> {
+        match &node.kind {
+            Kind::Plain(text) | Kind::Text(text) if !node.is_null() => {
+                self.plain_text(key, text, node).then_some(text)
+            }
+            _ => {
+                self.wrong_type(key, node, "text");
+                None
+            }
+        }
+    }
+
+    /// A text that says something.
+    pub(super) fn filled<'n>(&mut self, key: &str, node: &'n Node) -> Option<&'n str> {
+        let text = self.text(key, node)?;
+        if text.trim().is_empty() {
+            self.report(
+                Diagnostic::new(
+                    Code::EmptyText,
+                    node.span.clone(),
+                    format!("`{key}` is empty"),
+                )
+                .help("give it a value, or remove the key"),
+            );
+            return None;
+        }
+        Some(text)
+    }
+
+    fn plain_text(&mut self, key: &str, text: &str, node: &Node) -> bool {
+        if text.contains('\0') {
+            let message = format!("`{key}` has a NUL character in it");
+            self.report(
+                Diagnostic::new(Code::Nul, self.visible(node), message)
+                    .help("a program's arguments and variables end at a NUL: remove it"),
+            );
+            return false;
+        }
+        if text.contains("${{") {
+            let at = self.expression_in(node);
+            self.report(
+                Diagnostic::new(Code::ExpressionNotSupportedYet, at, "`${{ … }}` is not supported yet")
+                    .help("use a variable: `$NAME` of `env`, or one that Argon sets, such as `$ARGON_JOB`"),
+            );
+            return false;
+        }
+        true
+    }
+
+    fn expression_in(&self, node: &Node) -> Span {
+        let source = self.text.get(node.span.clone()).unwrap_or_default();
+        let Some(start) = source.find("${{") else {
+            return self.visible(node);
+        };
+        let line = source[start..].lines().next().unwrap_or_default();
+        let length = line.find("}}").map_or(line.len(), |end| end + 2);
+        node.span.start + start..node.span.start + start + length
+    }
+
+    /// `true` or `false`, without quotes.
+    fn boolean(&mut self, key: &str, node: &Node) -> Option<bool> {
+        let (text, is_plain) = match &node.kind {
+            Kind::Plain(text) => (text.as_str(), true),
+            Kind::Text(text) => (text.as_str(), false),
+            _ => {
+                self.wrong_type(key, node, "`true` or `false`");
+                return None;
+            }
+        };
+        match (text, is_plain) {
+            ("true", true) => return Some(true),
+            ("false", true) => return Some(false),
+            _ => {}
+        }
+        let help = match text.to_ascii_lowercase().as_str() {
+            "true" | "yes" | "on" | "y" | "1" => "write `true`",
+            "false" | "no" | "off" | "n" | "0" => "write `false`",
+            _ => "write `true` or `false`",
+        };
+        self.report(
+            Diagnostic::new(
+                Code::Boolean,
+                node.span.clone(),
+                format!("`{key}` takes `true` or `false`"),
+            )
+            .help(help),
+        );
+        None
+    }
+
+    pub(super) fn on_error(&mut self, node: &Node) -> OnError {
+        if self.boolean("continue-on-error", node) == Some(true) {
+            OnError::Continue
+        } else {
+            OnError::Fail
+        }
+    }
+
+    /// One of a few words.
+    pub(super) fn choice<T: Copy>(
+        &mut self,
+        key: &str,
+        node: &Node,
+        choices: &[(&str, T)],
+    ) -> Option<T> {
+        let text = self.text(key, node)?;
+        if let Some((_, value)) = choices.iter().find(|(word, _)| *word == text) {
+            return Some(*value);
+        }
+        let words = || choices.iter().map(|(word, _)| *word);
+        let finding = Diagnostic::new(
+            Code::Choice,
+            node.span.clone(),
+            format!("`{key}` cannot be `{text}`"),
+        );
+        self.report(match keys::near(text, words()) {
+            Some(near) => finding.help(format!("did you mean `{near}`?")),
+            None => finding.help(format!(
+                "it takes {}",
+                keys::list(words()).replace(" and ", " or ")
+            )),
+        });
+        None
+    }
+
+    pub(super) fn duration(&mut self, key: &str, node: &Node) -> Option<std::time::Duration> {
+        let text = self.text(key, node)?;
+        units::duration(text)
+            .map_err(|help| {
+                self.report(
+                    Diagnostic::new(
+                        Code::Duration,
+                        node.span.clone(),
+                        format!("`{text}` is not a duration for `{key}`"),
+                    )
+                    .help(help),
+                );
+            })
+            .ok()
+    }
+
+    pub(super) fn size(&mut self, key: &str, node: &Node) -> Option<u64> {
+        let text = self.text(key, node)?;
+        units::size(text)
+            .map_err(|help| {
+                self.report(
+                    Diagnostic::new(
+                        Code::Size,
+                        node.span.clone(),
+                        format!("`{text}` is not a size for `{key}`"),
+                    )
+                    .help(help),
+                )
+            })
+            .ok()
+    }
+
+    pub(super) fn image(&mut self, node: &Node) -> Option<Spanned<String>> {
+        if let Kind::Map(_) = &node.kind {
+            self.report(
+                Diagnostic::new(
+                    Code::NotSupportedYet,
+                    self.visible(node),
+                    "`image` as a mapping is not supported yet",
+                )
+                .help("build the image yourself and name it: `image: my-image:1`"),
+            );
+            return None;
+        }
+        let text = self.text("image", node)?;
+        let at = node.span.clone();
+        match image::check(text) {
+            Ok(image::Pinned::Yes) => {}
+            Ok(image::Pinned::No) => self.report(
+                Diagnostic::new(Code::ImageNotPinned, at.clone(), format!("the image `{text}` has no tag: it changes when the registry's `latest` does"))
+                    .help(format!("name a version, like `{text}:1.2`")),
+            ),
+            Err(bad) => {
+                self.report(Diagnostic::new(Code::Image, at, format!("`{text}` is not an image reference: {}", bad.why)).help(bad.help));
+                return None;
+            }
+        }
+        Some(Spanned {
+            value: text.to_owned(),
+            span: at,
+        })
+    }
+
+    /// Absolute in the container, or below the workspace.
+    pub(super) fn working_directory(&mut self, node: &Node) -> Option<String> {
+        let text = self.filled("working-directory", node)?;
+        let mut depth = 0_i64;
+        let escapes = !text.starts_with('/')
+            && text.split('/').any(|part| {
+                depth += match part {
+                    "" | "." => 0,
+                    ".." => -1,
+                    _ => 1,
+                };
+                depth < 0
+            });
+        if escapes {
+            self.report(
+                Diagnostic::new(
+                    Code::WorkingDirectory,
+                    node.span.clone(),
+                    format!("the working directory `{text}` leaves the workspace"),
+                )
+                .help("name a folder of the repository, or an absolute path in the container"),
+            );
+            return None;
+        }
+        Some(text.to_owned())
+    }
+
+    pub(super) fn shell(&mut self, node: &Node) -> Option<Shell> {
+        let text = self.filled("shell", node)?;
+        let mut words = text.split_whitespace();
+        let first = words.next().unwrap_or_default();
+        let is_command = words.next().is_some() || first.contains(['/', '{']);
+        match first {
+            _ if is_command => {}
+            "sh" => return Some(Shell::Sh),
+            "bash" => return Some(Shell::Bash),
+            "python" => return Some(Shell::Python),
+            _ => {
+                let finding = Diagnostic::new(
+                    Code::Shell,
+                    node.span.clone(),
+                    format!("there is no shell `{text}`"),
+                );
+                let near = keys::near(text, ["sh", "bash", "python"]).filter(|_| text.len() > 2);
+                self.report(match near.filter(|near| *near != "sh") {
+                    Some(near) => finding.help(format!("did you mean `{near}`?")),
+                    None => finding.help(format!(
+                        "it takes `sh`, `bash`, `python`, or a command such as `{text} {{0}}`"
+                    )),
+                });
+                return None;
+            }
+        }
+        Some(Shell::Custom(
+            text.split_whitespace().map(str::to_owned).collect(),
+        ))
+    }
+
+    /// Variables. A value is what was typed; nothing is the empty text.
+    pub(super) fn env(&mut self, node: &Node) -> Env {
+        let Some(entries) = self.open_mapping("env", "a mapping of names to values", node) else {
+            return Env::new();
+        };
+        entries
+            .iter()
+            .filter_map(|entry| self.variable(entry))
+            .collect()
+    }
+
+    fn variable(&mut self, entry: &Entry) -> Option<(String, String)> {
+        let name = entry.key.value.as_str();
+        let at = entry.key.span.clone();
+        let is_named = if !is_variable(name) {
+            self.report(
+                Diagnostic::new(
+                    Code::EnvName,
+                    at,
+                    format!("`{name}` cannot be the name of a variable"),
+                )
+                .help(format!(
+                    "use letters, digits and `_`, such as `{}`",
+                    variable_like(name)
+                )),
+            );
+            false
+        } else if is_reserved(name) {
+            self.report(
+                Diagnostic::new(
+                    Code::ReservedEnv,
+                    at,
+                    format!("`{name}` is reserved: Argon sets the `ARGON` variables"),
+                )
+                .help("choose another name"),
+            );
+            false
+        } else {
+            true
+        };
+        let value = self.variable_value(name, &entry.value)?;
+        is_named.then(|| (name.to_owned(), value))
+    }
+
+    fn variable_value(&mut self, name: &str, node: &Node) -> Option<String> {
+        match &node.kind {
+            _ if node.is_null() => Some(String::new()),
+            Kind::Plain(text) | Kind::Text(text) => {
+                self.plain_text(name, text, node).then(|| text.clone())
+            }
+            Kind::Broken => None,
+            Kind::Seq(_) | Kind::Map(_) => {
+                let message = format!(
+                    "the variable `{name}` takes one value, this is {}",
+                    node.describe()
+                );
+                self.report(
+                    Diagnostic::new(Code::EnvValue, self.visible(node), message)
+                        .help("write it as one text, in quotes where it has `: ` or ` #`"),
+                );
+                None
+            }
+        }
+    }
+
+    /// A list of names of secrets, each of which becomes a variable.
+    pub(super) fn secrets(&mut self, node: &Node) -> Vec<Spanned<String>> {
+        let Some(items) = self.list("secrets", "a list of names", node) else {
+            return Vec::new();
+        };
+        let mut names: Vec<Spanned<String>> = Vec::new();
+        for item in items {
+            let Some(name) = self.filled("secrets", item) else {
+                continue;
+            };
+            let at = item.span.clone();
+            if !is_variable(name) || is_reserved(name) {
+                self.report(
+                    Diagnostic::new(Code::SecretName, at, format!("`{name}` cannot be the name of a secret"))
+                        .help("a secret becomes a variable: use letters, digits and `_`, and do not begin with `ARGON`"),
+                );
+            } else if let Some(first) = names.iter().find(|other| other.value == name) {
+                self.findings.push(
+                    Diagnostic::new(
+                        Code::DuplicateSecret,
+                        at,
+                        format!("the secret `{name}` stands twice"),
+                    )
+                    .label(first.span.clone(), "it stands here first")
+                    .help("keep one of them"),
+                );
+            } else {
+                names.push(Spanned {
+                    value: name.to_owned(),
+                    span: at,
+                });
+            }
+        }
+        names
+    }
+}
+
+/// What every shell takes as a variable's name.
+fn is_variable(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
+
+/// `ARGON` and `ARGON_…` are set by Argon.
+fn is_reserved(name: &str) -> bool {
+    name == "ARGON" || name.starts_with("ARGON_")
+}
+
+fn variable_like(name: &str) -> String {
+    let cleaned: String = name
+        .chars()
+        .take(40)
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
+        .collect();
+    if cleaned.starts_with(|c: char| c.is_ascii_digit()) || cleaned.is_empty() {
+        format!("_{cleaned}")
+    } else {
+        cleaned
+    }
+}

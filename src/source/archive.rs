@@ -1,0 +1,366 @@
+//! The workspace as a tar stream (GNU format: any length of name, any bytes in it).
+
+use std::fs::{File, Metadata};
+use std::io::{self, BufWriter, Read, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+
+use rustix::fs::{Mode, OFlags};
+use tar::{Builder, EntryType, Header};
+
+use super::listing::{Found, Origin, is_gone, look, on_disk, shown};
+use super::{SourceError, Workspace};
+
+/// Who owns the files in the container.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Owner {
+    /// User id.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
+}
+
+/// Whether the top directory has an entry of its own, which sets its owner and mode (0755).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Top {
+    /// The first entry is the top directory: the prefix, or `./` where that is empty.
+    Include,
+    /// The top directory is left as it is where the tar is unpacked.
+    Omit,
+}
+
+/// How the tar is to look.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TarOptions {
+    /// The directory that everything is in, without slashes at its ends: `workspace`; or empty.
+    pub prefix: String,
+    /// Who owns every entry.
+    pub owner: Owner,
+    /// Whether the top directory has an entry.
+    pub include_top: Top,
+}
+
+/// What went into a tar.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TarSummary {
+    /// Files and symlinks.
+    pub files: u64,
+    /// Bytes in files.
+    pub bytes: u64,
+    /// What changed under the reader and is therefore not whole, a sentence each.
+    pub warnings: Vec<String>,
+}
+
+/// Writes to the engine come in pieces of this size.
+const BUFFER: usize = 256 * 1024;
+
+impl Workspace {
+    /// Writes the workspace as a tar. May run any number of times, also side by side.
+    ///
+    /// A file that vanished since [`open`](super::open) is left out; one that changes its size while it is read is cut or
+    /// filled with zeros to the size that its header says. Both are told in the summary; the tar is whole either way.
+    pub fn write_tar<W: Write>(
+        &self,
+        w: W,
+        options: &TarOptions,
+    ) -> Result<TarSummary, SourceError> {
+        let mut archive = Archive {
+            tar: Builder::new(BufWriter::with_capacity(BUFFER, w)),
+            options,
+            summary: TarSummary::default(),
+        };
+        archive.top().map_err(send)?;
+        for (path, origin) in self.listing.iter() {
+            archive.entry(&self.root, path, origin)?;
+        }
+        let mut buffer = archive.tar.into_inner().map_err(send)?;
+        buffer.flush().map_err(send)?;
+        Ok(archive.summary)
+    }
+}
+
+fn send(source: io::Error) -> SourceError {
+    SourceError::Send { source }
+}
+
+struct Archive<'a, W: Write> {
+    tar: Builder<BufWriter<W>>,
+    options: &'a TarOptions,
+    summary: TarSummary,
+}
+
+impl<W: Write> Archive<'_, W> {
+    fn top(&mut self) -> io::Result<()> {
+        match (self.options.include_top, self.options.prefix.as_str()) {
+            (Top::Omit, _) => Ok(()),
+            (Top::Include, "") => self.directory(b"./"),
+            (Top::Include, prefix) => self.directory(format!("{prefix}/").as_bytes()),
+        }
+    }
+
+    fn entry(&mut self, root: &Path, path: &[u8], origin: &Origin) -> Result<(), SourceError> {
+        let name = self.name(path);
+        match origin {
+            Origin::Directory => self
+                .directory(&[&name, b"/".as_slice()].concat())
+                .map_err(send),
+            Origin::Bytes(bytes) => self.bytes(&name, bytes).map_err(send),
+            Origin::Tree => self.disk(&name, path, &on_disk(root, path)),
+            Origin::File(disk) => self.disk(&name, path, disk),
+        }
+    }
+
+    fn name(&self, path: &[u8]) -> Vec<u8> {
+        match self.options.prefix.as_str() {
+            "" => path.to_vec(),
+            prefix => [prefix.as_bytes(), b"/", path].concat(),
+        }
+    }
+
+    fn directory(&mut self, name: &[u8]) -> io::Result<()> {
+        let mut header = self.header(EntryType::Directory, 0o755, 0);
+        self.append(&mut header, name, &[], io::empty())
+    }
+
+    fn bytes(&mut self, name: &[u8], bytes: &[u8]) -> io::Result<()> {
+        let mut header = self.header(EntryType::Regular, 0o644, 0);
+        header.set_size(bytes.len() as u64);
+        self.summary.files += 1;
+        self.summary.bytes += bytes.len() as u64;
+        self.append(&mut header, name, &[], bytes)
+    }
+
+    /// A file or symlink as it is now: what it was when it was listed no longer counts.
+    fn disk(&mut self, name: &[u8], path: &[u8], disk: &Path) -> Result<(), SourceError> {
+        match look(disk)? {
+            Found::Leaf(metadata) if metadata.is_symlink() => {
+                self.symlink(name, path, disk, &metadata)
+            }
+            Found::Leaf(_) => self.file(name, path, disk),
+            Found::Nothing => self.left_out(path, "it vanished"),
+            Found::Directory => self.left_out(path, "it became a directory"),
+            Found::Special(_) => self.left_out(path, "it is no longer a file"),
+        }
+    }
+
+    fn left_out(&mut self, path: &[u8], why: &str) -> Result<(), SourceError> {
+        self.summary.warnings.push(format!(
+            "{} is left out: {why} while the workspace was read",
+            shown(path)
+        ));
+        Ok(())
+    }
+
+    fn symlink(
+        &mut self,
+        name: &[u8],
+        path: &[u8],
+        disk: &Path,
+        metadata: &Metadata,
+    ) -> Result<(), SourceError> {
+        let target = match disk.read_link() {
+            Ok(target) => target,
+            Err(error) if is_gone(&error) || error.kind() == io::ErrorKind::InvalidInput => {
+                return self.left_out(path, "it vanished");
+            }
+            Err(source) => return Err(read(disk, source)),
+        };
+        let mut header = self.header(EntryType::Symlink, 0o777, mtime(metadata));
+        self.summary.files += 1;
+        self.append(
+            &mut header,
+            name,
+            target.as_os_str().as_bytes(),
+            io::empty(),
+        )
+        .map_err(send)
+    }
+
+    fn file(&mut self, name: &[u8], path: &[u8], disk: &Path) -> Result<(), SourceError> {
+        // It may have become a symlink or a FIFO since it was looked at: neither is followed, neither can block.
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = match rustix::fs::open(disk, flags, Mode::empty()).map_err(io::Error::from) {
+            Ok(file) => File::from(file),
+            Err(error)
+                if is_gone(&error)
+                    || error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) =>
+            {
+                return self.left_out(path, "it vanished");
+            }
+            Err(source) => return Err(read(disk, source)),
+        };
+        let before = file.metadata().map_err(|source| read(disk, source))?;
+        if !before.is_file() {
+            return self.left_out(path, "it is no longer a file");
+        }
+        let mut header = self.header(
+            EntryType::Regular,
+            before.permissions().mode() & 0o777,
+            mtime(&before),
+        );
+        header.set_size(before.len());
+        let mut exact = Exact::new(&file, before.len());
+        let sent = self.append(&mut header, name, &[], &mut exact);
+        if let Some(source) = exact.failed {
+            return Err(read(disk, source));
+        }
+        sent.map_err(send)?;
+        let after = file.metadata().map_err(|source| read(disk, source))?;
+        if exact.padded || after.len() != before.len() {
+            self.summary.warnings.push(format!(
+                "{} changed its size while it was read",
+                shown(path)
+            ));
+        }
+        self.summary.files += 1;
+        self.summary.bytes += before.len();
+        Ok(())
+    }
+
+    fn header(&self, kind: EntryType, mode: u32, mtime: u64) -> Header {
+        let mut header = Header::new_gnu();
+        header.set_entry_type(kind);
+        header.set_mode(mode);
+        header.set_mtime(mtime);
+        header.set_uid(self.options.owner.uid.into());
+        header.set_gid(self.options.owner.gid.into());
+        header.set_size(0);
+        header
+    }
+
+    /// The tar crate's own `append_link` and `append_data` tidy paths up (`./x`, `a//b`); a link's target must stay as it is.
+    fn append(
+        &mut self,
+        header: &mut Header,
+        name: &[u8],
+        link: &[u8],
+        data: impl Read,
+    ) -> io::Result<()> {
+        let old = header.as_old_mut();
+        let long_link = put(&mut old.linkname, link);
+        let long_name = put(&mut old.name, name);
+        if long_link == Fits::No {
+            self.long(EntryType::GNULongLink, link)?;
+        }
+        if long_name == Fits::No {
+            self.long(EntryType::GNULongName, name)?;
+        }
+        header.set_cksum();
+        self.tar.append(header, data)
+    }
+
+    fn long(&mut self, kind: EntryType, text: &[u8]) -> io::Result<()> {
+        let mut header = self.header(kind, 0o644, 0);
+        put(&mut header.as_old_mut().name, b"././@LongLink");
+        header.set_size(text.len() as u64 + 1);
+        header.set_cksum();
+        self.tar.append(&header, text.chain([0].as_slice()))
+    }
+}
+
+#[derive(PartialEq, Eq)]
+enum Fits {
+    Yes,
+    No,
+}
+
+/// Puts as much of `text` into a header's field as goes in.
+fn put(field: &mut [u8; 100], text: &[u8]) -> Fits {
+    let length = text.len().min(field.len());
+    field[..length].copy_from_slice(&text[..length]);
+    field[length..].fill(0);
+    if length == text.len() {
+        Fits::Yes
+    } else {
+        Fits::No
+    }
+}
+
+fn mtime(metadata: &Metadata) -> u64 {
+    u64::try_from(metadata.mtime()).unwrap_or(0)
+}
+
+fn read(path: &Path, source: io::Error) -> SourceError {
+    SourceError::Read {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+/// Exactly so many bytes of a reader: cut where it has more, zeros where it has fewer.
+struct Exact<R> {
+    inner: R,
+    left: u64,
+    padded: bool,
+    failed: Option<io::Error>,
+}
+
+impl<R: Read> Exact<R> {
+    fn new(inner: R, length: u64) -> Self {
+        Self {
+            inner,
+            left: length,
+            padded: false,
+            failed: None,
+        }
+    }
+}
+
+impl<R: Read> Read for Exact<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let room = usize::try_from(self.left)
+            .unwrap_or(usize::MAX)
+            .min(buffer.len());
+        let buffer = &mut buffer[..room];
+        let count = if self.padded {
+            buffer.fill(0);
+            room
+        } else {
+            match self.inner.read(buffer) {
+                Ok(0) if room > 0 => {
+                    self.padded = true;
+                    buffer.fill(0);
+                    room
+                }
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(error),
+                Err(error) => {
+                    // Kept apart, so that a file that cannot be read is not told as a receiver that went away.
+                    let kind = error.kind();
+                    self.failed = Some(error);
+                    return Err(kind.into());
+                }
+            }
+        };
+        self.left -= count as u64;
+        Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn a_reader_is_cut_or_filled_to_its_length() {
+        for (content, length, expected, padded) in [
+            ("abc", 3, "abc", false),
+            ("abcdef", 3, "abc", false),
+            ("abc", 5, "abc\0\0", true),
+            ("", 2, "\0\0", true),
+            ("", 0, "", false),
+        ] {
+            let mut exact = Exact::new(content.as_bytes(), length);
+            let mut out = String::new();
+            exact.read_to_string(&mut out).unwrap();
+            assert_eq!(
+                (out.as_str(), exact.padded),
+                (expected, padded),
+                "{content:?} to {length}"
+            );
+        }
+    }
+}
