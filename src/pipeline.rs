@@ -18,6 +18,7 @@ mod validate;
 pub use code::{Code, Severity};
 pub use diagnostic::{Diagnostic, Label, LineIndex, Place};
 pub use model::*;
+pub use units::duration as parse_duration;
 
 /// The largest text that is read: 1 MiB.
 pub const MAX_BYTES: usize = 1024 * 1024;

@@ -4,10 +4,13 @@ mod archive;
 mod attach;
 mod connect;
 mod container;
+mod credentials;
 mod endpoint;
 mod error;
 mod facts;
 mod init;
+mod pull;
+mod reference;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,7 +22,10 @@ use tokio::sync::mpsc;
 
 pub use self::connect::{EngineEnv, connect};
 pub use self::endpoint::Endpoint;
-use super::{ContainerEnd, ContainerId, ContainerSpec, Engine, EngineError, EngineInfo, Image, OwnedContainer, Session, TarStream};
+use super::{
+    ContainerEnd, ContainerId, ContainerSpec, Engine, EngineError, EngineInfo, Image,
+    OwnedContainer, Session, TarStream,
+};
 use crate::event::PullEvent;
 
 /// Docker, or Podman behind Docker's API. Made by [`connect`]; a clone is the same engine.
@@ -60,8 +66,12 @@ impl Engine for Docker {
         facts::image(self, image).await
     }
 
-    async fn pull(&self, _image: &str, _progress: mpsc::Sender<PullEvent>) -> Result<Image, EngineError> {
-        Err(EngineError::Refused { status: 0, message: "pulls are not built yet".to_owned() })
+    async fn pull(
+        &self,
+        image: &str,
+        progress: mpsc::Sender<PullEvent>,
+    ) -> Result<Image, EngineError> {
+        pull::pull(self, image, progress).await
     }
 
     async fn create(&self, spec: &ContainerSpec) -> Result<Session, EngineError> {
@@ -72,7 +82,12 @@ impl Engine for Docker {
         container::start(self, container).await
     }
 
-    async fn upload(&self, container: &ContainerId, directory: &str, tar: TarStream) -> Result<(), EngineError> {
+    async fn upload(
+        &self,
+        container: &ContainerId,
+        directory: &str,
+        tar: TarStream,
+    ) -> Result<(), EngineError> {
         archive::upload(self, container, directory, tar).await
     }
 

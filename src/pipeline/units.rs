@@ -6,7 +6,7 @@ use std::time::Duration;
 const MAX_SECONDS: u64 = 366 * 24 * 3600;
 
 /// `90s`, `10m`, `1h30m`: each unit once, large ones first.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+pub fn duration(text: &str) -> Result<Duration, String> {
     if text.is_empty() {
         return Err("write `90s`, `10m` or `1h30m`".to_owned());
     }

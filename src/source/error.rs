@@ -15,6 +15,12 @@ pub enum SourceError {
         #[source]
         source: io::Error,
     },
+    /// The folder is in no repository.
+    #[error("{} is in no git repository, so there is no commit of it", folder.display())]
+    NoRepository {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// A bare repository has no files to build.
     #[error("{} is a bare repository: it has no working tree", git_dir.display())]
     Bare {
@@ -156,6 +162,9 @@ impl SourceError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::NoFolder { .. } => Some("name a folder that exists".into()),
+            Self::NoRepository { .. } => {
+                Some("leave --commit and --repo out to build the folder as it is".into())
+            }
             Self::Bare { git_dir } => Some(format!(
                 "build a commit of it instead: --repo {} --commit BRANCH",
                 git_dir.display()

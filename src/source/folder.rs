@@ -40,7 +40,7 @@ pub(super) fn open(root: &Path) -> Result<Workspace, SourceError> {
             Found::Leaf(metadata) => listing.add(path, Origin::Tree, metadata.len()),
             Found::Directory => listing.add(path, Origin::Directory, 0),
             Found::Special(kind) => {
-                warnings.push(format!("{} is left out: it is {kind}", shown(&path)))
+                warnings.push(format!("{} is left out: it is {kind}", shown(&path)));
             }
             Found::Nothing => {}
         }

@@ -27,14 +27,24 @@ pub(super) fn open(folder: &Path, interrupt: &AtomicBool) -> Result<Workspace, S
         return Err(missing(std::io::ErrorKind::NotADirectory.into()));
     }
     match discover(&folder)? {
-        Some(repository) => of_repository(&repository, interrupt),
+        Some(repository) => of_repository(&repository, State::Used, interrupt),
         None => folder::open(&folder),
     }
+}
+
+/// What is known of a working tree beforehand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    /// Somebody works in it: it may differ from its commit.
+    Used,
+    /// It was just checked out.
+    Fresh,
 }
 
 /// Lists the working tree of an open repository.
 pub(super) fn of_repository(
     repository: &gix::Repository,
+    state: State,
     interrupt: &AtomicBool,
 ) -> Result<Workspace, SourceError> {
     let root = repository
@@ -53,9 +63,10 @@ pub(super) fn of_repository(
     let differs = walk.repository(repository, b"")?;
     let info = SourceInfo {
         location: walk.root.display().to_string(),
-        dirty: match differs {
-            Differs::Yes => true,
-            Differs::Unknown => differs_from_head(repository)?,
+        dirty: match (state, differs) {
+            (State::Fresh, _) => false,
+            (State::Used, Differs::Yes) => true,
+            (State::Used, Differs::Unknown) => differs_from_head(repository)?,
         },
         ..head(repository)?
     };
@@ -70,7 +81,7 @@ pub(super) fn of_repository(
 
 /// The repository that holds the folder. What `GIT_DIR` and its like say is not heard: Argon may be run from a git hook,
 /// where they tell of that one git command, not of the folder.
-fn discover(folder: &Path) -> Result<Option<gix::Repository>, SourceError> {
+pub(super) fn discover(folder: &Path) -> Result<Option<gix::Repository>, SourceError> {
     let mut trust = gix::sec::trust::Mapping::<gix::open::Options>::default();
     trust.full = quiet(trust.full);
     trust.reduced = quiet(trust.reduced);
@@ -88,7 +99,8 @@ fn discover(folder: &Path) -> Result<Option<gix::Repository>, SourceError> {
     }
 }
 
-fn quiet(options: gix::open::Options) -> gix::open::Options {
+/// Options that do not hear what the environment says of one repository.
+pub(super) fn quiet(options: gix::open::Options) -> gix::open::Options {
     let mut permissions = gix::open::Permissions::all();
     permissions.env.git_prefix = gix::sec::Permission::Deny;
     permissions.env.objects = gix::sec::Permission::Deny;

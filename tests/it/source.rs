@@ -343,7 +343,7 @@ fn dirty_is_what_differs_from_the_commit() {
         (
             "a mode",
             |top| {
-                fs::set_permissions(top.join("README"), PermissionsExt::from_mode(0o755)).unwrap()
+                fs::set_permissions(top.join("README"), PermissionsExt::from_mode(0o755)).unwrap();
             },
             true,
         ),
@@ -735,7 +735,7 @@ fn edits_in_mid_stream_do_not_break_the_tar() {
         write(&top, name, &name.repeat(MIB / name.len()));
     }
     let workspace = working_tree(&top);
-    let meddled = top.clone();
+    let meddled = top;
     let mut sink = Meddler {
         bytes: Vec::new(),
         // The writer's first bytes are those of a-grows: it is open and its header is written by then.
@@ -790,7 +790,7 @@ fn a_file_that_shrinks_in_mid_read_is_filled() {
     fs::write(&path, vec![b'x'; 1 << 20]).unwrap();
     write(source.path(), "z", "last");
     let workspace = working_tree(source.path());
-    let shrunk = path.clone();
+    let shrunk = path;
     let mut sink = Meddler {
         bytes: Vec::new(),
         meddle: Some(move || {
@@ -799,7 +799,7 @@ fn a_file_that_shrinks_in_mid_read_is_filled() {
                 .open(shrunk)
                 .unwrap()
                 .set_len(10)
-                .unwrap()
+                .unwrap();
         }),
     };
     let summary = workspace.write_tar(&mut sink, &options()).unwrap();
@@ -875,4 +875,275 @@ fn what_is_no_working_tree_is_said_clearly() {
     let error = asked(source.path());
     assert!(matches!(error, SourceError::Index { .. }), "{error:?}");
     assert!(error.hint().unwrap().contains("git reset"));
+}
+
+fn checkout(repository: &str, revision: Option<&str>) -> Result<Workspace, SourceError> {
+    open(&SourceRequest::Checkout {
+        repository: repository.to_owned(),
+        revision: revision.map(str::to_owned),
+    })
+}
+
+/// A repository with history: two commits on main, a topic branch, a tag on the first, and an edit that is not committed.
+fn history() -> (TempDir, String, String, String) {
+    let source = repository();
+    let top = source.path();
+    let first = git(top, &["rev-parse", "HEAD"]);
+    git(top, &["checkout", "-q", "-b", "topic/one"]);
+    write(top, "topic", "t");
+    let topic = commit(top, "topic");
+    git(top, &["checkout", "-q", "main"]);
+    write(top, "second", "2");
+    let second = commit(top, "second");
+    write(top, "README", "not committed");
+    write(top, "untracked", "u");
+    (source, first, topic, second)
+}
+
+/// Every kind of revision, and what it leads to.
+fn assert_revisions(repository: &str, first: &str, topic: &str, second: &str) {
+    for (revision, commit, branch) in [
+        (None, second, Some("main")),
+        (Some("HEAD"), second, Some("main")),
+        (Some("main"), second, Some("main")),
+        (Some("topic/one"), topic, Some("topic/one")),
+        (Some("refs/heads/topic/one"), topic, Some("topic/one")),
+        (Some("v1"), first, None),
+        (Some("refs/tags/v1"), first, None),
+        (Some(first), first, None),
+        (Some(&first[..8]), first, None),
+        (Some("HEAD~1"), first, None),
+    ] {
+        let workspace = checkout(repository, revision)
+            .unwrap_or_else(|error| panic!("{revision:?}: {error:?}"));
+        assert_eq!(
+            workspace.info.commit.as_deref(),
+            Some(commit),
+            "{revision:?}"
+        );
+        assert_eq!(workspace.info.branch.as_deref(), branch, "{revision:?}");
+        assert!(!workspace.info.dirty);
+        let root = workspace.root.clone();
+        let (_keep, copy) = unpacked(&workspace);
+        assert_eq!(git(&copy, &["status", "--porcelain"]), "", "{revision:?}");
+        assert_eq!(git(&copy, &["rev-parse", "HEAD"]), commit);
+        assert_eq!(names(&copy), listed_by_git(&copy));
+        assert!(!names(&copy).contains(b"untracked".as_slice()));
+        assert_eq!(git(&copy, &["describe", first]), "v1");
+        assert!(
+            copy.join("src/main.sh")
+                .metadata()
+                .unwrap()
+                .permissions()
+                .mode()
+                & 0o100
+                != 0
+        );
+        git(&copy, &["fsck", "--strict"]);
+        drop(workspace);
+        assert!(!root.exists(), "the checkout is removed with its workspace");
+    }
+}
+
+#[test]
+fn a_checkout_of_a_path_is_the_commit_alone() {
+    let (source, first, topic, second) = history();
+    let before = tree(source.path());
+    assert_revisions(source.path().to_str().unwrap(), &first, &topic, &second);
+    assert_revisions(
+        &format!("file://{}", source.path().display()),
+        &first,
+        &topic,
+        &second,
+    );
+    assert_eq!(tree(source.path()), before);
+
+    let parent = TempDir::new().unwrap();
+    git(
+        parent.path(),
+        &[
+            "clone",
+            "-q",
+            "--bare",
+            source.path().to_str().unwrap(),
+            "bare.git",
+        ],
+    );
+    assert_revisions(
+        parent.path().join("bare.git").to_str().unwrap(),
+        &first,
+        &topic,
+        &second,
+    );
+}
+
+/// `git daemon` on a free port of this machine; ended on drop.
+struct Daemon {
+    child: std::process::Child,
+    url: String,
+}
+
+impl Daemon {
+    fn over(folder: &Path) -> Self {
+        let port = std::net::TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let mut base = std::ffi::OsString::from("--base-path=");
+        base.push(folder);
+        let child = command(folder)
+            .args(["-c", "uploadpack.allowAnySHA1InWant=true"])
+            .args([
+                "daemon",
+                "--reuseaddr",
+                "--listen=127.0.0.1",
+                "--export-all",
+            ])
+            .arg(format!("--port={port}"))
+            .arg(base)
+            .arg(folder)
+            .spawn()
+            .unwrap();
+        // Made before the wait, so that it is ended where the wait fails.
+        let daemon = Self {
+            child,
+            url: format!("git://127.0.0.1:{port}"),
+        };
+        for _ in 0..200 {
+            if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
+                return daemon;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        panic!("git daemon does not answer");
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        // TERM, so that the wrapper `git` takes its daemon with it.
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+#[test]
+fn a_clone_over_the_network_finds_every_kind_of_revision() {
+    let (source, first, topic, second) = history();
+    let top = source.path();
+    // A commit that no branch or tag leads to, as a pull request's.
+    git(top, &["checkout", "-q", "--detach"]);
+    let orphan = commit(top, "of a pull request");
+    git(top, &["update-ref", "refs/pull/1/head", &orphan]);
+    git(top, &["checkout", "-q", "main"]);
+    let daemon = Daemon::over(top);
+    let url = format!("{}/.git", daemon.url);
+    assert_revisions(&url, &first, &topic, &second);
+    for revision in [orphan.as_str(), "refs/pull/1/head"] {
+        let workspace = checkout(&url, Some(revision)).unwrap();
+        assert_eq!(workspace.info.commit.as_deref(), Some(orphan.as_str()));
+    }
+    let gone = "0123456789012345678901234567890123456789";
+    let error = checkout(&url, Some(gone)).unwrap_err();
+    assert!(matches!(error, SourceError::RefGone { .. }), "{error:?}");
+    let error = checkout(&url, Some("topic/on")).unwrap_err();
+    assert_eq!(error.hint().as_deref(), Some("did you mean topic/one?"));
+}
+
+#[test]
+fn nothing_in_an_address_or_a_revision_is_an_option() {
+    let (source, ..) = history();
+    let path = source.path().to_str().unwrap();
+    let mark = TempDir::new().unwrap();
+    let touch = format!("touch {}/hit", mark.path().display());
+    for address in [
+        format!("--upload-pack={touch}"),
+        format!("ext::sh -c {touch}"),
+        format!("ssh://-oProxyCommand={touch}/x"),
+        format!("-oProxyCommand={touch}:x"),
+    ] {
+        let error = checkout(&address, None).unwrap_err();
+        assert!(
+            matches!(error, SourceError::Address { .. }),
+            "{address}: {error:?}"
+        );
+    }
+    for revision in [
+        format!("--upload-pack={touch}"),
+        "-x".into(),
+        String::new(),
+        "a..b".into(),
+        "a:b".into(),
+    ] {
+        let error = checkout(path, Some(&revision)).unwrap_err();
+        assert!(
+            matches!(error, SourceError::Revision { .. }),
+            "{revision}: {error:?}"
+        );
+    }
+    for revision in ["$(touch${IFS}x)", "`x`;x", "v1^{tree}", "gone"] {
+        let error = checkout(path, Some(revision)).unwrap_err();
+        assert!(
+            matches!(error, SourceError::RefGone { .. }),
+            "{revision}: {error:?}"
+        );
+    }
+    assert!(!mark.path().join("hit").exists());
+}
+
+#[test]
+fn no_hook_runs_in_a_checkout() {
+    let source = repository();
+    let mark = TempDir::new().unwrap();
+    let hook = source.path().join(".git/hooks/post-checkout");
+    write(
+        source.path(),
+        ".git/hooks/post-checkout",
+        &format!("#!/bin/sh\ntouch {}/hit\n", mark.path().display()),
+    );
+    fs::set_permissions(&hook, PermissionsExt::from_mode(0o755)).unwrap();
+    checkout(source.path().to_str().unwrap(), None).unwrap();
+    assert!(!mark.path().join("hit").exists());
+}
+
+#[test]
+fn a_checkout_that_cannot_be_says_why() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().to_str().unwrap();
+    assert!(matches!(
+        checkout(path, None),
+        Err(SourceError::NoRepository { .. })
+    ));
+    git(folder.path(), &["init", "-q"]);
+    assert!(matches!(
+        checkout(path, None),
+        Err(SourceError::Empty { .. })
+    ));
+    let error = checkout("git://127.0.0.1:1/nothing", None).unwrap_err();
+    assert!(matches!(error, SourceError::Clone { .. }), "{error:?}");
+}
+
+#[test]
+fn submodules_of_a_checkout_are_fetched_by_git() {
+    let library = repository();
+    let daemon = Daemon::over(library.path());
+    let source = repository();
+    let top = source.path();
+    let url = format!("{}/.git", daemon.url);
+    git(top, &["submodule", "add", "-q", &url, "vendor/lib"]);
+    commit(top, "with submodule");
+    let workspace = checkout(top.to_str().unwrap(), None).unwrap();
+    assert_eq!(workspace.warnings, Vec::<String>::new());
+    let (_keep, copy) = unpacked(&workspace);
+    assert_eq!(
+        fs::read_to_string(copy.join("vendor/lib/README")).unwrap(),
+        "hello\n"
+    );
+    assert_eq!(git(&copy, &["status", "--porcelain"]), "");
+
+    drop(daemon);
+    let error = checkout(top.to_str().unwrap(), None).unwrap_err();
+    assert!(matches!(error, SourceError::Submodules { .. }), "{error:?}");
 }

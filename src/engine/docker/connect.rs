@@ -27,7 +27,10 @@ const REQUEST_SECONDS: u64 = 7 * 24 * 60 * 60;
 /// How long a pull may stand still.
 const STALL: Duration = Duration::from_secs(120);
 /// What an engine that tells no version is spoken to in.
-const OLDEST: ClientVersion = ClientVersion { major_version: 1, minor_version: 41 };
+const OLDEST: ClientVersion = ClientVersion {
+    major_version: 1,
+    minor_version: 41,
+};
 
 /// What of the user's environment decides which engine is meant.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -52,7 +55,11 @@ impl EngineEnv {
     /// The environment of this process.
     pub fn from_process() -> Self {
         let text = |name| std::env::var(name).ok().filter(|v| !v.is_empty());
-        let path = |name| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+        let path = |name| {
+            std::env::var_os(name)
+                .filter(|v| !v.is_empty())
+                .map(PathBuf::from)
+        };
         Self {
             docker_host: text("DOCKER_HOST"),
             docker_context: text("DOCKER_CONTEXT"),
@@ -66,7 +73,9 @@ impl EngineEnv {
 
     /// The directory of Docker's own configuration.
     pub(super) fn config_dir(&self) -> Option<PathBuf> {
-        self.docker_config.clone().or_else(|| Some(self.home.as_ref()?.join(".docker")))
+        self.docker_config
+            .clone()
+            .or_else(|| Some(self.home.as_ref()?.join(".docker")))
     }
 }
 
@@ -93,7 +102,11 @@ pub async fn connect(env: &EngineEnv) -> Result<Docker, EngineError> {
     }
 }
 
-async fn first(env: &EngineEnv, endpoints: Vec<Endpoint>, deadline: Instant) -> Result<Docker, EngineError> {
+async fn first(
+    env: &EngineEnv,
+    endpoints: Vec<Endpoint>,
+    deadline: Instant,
+) -> Result<Docker, EngineError> {
     let mut tried = Vec::new();
     let mut denied = None;
     for endpoint in endpoints {
@@ -107,7 +120,9 @@ async fn first(env: &EngineEnv, endpoints: Vec<Endpoint>, deadline: Instant) -> 
             }
         }
     }
-    Err(denied.map_or(EngineError::Unreachable { tried }, |socket| EngineError::PermissionDenied { socket }))
+    Err(denied.map_or(EngineError::Unreachable { tried }, |socket| {
+        EngineError::PermissionDenied { socket }
+    }))
 }
 
 /// Why a place is not it.
@@ -130,8 +145,12 @@ enum Failure {
 impl Failure {
     fn named(self, endpoint: &Endpoint) -> EngineError {
         match (self, endpoint) {
-            (Self::Denied, Endpoint::Unix(socket)) => EngineError::PermissionDenied { socket: socket.clone() },
-            (failure, endpoint) => EngineError::Unreachable { tried: vec![(endpoint.to_string(), failure.to_string())] },
+            (Self::Denied, Endpoint::Unix(socket)) => EngineError::PermissionDenied {
+                socket: socket.clone(),
+            },
+            (failure, endpoint) => EngineError::Unreachable {
+                tried: vec![(endpoint.to_string(), failure.to_string())],
+            },
         }
     }
 }
@@ -155,24 +174,50 @@ async fn probe(endpoint: &Endpoint, deadline: Instant) -> Result<ClientVersion, 
     let asked = timeout_at(deadline, endpoint::request(endpoint, Method::GET, "/_ping"));
     let response = asked.await.map_err(|_| Failure::Silent)??;
     if !response.status().is_success() {
-        return Err(Failure::Stranger(format!("it answers a ping with {}", response.status())));
+        return Err(Failure::Stranger(format!(
+            "it answers a ping with {}",
+            response.status()
+        )));
     }
-    let Some(theirs) = response.headers().get("api-version") else { return Ok(OLDEST) };
-    let theirs = theirs.to_str().ok().and_then(version).ok_or_else(|| Failure::Stranger("it tells no API version".to_owned()))?;
-    Ok(if theirs < *API_DEFAULT_VERSION { theirs } else { *API_DEFAULT_VERSION })
+    let Some(theirs) = response.headers().get("api-version") else {
+        return Ok(OLDEST);
+    };
+    let theirs = theirs
+        .to_str()
+        .ok()
+        .and_then(version)
+        .ok_or_else(|| Failure::Stranger("it tells no API version".to_owned()))?;
+    Ok(if theirs < *API_DEFAULT_VERSION {
+        theirs
+    } else {
+        *API_DEFAULT_VERSION
+    })
 }
 
 fn version(text: &str) -> Option<ClientVersion> {
     let (major, minor) = text.split_once('.')?;
-    Some(ClientVersion { major_version: major.parse().ok()?, minor_version: minor.parse().ok()? })
+    Some(ClientVersion {
+        major_version: major.parse().ok()?,
+        minor_version: minor.parse().ok()?,
+    })
 }
 
-fn client(env: &EngineEnv, endpoint: Endpoint, version: ClientVersion) -> Result<Docker, EngineError> {
+fn client(
+    env: &EngineEnv,
+    endpoint: Endpoint,
+    version: ClientVersion,
+) -> Result<Docker, EngineError> {
     let client = match &endpoint {
-        Endpoint::Unix(path) => bollard::Docker::connect_with_unix(&path.to_string_lossy(), REQUEST_SECONDS, &version),
-        Endpoint::Tcp(address) => bollard::Docker::connect_with_http(address, REQUEST_SECONDS, &version),
+        Endpoint::Unix(path) => {
+            bollard::Docker::connect_with_unix(&path.to_string_lossy(), REQUEST_SECONDS, &version)
+        }
+        Endpoint::Tcp(address) => {
+            bollard::Docker::connect_with_http(address, REQUEST_SECONDS, &version)
+        }
     };
-    let client = client.map_err(|e| EngineError::Unreachable { tried: vec![(endpoint.to_string(), e.to_string())] })?;
+    let client = client.map_err(|e| EngineError::Unreachable {
+        tried: vec![(endpoint.to_string(), e.to_string())],
+    })?;
     let prefix = format!("/v{version}");
     let client = client.with_request_modifier(move |mut request| {
         if let Some(uri) = versioned(request.uri(), &prefix) {
@@ -210,7 +255,8 @@ const REGISTRY_AUTH: &str = "x-registry-auth";
 /// Engines read credentials in the URL-safe alphabet of base64, and pull anonymously when they cannot; bollard 0.21
 /// writes the other alphabet.
 fn url_safe(value: &HeaderValue) -> Option<HeaderValue> {
-    let mut value = HeaderValue::from_str(&value.to_str().ok()?.replace('+', "-").replace('/', "_")).ok()?;
+    let mut value =
+        HeaderValue::from_str(&value.to_str().ok()?.replace('+', "-").replace('/', "_")).ok()?;
     value.set_sensitive(true);
     Some(value)
 }
@@ -231,10 +277,23 @@ fn places(env: &EngineEnv) -> Result<Places, EngineError> {
 
 /// The sockets that engines are found at, Docker's before Podman's, the system's before the user's.
 fn usual(env: &EngineEnv) -> Vec<Endpoint> {
-    let runtime = env.runtime_dir.clone().unwrap_or_else(|| PathBuf::from(format!("/run/user/{}", env.uid)));
-    let mut paths = vec![PathBuf::from("/var/run/docker.sock"), runtime.join("docker.sock")];
-    paths.extend(env.home.as_ref().map(|home| home.join(".docker/run/docker.sock")));
-    paths.extend([runtime.join("podman/podman.sock"), PathBuf::from("/run/podman/podman.sock")]);
+    let runtime = env
+        .runtime_dir
+        .clone()
+        .unwrap_or_else(|| PathBuf::from(format!("/run/user/{}", env.uid)));
+    let mut paths = vec![
+        PathBuf::from("/var/run/docker.sock"),
+        runtime.join("docker.sock"),
+    ];
+    paths.extend(
+        env.home
+            .as_ref()
+            .map(|home| home.join(".docker/run/docker.sock")),
+    );
+    paths.extend([
+        runtime.join("podman/podman.sock"),
+        PathBuf::from("/run/podman/podman.sock"),
+    ]);
     paths.into_iter().map(Endpoint::Unix).collect()
 }
 
@@ -248,9 +307,14 @@ struct ConfigFile {
 fn context_name(env: &EngineEnv) -> Option<String> {
     let from_file = || {
         let text = fs::read(env.config_dir()?.join("config.json")).ok()?;
-        serde_json::from_slice::<ConfigFile>(&text).ok()?.current_context
+        serde_json::from_slice::<ConfigFile>(&text)
+            .ok()?
+            .current_context
     };
-    env.docker_context.clone().or_else(from_file).filter(|name| !name.is_empty() && name != "default")
+    env.docker_context
+        .clone()
+        .or_else(from_file)
+        .filter(|name| !name.is_empty() && name != "default")
 }
 
 #[derive(Deserialize)]
@@ -274,14 +338,24 @@ struct MetaEndpoint {
 
 /// The endpoint of a docker context. Its directory is named by a hash of its name; looking into each saves the hash.
 fn context(env: &EngineEnv, name: &str) -> Result<Endpoint, EngineError> {
-    let cannot = |reason: String| EngineError::Address { address: format!("docker context {name}"), reason };
-    let contexts = env.config_dir().map(|dir| dir.join("contexts")).unwrap_or_default();
+    let cannot = |reason: String| EngineError::Address {
+        address: format!("docker context {name}"),
+        reason,
+    };
+    let contexts = env
+        .config_dir()
+        .map(|dir| dir.join("contexts"))
+        .unwrap_or_default();
     let found = metas(&contexts.join("meta"));
     let Some((directory, meta)) = found.iter().find(|(_, meta)| meta.name == name) else {
         let known = found.iter().map(|(_, meta)| meta.name.as_str());
         return Err(cannot(unknown_context(name, known)));
     };
-    let host = meta.endpoints.docker.as_ref().and_then(|e| e.host.as_deref());
+    let host = meta
+        .endpoints
+        .docker
+        .as_ref()
+        .and_then(|e| e.host.as_deref());
     let host = host.ok_or_else(|| cannot("it names no Docker endpoint".to_owned()))?;
     let tls = contexts.join("tls").join(directory).join("docker").is_dir();
     match Endpoint::parse(host)? {
@@ -291,7 +365,9 @@ fn context(env: &EngineEnv, name: &str) -> Result<Endpoint, EngineError> {
 }
 
 fn unknown_context<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
-    let near = known.map(|k| (strsim::jaro_winkler(k, name), k)).filter(|(score, _)| *score > 0.8);
+    let near = known
+        .map(|k| (strsim::jaro_winkler(k, name), k))
+        .filter(|(score, _)| *score > 0.8);
     match near.max_by(|a, b| a.0.total_cmp(&b.0)) {
         Some((_, near)) => format!("there is no such context; did you mean `{near}`? (`docker context ls` lists them)"),
         None => "there is no such context (`docker context ls` lists them, `docker context use default` goes back)".to_owned(),
@@ -302,7 +378,10 @@ fn metas(directory: &Path) -> Vec<(PathBuf, Meta)> {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     let read = |entry: fs::DirEntry| {
         let text = fs::read(entry.path().join("meta.json")).ok()?;
-        Some((PathBuf::from(entry.file_name()), serde_json::from_slice(&text).ok()?))
+        Some((
+            PathBuf::from(entry.file_name()),
+            serde_json::from_slice(&text).ok()?,
+        ))
     };
     entries.filter_map(read).collect()
 }

@@ -11,11 +11,20 @@ use crate::engine::EngineError;
 impl From<Error> for EngineError {
     fn from(error: Error) -> Self {
         match error {
-            Error::DockerResponseServerError { status_code, message } => refused(status_code, message),
+            Error::DockerResponseServerError {
+                status_code,
+                message,
+            } => refused(status_code, message),
             Error::DockerStreamError { error } => refused(500, error),
             Error::DockerContainerWaitError { error, .. } => refused(500, error),
             error if is_io(&error) => Self::Connection(with_causes(&error)),
-            error => Self::Refused { status: 0, message: format!("an answer that argon does not understand: {}", with_causes(&error)) },
+            error => Self::Refused {
+                status: 0,
+                message: format!(
+                    "an answer that argon does not understand: {}",
+                    with_causes(&error)
+                ),
+            },
         }
     }
 }
@@ -33,7 +42,9 @@ fn is_io(error: &Error) -> bool {
         | Error::IOError { .. }
         | Error::RequestTimeoutError
         | Error::SocketNotFoundError(_) => true,
-        other => other.source().is_some_and(|source| source.is::<io::Error>()),
+        other => other
+            .source()
+            .is_some_and(|source| source.is::<io::Error>()),
     }
 }
 
@@ -44,7 +55,9 @@ pub(super) fn refused(status: u16, message: String) -> EngineError {
         _ if words.contains("no space left on device") || words.contains("disk quota exceeded") => {
             EngineError::DiskFull { detail: message }
         }
-        404 if words.contains("no such container") || words.contains("no container with") => EngineError::Gone,
+        404 if words.contains("no such container") || words.contains("no container with") => {
+            EngineError::Gone
+        }
         409 if is_being_removed(&words) => EngineError::Gone,
         _ => EngineError::Refused { status, message },
     }
@@ -52,21 +65,34 @@ pub(super) fn refused(status: u16, message: String) -> EngineError {
 
 /// Whether a refusal (in lower case) says that someone else is removing the container just now.
 fn is_being_removed(words: &str) -> bool {
-    words.contains("removal of container") || words.contains("marked for removal") || words.contains("is being removed")
+    words.contains("removal of container")
+        || words.contains("marked for removal")
+        || words.contains("is being removed")
 }
 
 /// Whether the engine lost the container, or never had it.
 pub(super) fn is_not_found(error: &Error) -> bool {
-    matches!(error, Error::DockerResponseServerError { status_code: 404, .. })
+    matches!(
+        error,
+        Error::DockerResponseServerError {
+            status_code: 404,
+            ..
+        }
+    )
 }
 
 /// What a failed creation of a container from `image` means.
 pub(super) fn of_create(error: Error, image: &str) -> EngineError {
     match error {
-        Error::DockerResponseServerError { status_code: 404, message } if names_image(&message) => {
-            EngineError::ImageMissing { image: image.to_owned() }
+        Error::DockerResponseServerError {
+            status_code: 404,
+            message,
+        } if names_image(&message) => EngineError::ImageMissing {
+            image: image.to_owned(),
+        },
+        Error::DockerResponseServerError { message, .. } if no_init(&message) => {
+            EngineError::InitMissing
         }
-        Error::DockerResponseServerError { message, .. } if no_init(&message) => EngineError::InitMissing,
         error => error.into(),
     }
 }
@@ -74,9 +100,14 @@ pub(super) fn of_create(error: Error, image: &str) -> EngineError {
 /// What a failed start of `program` in a container from `image` means.
 pub(super) fn of_start(error: Error, program: &str, image: &str) -> EngineError {
     match error {
-        Error::DockerResponseServerError { message, .. } if no_init(&message) => EngineError::InitMissing,
+        Error::DockerResponseServerError { message, .. } if no_init(&message) => {
+            EngineError::InitMissing
+        }
         Error::DockerResponseServerError { message, .. } if names_program(&message) => {
-            EngineError::ProgramMissing { program: program.to_owned(), image: image.to_owned() }
+            EngineError::ProgramMissing {
+                program: program.to_owned(),
+                image: image.to_owned(),
+            }
         }
         error => error.into(),
     }

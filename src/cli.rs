@@ -1,0 +1,115 @@
+//! The command line: one file a command, and what they share.
+
+mod clean;
+mod completions;
+mod doctor;
+mod exit;
+mod graph;
+mod init;
+mod list;
+mod load;
+mod man;
+mod output;
+mod pipeline_file;
+mod report;
+mod run;
+mod signals;
+mod validate;
+mod variables;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use exit::{CommandError, Exit};
+use output::Look;
+
+/// Runs a repository's CI pipeline in containers, here, before you push
+#[derive(Debug, Parser)]
+#[command(name = "argon", version, propagate_version = true, max_term_width = 100)]
+#[command(after_help = "Exit codes: 0 all green, 1 a job failed, 2 bad usage or an invalid pipeline, 3 infrastructure, 130 cancelled.")]
+pub(crate) struct Cli {
+    /// Colour in what people read
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t, global = true)]
+    color: output::ColorArg,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(run::RunArgs),
+    Validate(ValidateCommand),
+    List(list::ListArgs),
+    Graph(graph::GraphArgs),
+    Init(init::InitArgs),
+    Doctor(doctor::DoctorArgs),
+    Clean(clean::CleanArgs),
+    Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
+}
+
+/// Checks pipeline files, and says what is wrong to the column
+///
+/// Exit code 0 where there is no error, 2 where there is.
+#[derive(Debug, clap::Args)]
+struct ValidateCommand {
+    #[command(flatten)]
+    args: validate::ValidateArgs,
+}
+
+/// Reads the command line, does what it says, and gives the exit code.
+pub(crate) fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version go to standard output and are no failure; a reader that is gone is none either.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage.into() } else { Exit::Success.into() };
+        }
+    };
+    let look = Look::from_process(cli.color);
+    match dispatch(cli.command, &look) {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            let _ = std::io::stderr().write_all(look.error(&error).as_bytes());
+            error.exit.into()
+        }
+    }
+}
+
+fn dispatch(command: Command, look: &Look) -> Result<Exit, CommandError> {
+    match command {
+        Command::Run(args) => run::run(args, look),
+        Command::Validate(command) => validate_files(&command.args, look),
+        Command::List(args) => list::run(&args, look),
+        Command::Graph(args) => graph::run(&args, look),
+        Command::Init(args) => init::run(&args, look),
+        Command::Doctor(args) => doctor::run(&args, look),
+        Command::Clean(args) => clean::run(&args, look),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
+    }
+}
+
+fn validate_files(args: &validate::ValidateArgs, look: &Look) -> Result<Exit, CommandError> {
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    match validate::run(args, look.report(), &mut std::io::stdin(), &mut out) {
+        Ok(0) => Ok(Exit::Success),
+        Ok(_) => Ok(Exit::Usage),
+        Err(error) => output::written(Err(error)).map(|()| Exit::Success),
+    }
+}
+
+/// A runtime for the commands that talk to an engine; the others start without one.
+fn block_on<T>(work: impl Future<Output = Result<T, CommandError>>) -> Result<T, CommandError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CommandError::infrastructure(format!("cannot start the runtime: {error}"), None))?;
+    let result = runtime.block_on(work);
+    // A blocking read (a credential helper, a clone) that was given up must not hold the exit.
+    runtime.shutdown_background();
+    result
+}

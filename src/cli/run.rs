@@ -1,0 +1,293 @@
+//! `argon run`.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use argon::engine::docker::{self, Docker, EngineEnv};
+use argon::event::{Event, RunId};
+use argon::execute::{self, DEFAULT_GRACE, EVENT_BUFFER, OnFailure, PullPolicy, Settings, StepColor, Stopper};
+use argon::pipeline::parse_duration;
+use argon::plan::{self, Plan, RunOptions, Selection};
+use argon::sinks::choose::{self, Output, OutputChoice};
+use argon::sinks::json::Json;
+use argon::sinks::junit::Junit;
+use argon::sinks::plain::{Plain, PlainOptions};
+use argon::sinks::pump::{self, PumpReport};
+use argon::sinks::style::Color;
+use argon::sinks::terminal::{Screen, Terminal, TerminalOptions};
+use argon::sinks::{Sink, Verbosity, out};
+use argon::source::{self, SourceRequest, Workspace};
+use tokio::sync::mpsc;
+
+use super::exit::{CommandError, Exit};
+use super::load::{self, FileArgs, Warnings};
+use super::output::{self, Look};
+use super::variables::VariableArgs;
+use super::{block_on, list, pipeline_file, signals};
+
+/// Runs the pipeline, or some of its jobs
+///
+/// Runs what a commit of everything would hold: tracked and untracked files, less the ignored ones. Each job gets one
+/// container; your working tree is never written to.
+#[derive(Debug, clap::Args)]
+pub(crate) struct RunArgs {
+    /// The jobs to run, with all that they need [default: all jobs]
+    #[arg(value_name = "JOB")]
+    jobs: Vec<String>,
+    #[command(flatten)]
+    file: FileArgs,
+    /// Runs a clean checkout of this repository instead of the working tree
+    #[arg(long, value_name = "URL|PATH")]
+    repo: Option<String>,
+    /// Runs a clean checkout of this commit, branch or tag
+    #[arg(long, value_name = "REV")]
+    commit: Option<String>,
+    /// Runs the named jobs without what they need
+    #[arg(long, requires = "jobs")]
+    only: bool,
+    #[command(flatten)]
+    variables: VariableArgs,
+    /// Runs jobs that name the image FROM in the image TO
+    #[arg(long, value_name = "FROM=TO", value_parser = image_pair)]
+    image: Vec<(String, String)>,
+    /// When to pull images
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
+    pull: PullArg,
+    /// How many jobs run at once [default: the number of cores]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    jobs_at_once: Option<u16>,
+    /// After a failure, runs all that does not need the failed job
+    #[arg(short, long)]
+    keep_going: bool,
+    /// Time for the whole run, as `90s`, `10m`, `1h30m`
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    timeout: Option<Duration>,
+    /// From TERM to KILL, when a step is stopped
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    grace: Option<Duration>,
+    /// How the run is shown
+    #[arg(long, value_name = "HOW", value_enum, default_value_t)]
+    output: OutputArg,
+    /// Also writes a JUnit XML report
+    #[arg(long, value_name = "PATH")]
+    junit: Option<PathBuf>,
+    /// Shows what would run, and runs nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Shows failures only
+    #[arg(short, long, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Shows what Argon does
+    #[arg(short, long)]
+    verbose: bool,
+}
+
+#[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
+enum PullArg {
+    /// When the engine does not have them
+    #[default]
+    Missing,
+    /// Every run
+    Always,
+    /// Never
+    Never,
+}
+
+#[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
+enum OutputArg {
+    /// A live view on a terminal, plain lines elsewhere
+    #[default]
+    Auto,
+    /// The live view
+    Tui,
+    /// Plain lines
+    Plain,
+    /// One JSON object a line
+    Json,
+}
+
+impl From<PullArg> for PullPolicy {
+    fn from(arg: PullArg) -> Self {
+        match arg {
+            PullArg::Missing => Self::Missing,
+            PullArg::Always => Self::Always,
+            PullArg::Never => Self::Never,
+        }
+    }
+}
+
+impl From<OutputArg> for OutputChoice {
+    fn from(arg: OutputArg) -> Self {
+        match arg {
+            OutputArg::Auto => Self::Auto,
+            OutputArg::Tui => Self::Tui,
+            OutputArg::Plain => Self::Plain,
+            OutputArg::Json => Self::Json,
+        }
+    }
+}
+
+fn image_pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((from, to)) if !from.is_empty() && !to.is_empty() => Ok((from.to_owned(), to.to_owned())),
+        _ => Err("write it as FROM=TO, as in `python:3.10=my/python`".to_owned()),
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    parse_duration(text).map_err(|error| error.to_string())
+}
+
+/// Runs it.
+pub(crate) fn run(args: RunArgs, look: &Look) -> Result<Exit, CommandError> {
+    block_on(async {
+        let stopper = Stopper::default();
+        let (events, feed) = mpsc::channel(EVENT_BUFFER);
+        let signals = signals::watch(stopper.clone(), events.downgrade())
+            .map_err(|error| CommandError::infrastructure(format!("cannot watch signals: {error}"), None))?;
+        let exit = prepared(args, look, stopper, events, feed).await;
+        signals.abort();
+        exit
+    })
+}
+
+/// What a run works on.
+struct Ready {
+    engine: Docker,
+    workspace: Workspace,
+    plan: Plan,
+}
+
+async fn prepared(
+    args: RunArgs,
+    look: &Look,
+    stopper: Stopper,
+    events: mpsc::Sender<Event>,
+    feed: mpsc::Receiver<Event>,
+) -> Result<Exit, CommandError> {
+    if args.dry_run {
+        let (_, plan) = source_and_plan(&args, look).await?;
+        output::print(&list::describe_plan(&plan, &look.stdout()))?;
+        return Ok(Exit::Success);
+    }
+    let mut stop = stopper.watch();
+    let ready = tokio::select! {
+        ready = prepare(&args, look) => ready?,
+        _ = stop.stopped() => return Ok(Exit::Cancelled),
+    };
+    let style = look.stdout();
+    let settings = Settings {
+        run: RunId::generate(),
+        parallel: args.jobs_at_once.map_or_else(cores, usize::from),
+        on_failure: if args.keep_going { OnFailure::KeepGoing } else { OnFailure::FailFast },
+        pull: args.pull.into(),
+        timeout: args.timeout,
+        grace: args.grace.unwrap_or(DEFAULT_GRACE),
+        color: if style.color == Color::On { StepColor::Forced } else { StepColor::Unsaid },
+    };
+    let sinks = sinks(&args, look)?;
+    let gone = stopper.clone();
+    let pump = tokio::spawn(pump::pump(feed, settings.run.clone(), sinks, move || gone.interrupt()));
+    let result = execute::run(Arc::new(ready.engine), ready.plan, Arc::new(ready.workspace), settings, stopper, events).await;
+    let report = pump.await;
+    let result = result.map_err(|error| CommandError::usage(&error, "give smaller secrets"))?;
+    finish(Exit::from(&result), report.unwrap_or_default())
+}
+
+/// Connects to the engine while the source is read: neither waits for the other.
+async fn prepare(args: &RunArgs, look: &Look) -> Result<Ready, CommandError> {
+    let env = EngineEnv::from_process();
+    let (planned, engine) = tokio::join!(source_and_plan(args, look), docker::connect(&env));
+    // An invalid pipeline is told before an engine that does not answer: it can be mended without one.
+    let (workspace, plan) = planned?;
+    Ok(Ready { engine: engine?, workspace, plan })
+}
+
+async fn source_and_plan(args: &RunArgs, look: &Look) -> Result<(Workspace, Plan), CommandError> {
+    let options = options(args)?;
+    let warnings = if args.quiet || matches!(args.output, OutputArg::Json) { Warnings::Hide } else { Warnings::Show };
+    let here = load::here()?;
+    if args.repo.is_none() && args.commit.is_none() {
+        // The file comes first: what is wrong with it is told before a large tree is listed.
+        let (path, root) = args.file.locate(&here)?;
+        let pipeline = load::pipeline(&path, &root, warnings, look)?;
+        let folder = if args.file.file.is_some() { here } else { root };
+        let plan = plan::plan(&pipeline, &options)?;
+        return Ok((open(SourceRequest::WorkingTree { folder }).await?, plan));
+    }
+    let repository = match &args.repo {
+        Some(repository) => repository.clone(),
+        None => pipeline_file::repository_root(&here.join(".runnerci.yml")).display().to_string(),
+    };
+    let workspace = open(SourceRequest::Checkout { repository, revision: args.commit.clone() }).await?;
+    let name = args.file.file.clone().unwrap_or_else(|| PathBuf::from(".runnerci.yml"));
+    let pipeline = load::pipeline(&workspace.root.join(name), &workspace.root, warnings, look)?;
+    let plan = plan::plan(&pipeline, &options)?;
+    Ok((workspace, plan))
+}
+
+async fn open(request: SourceRequest) -> Result<Workspace, CommandError> {
+    match tokio::task::spawn_blocking(move || source::open(&request)).await {
+        Ok(workspace) => Ok(workspace?),
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+fn options(args: &RunArgs) -> Result<RunOptions, CommandError> {
+    let selection = match (args.jobs.is_empty(), args.only) {
+        (true, _) => Selection::All,
+        (false, true) => Selection::Only(args.jobs.clone()),
+        (false, false) => Selection::WithNeeds(args.jobs.clone()),
+    };
+    let images: BTreeMap<String, String> = args.image.iter().cloned().collect();
+    Ok(RunOptions { selection, env: args.variables.env()?, secrets: args.variables.secrets()?, images })
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(2, std::num::NonZero::get)
+}
+
+fn sinks(args: &RunArgs, look: &Look) -> Result<Vec<Box<dyn Sink>>, CommandError> {
+    let verbosity = match (args.quiet, args.verbose) {
+        (true, _) => Verbosity::Quiet,
+        (false, true) => Verbosity::Verbose,
+        (false, false) => Verbosity::Normal,
+    };
+    let style = look.stdout();
+    let rerun = rerun(args);
+    let stdout = || out::stdout().map_err(|error| CommandError::infrastructure(format!("cannot write to standard output: {error}"), None));
+    let main: Box<dyn Sink> = match choose::output(args.output.into(), verbosity, &look.facts(&std::io::stdout())) {
+        Output::Json => Box::new(Json::new(stdout()?)),
+        Output::Plain => Box::new(Plain::new(stdout()?, PlainOptions { style, verbosity, rerun })),
+        Output::Terminal => Box::new(Terminal::new(TerminalOptions { style, verbosity, rerun }, Screen::stdout())),
+    };
+    let mut sinks = vec![main];
+    if let Some(path) = &args.junit {
+        sinks.push(Box::new(Junit::new(path)));
+    }
+    Ok(sinks)
+}
+
+/// The command that a job's name is put behind to run it again as it was run now.
+fn rerun(args: &RunArgs) -> String {
+    let mut words = vec!["argon run".to_owned()];
+    words.extend(args.file.file.iter().map(|file| format!("-f {}", file.display())));
+    words.extend(args.repo.iter().map(|repo| format!("--repo {repo}")));
+    words.extend(args.commit.iter().map(|commit| format!("--commit {commit}")));
+    words.extend(args.image.iter().map(|(from, to)| format!("--image {from}={to}")));
+    words.join(" ")
+}
+
+/// A run whose report could not be written is not green.
+fn finish(exit: Exit, report: PumpReport) -> Result<Exit, CommandError> {
+    match report.failures.into_iter().next() {
+        None => Ok(exit),
+        Some(error) => Err(CommandError {
+            exit: if exit == Exit::Success { Exit::Infrastructure } else { exit },
+            message: error.to_string(),
+            hint: Some("is the disk full, or the folder missing?".to_owned()),
+        }),
+    }
+}
