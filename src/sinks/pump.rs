@@ -38,7 +38,7 @@ pub async fn pump(
         on_reader_gone: Some(Box::new(on_reader_gone)),
         report: PumpReport::default(),
     };
-    match tokio::task::spawn_blocking(move || pump.run(&handle, events, run)).await {
+    match tokio::task::spawn_blocking(move || pump.run(&handle, events, &run)).await {
         Ok(report) => report,
         Err(error) => match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
@@ -55,7 +55,7 @@ struct Pump {
 }
 
 impl Pump {
-    fn run(mut self, handle: &Handle, mut events: Receiver<Event>, run: RunId) -> PumpReport {
+    fn run(mut self, handle: &Handle, mut events: Receiver<Event>, run: &RunId) -> PumpReport {
         let mut ticked = Instant::now();
         loop {
             match self.next(handle, &mut events, TICK.saturating_sub(ticked.elapsed())) {
@@ -222,7 +222,11 @@ mod tests {
         let (sender, receiver) = mpsc::channel(1);
         let (told, gone) = oneshot::channel();
         let pump = tokio::spawn(pump(receiver, RunId::from_text("r"), sinks, || {
+<<<<<<< HEAD
             told.send(()).unwrap()
+=======
+            told.send(()).unwrap();
+>>>>>>> df9ab97c3104589c75490725355442b5876b469e
         }));
         sender.send(notice()).await.unwrap();
         gone.await.unwrap();

@@ -8,3 +8,5 @@ mod source;
 //! Integration tests: one binary, a file a topic.
 
 mod pipeline;
+mod sinks;
+mod source;
