@@ -5,8 +5,3 @@ mod engine;
 mod pipeline;
 mod sinks;
 mod source;
-//! Integration tests: one binary, a file a topic.
-
-mod pipeline;
-mod sinks;
-mod source;
