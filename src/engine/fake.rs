@@ -11,7 +11,10 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, DuplexStream};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{Chunk, ContainerEnd, ContainerId, ContainerSpec, Engine, EngineError, EngineInfo, Image, OwnedContainer, Session, TarStream};
+use super::{
+    Chunk, ContainerEnd, ContainerId, ContainerSpec, Engine, EngineError, EngineInfo, Image,
+    OwnedContainer, Session, TarStream,
+};
 use crate::event::{PullEvent, Stream};
 
 /// The scripted engine. Images are there unless their name begins with `missing`; those that begin with `gone` cannot be
@@ -63,22 +66,42 @@ impl Fake {
 
 impl Engine for Fake {
     async fn info(&self) -> Result<EngineInfo, EngineError> {
-        Ok(EngineInfo { product: "Fake".into(), platform: "linux/amd64".into(), ..EngineInfo::default() })
+        Ok(EngineInfo {
+            product: "Fake".into(),
+            platform: "linux/amd64".into(),
+            ..EngineInfo::default()
+        })
     }
 
     async fn image(&self, image: &str) -> Result<Option<Image>, EngineError> {
-        let there = !image.starts_with("missing") && !image.starts_with("gone") || self.with(|state| state.pulled.contains(image));
-        Ok(there.then(|| Image { id: format!("sha256:{image}"), platform: Some("linux/amd64".into()), user: String::new() }))
+        let there = !image.starts_with("missing") && !image.starts_with("gone")
+            || self.with(|state| state.pulled.contains(image));
+        Ok(there.then(|| Image {
+            id: format!("sha256:{image}"),
+            platform: Some("linux/amd64".into()),
+            user: String::new(),
+        }))
     }
 
-    async fn pull(&self, image: &str, progress: mpsc::Sender<PullEvent>) -> Result<Image, EngineError> {
+    async fn pull(
+        &self,
+        image: &str,
+        progress: mpsc::Sender<PullEvent>,
+    ) -> Result<Image, EngineError> {
         let _ = progress.send(PullEvent::Started).await;
         self.with(|state| state.pulls += 1);
         if image.starts_with("gone") {
-            return Err(EngineError::ImageNotFound { image: image.to_owned(), detail: "manifest unknown".into() });
+            return Err(EngineError::ImageNotFound {
+                image: image.to_owned(),
+                detail: "manifest unknown".into(),
+            });
         }
         self.with(|state| state.pulled.insert(image.to_owned()));
-        self.image(image).await?.ok_or_else(|| EngineError::ImageMissing { image: image.to_owned() })
+        self.image(image)
+            .await?
+            .ok_or_else(|| EngineError::ImageMissing {
+                image: image.to_owned(),
+            })
     }
 
     async fn create(&self, _: &ContainerSpec) -> Result<Session, EngineError> {
@@ -94,7 +117,12 @@ impl Engine for Fake {
         let (output, receiver) = mpsc::channel(64);
         let (engine, container) = (self.clone(), id.clone());
         tokio::spawn(async move {
-            let mut supervisor = Supervisor { input: BufReader::new(theirs), output, nonce: String::new(), script: String::new() };
+            let mut supervisor = Supervisor {
+                input: BufReader::new(theirs),
+                output,
+                nonce: String::new(),
+                script: String::new(),
+            };
             tokio::select! {
                 _ = supervisor.play() => {}
                 () = token.cancelled() => {}
@@ -102,28 +130,46 @@ impl Engine for Fake {
             drop(supervisor);
             engine.drop_container(&container);
         });
-        let output = futures_util::stream::unfold(receiver, async |mut receiver| Some((Ok(receiver.recv().await?), receiver)));
-        Ok(Session { id, stdin: Box::pin(ours), output: Box::pin(output) })
+        let output = futures_util::stream::unfold(receiver, async |mut receiver| {
+            Some((Ok(receiver.recv().await?), receiver))
+        });
+        Ok(Session {
+            id,
+            stdin: Box::pin(ours),
+            output: Box::pin(output),
+        })
     }
 
     async fn start(&self, _: &ContainerId) -> Result<(), EngineError> {
         Ok(())
     }
 
-    async fn upload(&self, _: &ContainerId, _: &str, mut tar: TarStream) -> Result<(), EngineError> {
+    async fn upload(
+        &self,
+        _: &ContainerId,
+        _: &str,
+        mut tar: TarStream,
+    ) -> Result<(), EngineError> {
         let copied = tokio::io::copy(&mut tar, &mut tokio::io::sink()).await;
-        copied.map(|_| ()).map_err(|error| EngineError::Connection(error.to_string()))
+        copied
+            .map(|_| ())
+            .map_err(|error| EngineError::Connection(error.to_string()))
     }
 
     async fn read_file(&self, _: &ContainerId, path: &str) -> Result<Vec<u8>, EngineError> {
-        Err(EngineError::Refused { status: 404, message: format!("no {path}") })
+        Err(EngineError::Refused {
+            status: 404,
+            message: format!("no {path}"),
+        })
     }
 
     async fn removed(&self, container: &ContainerId) -> Result<ContainerEnd, EngineError> {
         while self.with(|state| state.containers.iter().any(|(id, _)| id == container)) {
             tokio::time::sleep(std::time::Duration::from_millis(1)).await;
         }
-        Ok(ContainerEnd { exit_code: Some(137) })
+        Ok(ContainerEnd {
+            exit_code: Some(137),
+        })
     }
 
     async fn remove(&self, container: &ContainerId) -> Result<(), EngineError> {
@@ -222,12 +268,24 @@ impl Supervisor {
     }
 
     async fn say(&self, text: String) -> Option<()> {
-        self.output.send(Chunk { stream: Stream::Stdout, bytes: Bytes::from(text) }).await.ok()
+        self.output
+            .send(Chunk {
+                stream: Stream::Stdout,
+                bytes: Bytes::from(text),
+            })
+            .await
+            .ok()
     }
 
     async fn report(&self, words: &str) -> Option<()> {
         let text = format!("\u{1e}{} {words}\n", self.nonce);
-        self.output.send(Chunk { stream: Stream::Stderr, bytes: Bytes::from(text.clone()) }).await.ok()?;
+        self.output
+            .send(Chunk {
+                stream: Stream::Stderr,
+                bytes: Bytes::from(text.clone()),
+            })
+            .await
+            .ok()?;
         self.say(text).await
     }
 }

@@ -5,6 +5,7 @@ use std::pin::Pin;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
+use futures_util::stream::Fuse;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::redact::{Mask, Redactor};
@@ -37,7 +38,7 @@ pub(super) struct Conversation {
     id: ContainerId,
     nonce: Nonce,
     stdin: Pin<Box<dyn AsyncWrite + Send>>,
-    output: Pin<Box<dyn futures_util::Stream<Item = Result<Chunk, EngineError>> + Send>>,
+    output: Fuse<Pin<Box<dyn futures_util::Stream<Item = Result<Chunk, EngineError>> + Send>>>,
     stdout: Ear,
     stderr: Ear,
     heard: VecDeque<Heard>,
@@ -56,7 +57,7 @@ impl Conversation {
             stderr: ear(),
             nonce,
             stdin: session.stdin,
-            output: session.output,
+            output: session.output.fuse(),
             heard: VecDeque::new(),
             pieces: Vec::new(),
         }

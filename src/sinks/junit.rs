@@ -258,11 +258,7 @@ fn escape(text: &str) -> String {
             '\n' => escaped.push_str("&#10;"),
             '\t' => escaped.push_str("&#9;"),
             '\u{0}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}' => {
-<<<<<<< HEAD
-                escaped.push(char::REPLACEMENT_CHARACTER)
-=======
                 escaped.push(char::REPLACEMENT_CHARACTER);
->>>>>>> df9ab97c3104589c75490725355442b5876b469e
             }
             character => escaped.push(character),
         }

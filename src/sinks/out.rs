@@ -64,11 +64,7 @@ impl<W: Write> Out<W> {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 // A parent may have left the pipe non-blocking; waiting is what a blocking one would do.
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-<<<<<<< HEAD
-                    std::thread::sleep(Duration::from_millis(2))
-=======
                     std::thread::sleep(Duration::from_millis(2));
->>>>>>> df9ab97c3104589c75490725355442b5876b469e
                 }
                 Err(error) => return Err(SinkError::from_io(self.what, error)),
             }

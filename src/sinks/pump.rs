@@ -222,11 +222,7 @@ mod tests {
         let (sender, receiver) = mpsc::channel(1);
         let (told, gone) = oneshot::channel();
         let pump = tokio::spawn(pump(receiver, RunId::from_text("r"), sinks, || {
-<<<<<<< HEAD
-            told.send(()).unwrap()
-=======
             told.send(()).unwrap();
->>>>>>> df9ab97c3104589c75490725355442b5876b469e
         }));
         sender.send(notice()).await.unwrap();
         gone.await.unwrap();

@@ -121,11 +121,7 @@ impl Sanitizer {
         match (&mut self.state, character) {
             (State::Text, _) => self.plain(character, line),
             (State::Swallow, '\u{7}' | '\u{9c}') | (State::SwallowEscape, '\\') => {
-<<<<<<< HEAD
-                self.state = State::Text
-=======
                 self.state = State::Text;
->>>>>>> df9ab97c3104589c75490725355442b5876b469e
             }
             (State::Swallow, '\u{1b}') => self.state = State::SwallowEscape,
             (State::Swallow, '\n') => {
@@ -136,15 +132,6 @@ impl Sanitizer {
             (State::Swallow, _) => {}
             (State::SwallowEscape | State::Escape, '[') => self.state = State::Csi(String::new()),
             (State::SwallowEscape | State::Escape, ']' | 'P' | 'X' | '^' | '_') => {
-<<<<<<< HEAD
-                self.state = State::Swallow
-            }
-            (State::SwallowEscape | State::Escape, ' '..='/') => {
-                self.state = State::EscapeIntermediate
-            }
-            (State::SwallowEscape | State::Escape | State::EscapeIntermediate, '\u{1b}') => {
-                self.state = State::Escape
-=======
                 self.state = State::Swallow;
             }
             (State::SwallowEscape | State::Escape, ' '..='/') => {
@@ -152,7 +139,6 @@ impl Sanitizer {
             }
             (State::SwallowEscape | State::Escape | State::EscapeIntermediate, '\u{1b}') => {
                 self.state = State::Escape;
->>>>>>> df9ab97c3104589c75490725355442b5876b469e
             }
             (State::SwallowEscape | State::Escape | State::EscapeIntermediate, _) => {
                 self.state = State::Text;

@@ -173,11 +173,7 @@ impl Tracker {
                 pipeline,
                 source,
                 jobs,
-<<<<<<< HEAD
-            } => self.begin(pipeline.clone(), source.clone(), jobs),
-=======
             } => self.begin(pipeline.as_deref(), source.clone(), jobs),
->>>>>>> df9ab97c3104589c75490725355442b5876b469e
             Event::JobStarted { job } => self.update(job, |track| {
                 track.phase = Phase::Running {
                     since: envelope.time,
@@ -194,11 +190,7 @@ impl Tracker {
             } => self.log(job, *step, bytes),
             Event::StepFinished { job, step, result } => self.step_finished(job, *step, result),
             Event::JobFinished { job, result } => {
-<<<<<<< HEAD
-                self.update(job, |track| track.phase = Phase::Ended(result.clone()))
-=======
                 self.update(job, |track| track.phase = Phase::Ended(result.clone()));
->>>>>>> df9ab97c3104589c75490725355442b5876b469e
             }
             Event::RunFinished { result } => self.result = Some(result.clone()),
             Event::JobQueued { .. } | Event::ImagePull { .. } | Event::Notice { .. } => {}

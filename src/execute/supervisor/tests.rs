@@ -20,7 +20,9 @@ fn scan(chunks: &[&[u8]]) -> Vec<Piece> {
     let mut joined: Vec<Piece> = Vec::new();
     for piece in pieces {
         match (joined.last_mut(), piece) {
-            (Some(Piece::Bytes(before)), Piece::Bytes(bytes)) => *before = [&before[..], &bytes[..]].concat().into(),
+            (Some(Piece::Bytes(before)), Piece::Bytes(bytes)) => {
+                *before = [&before[..], &bytes[..]].concat().into()
+            }
             (_, piece) => joined.push(piece),
         }
     }
@@ -28,8 +30,17 @@ fn scan(chunks: &[&[u8]]) -> Vec<Piece> {
 }
 
 fn end(code: i32) -> Piece {
-    let counters = Counters { cpu_nanos: Some(5), peak_memory: None, oom_kills: Some(0) };
-    Piece::Report(Report::End { step: StepIndex(3), code, not_started: None, counters })
+    let counters = Counters {
+        cpu_nanos: Some(5),
+        peak_memory: None,
+        oom_kills: Some(0),
+    };
+    Piece::Report(Report::End {
+        step: StepIndex(3),
+        code,
+        not_started: None,
+        counters,
+    })
 }
 
 fn report(code: i32) -> Vec<u8> {
@@ -39,7 +50,14 @@ fn report(code: i32) -> Vec<u8> {
 #[test]
 fn a_report_stands_exactly_behind_an_unterminated_line() {
     let bytes = [b"no newline".to_vec(), report(0), b"later".to_vec()].concat();
-    assert_eq!(scan(&[&bytes]), [Piece::Bytes("no newline".into()), end(0), Piece::Bytes("later".into())]);
+    assert_eq!(
+        scan(&[&bytes]),
+        [
+            Piece::Bytes("no newline".into()),
+            end(0),
+            Piece::Bytes("later".into())
+        ]
+    );
 }
 
 #[test]
@@ -57,18 +75,34 @@ fn a_mark_that_begins_no_report_is_kept_when_the_stream_ends() {
 #[test]
 fn every_report_is_read() {
     for (line, expected) in [
-        ("ready tar 12 0", Some(Report::Ready {
-            unpacker: Unpacker::InContainer,
-            counters: Counters { cpu_nanos: Some(12), peak_memory: None, oom_kills: Some(0) },
-        })),
-        ("ready put - -", Some(Report::Ready { unpacker: Unpacker::Engine, counters: Counters::default() })),
+        (
+            "ready tar 12 0",
+            Some(Report::Ready {
+                unpacker: Unpacker::InContainer,
+                counters: Counters {
+                    cpu_nanos: Some(12),
+                    peak_memory: None,
+                    oom_kills: Some(0),
+                },
+            }),
+        ),
+        (
+            "ready put - -",
+            Some(Report::Ready {
+                unpacker: Unpacker::Engine,
+                counters: Counters::default(),
+            }),
+        ),
         ("unpacked 2", Some(Report::Unpacked { status: 2 })),
-        ("end 0 1 cwd - - -", Some(Report::End {
-            step: StepIndex(0),
-            code: 1,
-            not_started: Some(NotStarted::WorkingDirectory),
-            counters: Counters::default(),
-        })),
+        (
+            "end 0 1 cwd - - -",
+            Some(Report::End {
+                step: StepIndex(0),
+                code: 1,
+                not_started: Some(NotStarted::WorkingDirectory),
+                counters: Counters::default(),
+            }),
+        ),
         ("end x", None),
         ("", None),
     ] {
@@ -104,7 +138,12 @@ fn step(script: &str) -> PlannedStep {
 #[test]
 fn a_step_s_start_quotes_all_that_is_the_user_s() {
     let env = [("A".to_owned(), "$(touch /x) `y` \\".to_owned())];
-    let text = start_step(&Nonce::fixed(NONCE), &step("echo hi"), OutputMode::Merged, &env);
+    let text = start_step(
+        &Nonce::fixed(NONCE),
+        &step("echo hi"),
+        OutputMode::Merged,
+        &env,
+    );
     insta::assert_snapshot!(text);
 }
 
@@ -114,8 +153,14 @@ fn shells_run_scripts_as_documented() {
     assert_eq!(words(Shell::Sh), "sh -e S");
     assert_eq!(words(Shell::Bash), "bash -eo pipefail S");
     assert_eq!(words(Shell::Python), "python S");
-    assert_eq!(words(Shell::Custom(vec!["perl".into(), "-w".into()])), "perl -w S");
-    assert_eq!(words(Shell::Custom(vec!["x".into(), "--file={0}".into()])), "x --file=S");
+    assert_eq!(
+        words(Shell::Custom(vec!["perl".into(), "-w".into()])),
+        "perl -w S"
+    );
+    assert_eq!(
+        words(Shell::Custom(vec!["x".into(), "--file={0}".into()])),
+        "x --file=S"
+    );
 }
 
 #[test]
@@ -123,5 +168,9 @@ fn the_program_sent_has_no_comments_and_no_nonce() {
     let command = command();
     assert_eq!(command[..2], ["sh", "-c"]);
     assert!(!command[2].contains("# "));
-    assert!(command[2].len() < 8 * 1024, "it travels with every container: {} bytes", command[2].len());
+    assert!(
+        command[2].len() < 8 * 1024,
+        "it travels with every container: {} bytes",
+        command[2].len()
+    );
 }
