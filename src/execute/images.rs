@@ -66,37 +66,45 @@ impl Images {
     }
 
     /// Warns of images that were built for another platform than the engine's.
+    ///
+    /// The engine is asked only where an image is not for this machine's: to tell its platform, Docker starts three
+    /// programs, in the very moment in which it should start containers.
     pub(super) async fn check_platforms<E: Engine>(
         self: &Arc<Self>,
         engine: &E,
         events: &mpsc::Sender<Event>,
     ) {
-        let Ok(info) = engine.info().await else {
-            return;
-        };
+        let mut foreign = Vec::new();
         for (name, pending) in &self.pending {
-            let Ok(Image {
-                platform: Some(platform),
-                ..
-            }) = pending.clone().await
-            else {
-                continue;
-            };
-            if platform != info.platform {
-                let message = format!(
-                    "image {name} was built for {platform}, and the engine runs {}: it will be emulated, or fail",
-                    info.platform
-                );
-                let _ = events
-                    .send(Event::Notice {
-                        level: Level::Warn,
-                        job: None,
-                        message,
-                    })
-                    .await;
+            if let Ok(Image { platform: Some(platform), .. }) = pending.clone().await
+                && platform != own_platform()
+            {
+                foreign.push((name, platform));
             }
         }
+        if foreign.is_empty() {
+            return;
+        }
+        let Ok(info) = engine.info().await else { return };
+        for (name, platform) in foreign.into_iter().filter(|(_, platform)| *platform != info.platform) {
+            let message = format!(
+                "image {name} was built for {platform}, and the engine runs {}: it will be emulated, or fail",
+                info.platform
+            );
+            let _ = events.send(Event::Notice { level: Level::Warn, job: None, message }).await;
+        }
     }
+}
+
+/// This machine's platform in the words of OCI images, whose containers are Linux everywhere.
+fn own_platform() -> String {
+    let architecture = match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        "x86" => "386",
+        other => other,
+    };
+    format!("linux/{architecture}")
 }
 
 impl Drop for Images {

@@ -206,7 +206,7 @@ impl<E: Engine> JobRun<'_, E> {
                     self.broken(broken, 0, None).await
                 }
             };
-            self.end(talk, &id).await;
+            self.end(talk, &id, &outcome).await;
             return outcome;
         }
     }
@@ -529,17 +529,24 @@ impl<E: Engine> JobRun<'_, E> {
         }
     }
 
-    /// Ends the container and sees it gone.
-    async fn end(&self, talk: Conversation, id: &ContainerId) {
+    /// Ends the container.
+    ///
+    /// After a success it is enough that the container has ended: the engine removes it by itself (AutoRemove) within
+    /// some 60 ms, a quarter of a short run, and what an engine fails to remove the next sweep takes. After anything
+    /// else somebody is likely to look, so it is seen gone.
+    async fn end(&self, talk: Conversation, id: &ContainerId, outcome: &Outcome) {
         let engine = &*self.context.engine;
         let gently = async {
             talk.hang_up().await;
-            engine.removed(id).await
+            match outcome.status {
+                Status::Success => Ok(()),
+                _ => engine.removed(id).await.map(|_| ()),
+            }
         };
         let gone = match self.context.stopper.watch().now() {
             Stop::AtOnce(_) => engine.remove(id).await,
             Stop::No | Stop::Gracefully(_) => match tokio::time::timeout(END_LIMIT, gently).await {
-                Ok(Ok(_)) => Ok(()),
+                Ok(Ok(())) => Ok(()),
                 Ok(Err(_)) | Err(_) => engine.remove(id).await,
             },
         };
@@ -547,13 +554,8 @@ impl<E: Engine> JobRun<'_, E> {
             let message = format!(
                 "the container {id} may be left on the engine: {error}; the next run, or `argon clean`, removes it"
             );
-            self.context
-                .emit(Event::Notice {
-                    level: Level::Warn,
-                    job: Some(self.job.id.clone()),
-                    message,
-                })
-                .await;
+            let job = Some(self.job.id.clone());
+            self.context.emit(Event::Notice { level: Level::Warn, job, message }).await;
         }
     }
 

@@ -125,7 +125,6 @@ fn launch(
         OutputMode::Merged => " 2>&1",
         OutputMode::Split => "",
     };
-    let _ = writeln!(text, ": >{SCRATCH}/{id}");
     let _ = writeln!(
         text,
         "cd -- {} 2>/dev/null || {{ echo cwd >{SCRATCH}/{id}.why; exit 1; }}",
@@ -137,9 +136,10 @@ fn launch(
         quote(&program[0])
     );
     let words: Vec<String> = program.iter().map(|word| quote(word)).collect();
+    // On the line of the exec: a shell reads what it sources in pieces, and would miss what is cut off before.
     let _ = writeln!(
         text,
-        "exec ${{argon_setsid:+\"$argon_setsid\"}} {}{merge}",
+        ": >{SCRATCH}/{id}; exec ${{argon_setsid:+\"$argon_setsid\"}} {}{merge}",
         words.join(" ")
     );
     text
