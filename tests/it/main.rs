@@ -1,3 +1,5 @@
 //! The integration tests: one binary, a file a topic.
 
 mod engine;
+mod pull;
+mod registry;
