@@ -19,7 +19,7 @@ const IMAGE: &str = "argon-dev/busybox";
 const SOON: Duration = Duration::from_secs(20);
 
 /// The engine, with the test image on it.
-async fn engine() -> Docker {
+pub(crate) async fn engine() -> Docker {
     let engine = match connect(&EngineEnv::from_process()).await {
         Ok(engine) => engine,
         Err(e) => panic!(
@@ -326,6 +326,25 @@ async fn an_engine_that_does_not_answer_is_given_up_within_two_seconds() {
             "{tried:?}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_gigabyte_passes_whole() {
+    let engine = engine().await;
+    let count = 16 * 1024;
+    let command = format!("dd if=/dev/zero bs=64k count={count} 2>/dev/null");
+    let mut session = engine
+        .create(&spec("gigabyte", &["sh", "-c", &command]))
+        .await
+        .unwrap();
+    engine.start(&session.id).await.unwrap();
+    let (mut bytes, mut pieces) = (0, 0_u64);
+    while let Some(chunk) = session.output.next().await {
+        bytes += chunk.unwrap().bytes.len();
+        pieces += 1;
+    }
+    assert_eq!(bytes, count * 64 * 1024, "in {pieces} pieces");
+    gone(&engine, &session.id).await;
 }
 
 #[tokio::test]

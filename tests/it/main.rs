@@ -5,3 +5,5 @@ mod engine;
 mod pipeline;
 mod sinks;
 mod source;
+mod pull;
+mod registry;

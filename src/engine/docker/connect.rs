@@ -385,3 +385,135 @@ fn metas(directory: &Path) -> Vec<(PathBuf, Meta)> {
     };
     entries.filter_map(read).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use std::io;
+
+    /// A Docker configuration with the contexts `remote`, `secure` (with TLS) and `empty`, of which `current` is in force.
+    fn config(current: &str) -> tempfile::TempDir {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(
+            directory.path().join("config.json"),
+            format!(r#"{{"currentContext":"{current}"}}"#),
+        )
+        .unwrap();
+        for (hash, meta) in [
+            (
+                "aa",
+                r#"{"Name":"remote","Metadata":{},"Endpoints":{"docker":{"Host":"unix:///remote.sock","SkipTLSVerify":false}}}"#,
+            ),
+            (
+                "bb",
+                r#"{"Name":"secure","Endpoints":{"docker":{"Host":"tcp://engine:2376"}}}"#,
+            ),
+            ("cc", r#"{"Name":"empty"}"#),
+            ("dd", "not JSON"),
+        ] {
+            let meta_dir = directory.path().join("contexts/meta").join(hash);
+            fs::create_dir_all(&meta_dir).unwrap();
+            fs::write(meta_dir.join("meta.json"), meta).unwrap();
+        }
+        fs::create_dir_all(directory.path().join("contexts/tls/bb/docker")).unwrap();
+        directory
+    }
+
+    fn named(path: &str) -> Places {
+        Places::Named(Endpoint::Unix(path.into()))
+    }
+
+    #[test]
+    fn the_host_comes_before_the_context_and_that_before_the_usual_places() {
+        let config = config("remote");
+        let env = EngineEnv {
+            docker_config: Some(config.path().to_owned()),
+            ..EngineEnv::default()
+        };
+        assert_eq!(places(&env).unwrap(), named("/remote.sock"));
+        let host = EngineEnv {
+            docker_host: Some("unix:///host.sock".to_owned()),
+            ..env.clone()
+        };
+        assert_eq!(places(&host).unwrap(), named("/host.sock"));
+        let default = EngineEnv {
+            docker_context: Some("default".to_owned()),
+            uid: 7,
+            ..env
+        };
+        let Places::Usual(usual) = places(&default).unwrap() else {
+            panic!()
+        };
+        let usual: Vec<_> = usual.iter().map(ToString::to_string).collect();
+        let docker = [
+            "unix:///var/run/docker.sock",
+            "unix:///run/user/7/docker.sock",
+        ];
+        let podman = [
+            "unix:///run/user/7/podman/podman.sock",
+            "unix:///run/podman/podman.sock",
+        ];
+        assert_eq!(usual, [docker, podman].concat());
+    }
+
+    #[test]
+    fn a_context_that_cannot_be_used_says_why() {
+        let config = config("");
+        for (name, says) in [
+            ("remots", "did you mean `remote`?"),
+            ("x", "docker context ls"),
+            ("secure", "TLS"),
+            ("empty", "no Docker endpoint"),
+        ] {
+            let env = EngineEnv {
+                docker_config: Some(config.path().to_owned()),
+                docker_context: Some(name.to_owned()),
+                ..EngineEnv::default()
+            };
+            let error = places(&env).unwrap_err().to_string();
+            assert!(error.contains(says), "{name}: {error}");
+        }
+        let tls = EngineEnv {
+            docker_host: Some("tcp://e:1".to_owned()),
+            docker_tls_verify: true,
+            ..EngineEnv::default()
+        };
+        assert!(places(&tls).unwrap_err().to_string().contains("TLS"));
+    }
+
+    #[test]
+    fn a_forbidden_socket_is_told_from_a_missing_one() {
+        let endpoint = Endpoint::Unix("/s".into());
+        let error = |kind| Failure::from(WireError::Io(io::Error::from(kind))).named(&endpoint);
+        assert_eq!(
+            error(ErrorKind::PermissionDenied),
+            EngineError::PermissionDenied {
+                socket: "/s".into()
+            }
+        );
+        for (kind, says) in [
+            (ErrorKind::NotFound, "no such socket"),
+            (ErrorKind::ConnectionRefused, "not running"),
+        ] {
+            let EngineError::Unreachable { tried } = error(kind) else {
+                panic!()
+            };
+            assert!(
+                tried[0].0 == "unix:///s" && tried[0].1.contains(says),
+                "{tried:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn requests_carry_the_version_once() {
+        let path =
+            |uri: &str| versioned(&uri.parse().unwrap(), "/v1.41").map(|uri| uri.to_string());
+        assert_eq!(
+            path("unix://2f/images/json?a=b").unwrap(),
+            "unix://2f/v1.41/images/json?a=b"
+        );
+        assert_eq!(path("http://e:1/v1.41/info"), None);
+    }
+}

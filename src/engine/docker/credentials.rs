@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufReader, ErrorKind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bollard::auth::DockerCredentials;
@@ -25,7 +25,7 @@ pub(super) enum Login {
 
 /// The login for a registry. Runs the user's credential helper where one is configured.
 pub(super) async fn login(config_dir: Option<PathBuf>, registry: String) -> Login {
-    let asked = tokio::task::spawn_blocking(move || look_up(config_dir?, &registry));
+    let asked = tokio::task::spawn_blocking(move || look_up(&config_dir?, &registry));
     match tokio::time::timeout(HELPER, asked).await {
         Ok(Ok(Some(login))) => login,
         Ok(Ok(None)) => Login::None,
@@ -37,7 +37,7 @@ pub(super) async fn login(config_dir: Option<PathBuf>, registry: String) -> Logi
     }
 }
 
-fn look_up(config_dir: PathBuf, registry: &str) -> Option<Login> {
+fn look_up(config_dir: &Path, registry: &str) -> Option<Login> {
     let file = config_dir.join("config.json");
     for key in keys(registry) {
         let config = match File::open(&file) {

@@ -136,3 +136,80 @@ fn no_init(message: &str) -> bool {
         || message.contains("finding init binary")
         || message.contains("catatonit") && message.contains("not found")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(status_code: u16, message: &str) -> Error {
+        Error::DockerResponseServerError {
+            status_code,
+            message: message.to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_refusal_means_what_it_says() {
+        for (status, message, kind) in [
+            (404, "No such container: abc", "Gone"),
+            (
+                409,
+                "removal of container abc is already in progress",
+                "Gone",
+            ),
+            (409, "Conflict. The container name is in use", "Refused"),
+            (
+                500,
+                "mkdir /var/lib/docker/x: no space left on device",
+                "DiskFull",
+            ),
+            (400, "Range of CPUs is from 0.01 to 2.00", "Refused"),
+        ] {
+            let name = format!("{:?}", EngineError::from(of(status, message)));
+            assert!(name.starts_with(kind), "{message}: {name}");
+        }
+    }
+
+    #[test]
+    fn creations_and_starts_name_what_is_missing() {
+        let image = EngineError::ImageMissing {
+            image: "i".to_owned(),
+        };
+        assert_eq!(of_create(of(404, "No such image: i:latest"), "i"), image);
+        assert_eq!(of_create(of(404, "i: image not known"), "i"), image);
+        assert_eq!(
+            of_create(
+                of(500, "container-init binary not found on the host: stat"),
+                "i"
+            ),
+            EngineError::InitMissing
+        );
+        let program = EngineError::ProgramMissing {
+            program: "p".to_owned(),
+            image: "i".to_owned(),
+        };
+        for message in [
+            "OCI runtime create failed: exec: \"p\": executable file not found in $PATH: unknown",
+            "OCI runtime create failed: exec: \"/p\": stat /p: no such file or directory: unknown",
+            "OCI runtime create failed: exec: \"/etc\": permission denied: unknown",
+            "crun: executable file `p` not found in $PATH: No such file or directory: OCI runtime attempted to invoke a command that was not found",
+        ] {
+            assert_eq!(of_start(of(400, message), "p", "i"), program, "{message}");
+        }
+        assert_eq!(
+            of_start(
+                of(
+                    500,
+                    "exec: \"docker-init\": executable file not found in $PATH"
+                ),
+                "p",
+                "i"
+            ),
+            EngineError::InitMissing
+        );
+        assert_eq!(
+            of_start(of(404, "No such container: c"), "p", "i"),
+            EngineError::Gone
+        );
+    }
+}

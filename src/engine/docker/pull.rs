@@ -257,6 +257,7 @@ const NETWORK: &[&str] = &[
 
 /// Words for a registry that fails.
 const SERVER: &[&str] = &[
+    "http status: 5",
     "500 internal server error",
     "502 bad gateway",
     "503 service unavailable",
