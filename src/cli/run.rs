@@ -35,7 +35,7 @@ use super::{block_on, list, pipeline_file, signals};
 pub(crate) struct RunArgs {
     /// The jobs to run, with all that they need [default: all jobs]
     #[arg(value_name = "JOB")]
-    jobs: Vec<String>,
+    selected: Vec<String>,
     #[command(flatten)]
     file: FileArgs,
     /// Runs a clean checkout of this repository instead of the working tree
@@ -45,7 +45,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "REV")]
     commit: Option<String>,
     /// Runs the named jobs without what they need
-    #[arg(long, requires = "jobs")]
+    #[arg(long, requires = "selected")]
     only: bool,
     #[command(flatten)]
     variables: VariableArgs,
@@ -56,8 +56,8 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
     pull: PullArg,
     /// How many jobs run at once [default: the number of cores]
-    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    jobs_at_once: Option<u16>,
+    #[arg(short = 'j', long = "jobs", value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    parallel: Option<u16>,
     /// After a failure, runs all that does not need the failed job
     #[arg(short, long)]
     keep_going: bool,
@@ -180,7 +180,7 @@ async fn prepared(
     let style = look.stdout();
     let settings = Settings {
         run: RunId::generate(),
-        parallel: args.jobs_at_once.map_or_else(cores, usize::from),
+        parallel: args.parallel.map_or_else(cores, usize::from),
         on_failure: if args.keep_going { OnFailure::KeepGoing } else { OnFailure::FailFast },
         pull: args.pull.into(),
         timeout: args.timeout,
@@ -236,10 +236,10 @@ async fn open(request: SourceRequest) -> Result<Workspace, CommandError> {
 }
 
 fn options(args: &RunArgs) -> Result<RunOptions, CommandError> {
-    let selection = match (args.jobs.is_empty(), args.only) {
+    let selection = match (args.selected.is_empty(), args.only) {
         (true, _) => Selection::All,
-        (false, true) => Selection::Only(args.jobs.clone()),
-        (false, false) => Selection::WithNeeds(args.jobs.clone()),
+        (false, true) => Selection::Only(args.selected.clone()),
+        (false, false) => Selection::WithNeeds(args.selected.clone()),
     };
     let images: BTreeMap<String, String> = args.image.iter().cloned().collect();
     Ok(RunOptions { selection, env: args.variables.env()?, secrets: args.variables.secrets()?, images })
