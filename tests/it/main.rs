@@ -1,7 +1,5 @@
-//! Argon's one integration binary: a file a topic.
-
-mod engine;
-mod source;
 //! Argon's integration tests: one binary, a file a topic.
 
+mod engine;
 mod sinks;
+mod source;
