@@ -11,7 +11,7 @@ use super::block_on;
 use super::exit::{CommandError, Exit};
 use super::output::{self, Look};
 
-/// Looks at the engine and this machine, and says what works and what falls back
+/// Looks for the engine, and says what Argon found and what will not work
 #[derive(Debug, clap::Args)]
 pub(crate) struct DoctorArgs {}
 
@@ -79,13 +79,13 @@ impl Page<'_> {
     }
 
     fn tools(&mut self) {
-        for (tool, use_) in [("git", "submodules and credentials of clones"), ("ssh", "clones over ssh")] {
+        for (tool, use_) in [("git", "clones that have submodules or need a login"), ("ssh", "clones over ssh")] {
             match std::process::Command::new(tool).arg(if tool == "ssh" { "-V" } else { "--version" }).output() {
                 Ok(out) => {
                     let text = if out.stdout.is_empty() { out.stderr } else { out.stdout };
                     self.line(Tone::Good, tool, String::from_utf8_lossy(&text).trim());
                 }
-                Err(_) => self.line(Tone::Warn, tool, &format!("not found: needed for {use_} alone")),
+                Err(_) => self.line(Tone::Warn, tool, &format!("not found; only {use_} need it")),
             }
         }
     }
