@@ -1,5 +1,6 @@
 //! Argon's integration tests: one binary, a file a topic.
 
+mod architecture;
 mod cli;
 mod engine;
 mod sinks;
