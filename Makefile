@@ -46,11 +46,8 @@ bench: engine release ## measure against the budgets
 	@dev/images busybox
 	@dev/bench $(TARGET_DIR)/release/argon
 
-completions: build ## regenerate completions/
-	@mkdir -p completions
-	$(TARGET_DIR)/debug/argon completions bash >completions/argon.bash
-	$(TARGET_DIR)/debug/argon completions zsh >completions/_argon
-	$(TARGET_DIR)/debug/argon completions fish >completions/argon.fish
+completions: build ## regenerate completions/: shell scripts and manual pages
+	@dev/generate $(TARGET_DIR)/debug/argon
 
 clean: ## the build output and the local registries
 	@dev/registry stop

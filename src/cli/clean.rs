@@ -10,10 +10,10 @@ use super::output::{self, Look};
 
 /// Removes what crashed runs left on the engine
 ///
-/// Every run does the same at its start. Containers of runs that are going on are left alone, unless `--all` is given.
+/// Every run does so too, at its start. The containers of runs that are going on are left alone, but with `--all`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct CleanArgs {
-    /// Removes every container of Argon's, also those of runs that are going on, here or on other machines
+    /// Removes every container of Argon's: also those of runs that are going on, here or on another machine
     #[arg(long)]
     all: bool,
 }

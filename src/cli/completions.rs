@@ -7,9 +7,15 @@ use super::exit::{CommandError, Exit};
 use super::{Cli, output};
 
 /// Prints the completion script of a shell
+///
+/// Where shells look for it:
+///   bash  ~/.local/share/bash-completion/completions/argon
+///   zsh   _argon, in a folder of $fpath
+///   fish  ~/.config/fish/completions/argon.fish
 #[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
 pub(crate) struct CompletionsArgs {
-    /// The shell
+    /// Whose script
     shell: Shell,
 }
 

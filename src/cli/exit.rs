@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::process::ExitCode;
 
 use argon::event::{RunResult, Status};
+use argon::source::SourceError;
 
 /// What the shell sees. The numbers are a contract (docs/exit-codes.md).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,9 +89,36 @@ impl From<argon::plan::PlanError> for CommandError {
     }
 }
 
-impl From<argon::source::SourceError> for CommandError {
-    fn from(error: argon::source::SourceError) -> Self {
-        let hint = error.hint();
-        Self::infrastructure(error, hint)
+impl From<SourceError> for CommandError {
+    fn from(error: SourceError) -> Self {
+        let exit = match error {
+            SourceError::NoFolder { .. }
+            | SourceError::NoRepository { .. }
+            | SourceError::Bare { .. }
+            | SourceError::IgnoreFile { .. }
+            | SourceError::Address { .. }
+            | SourceError::Revision { .. }
+            | SourceError::RefGone { .. }
+            | SourceError::Ambiguous { .. }
+            | SourceError::Empty { .. } => Exit::Usage,
+            SourceError::Interrupted => Exit::Cancelled,
+            _ => Exit::Infrastructure,
+        };
+        Self { exit, message: with_causes(&error), hint: error.hint() }
     }
+}
+
+/// An error and what caused it, each said once.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(deeper) = cause {
+        let words = deeper.to_string();
+        if !text.contains(&words) {
+            text.push_str(": ");
+            text.push_str(&words);
+        }
+        cause = deeper.source();
+    }
+    text
 }

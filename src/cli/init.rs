@@ -7,12 +7,16 @@ use std::path::{Path, PathBuf};
 use super::exit::{CommandError, Exit};
 use super::load;
 use super::output::{self, Look};
+use super::pipeline_file::FILE_NAME;
 
-/// Writes a `.runnerci.yml` for what it finds: Cargo, npm, Python, Go or Maven
+/// Writes a first `.runnerci.yml`, for Cargo, npm, Python, Go or Maven
+///
+/// It looks at the files at the top of the folder, and gives each kind of project a job. Where it finds none it writes an
+/// example. Edit what it wrote: it is a beginning.
 #[derive(Debug, clap::Args)]
 pub(crate) struct InitArgs {
     /// The folder to write it in
-    #[arg(default_value = ".")]
+    #[arg(value_name = "FOLDER", default_value = ".")]
     folder: PathBuf,
     /// Replaces a file that is there
     #[arg(long)]
@@ -34,20 +38,14 @@ const KINDS: &[Kind] = &[
         marks: &["Cargo.toml"],
         job: "rust",
         image: "rust:1",
-        steps: &[
-            ("Build", "cargo build --all-targets"),
-            ("Test", "cargo test"),
-        ],
+        steps: &[("Build", "cargo build --all-targets"), ("Test", "cargo test")],
     },
     Kind {
         name: "npm",
         marks: &["package.json"],
         job: "node",
         image: "node:22",
-        steps: &[
-            ("Install dependencies", "npm ci || npm install"),
-            ("Test", "npm test --if-present"),
-        ],
+        steps: &[("Install dependencies", "if [ -f package-lock.json ]; then npm ci; else npm install; fi"), ("Test", "npm test --if-present")],
     },
     Kind {
         name: "Python",
@@ -55,18 +53,15 @@ const KINDS: &[Kind] = &[
         job: "python",
         image: "python:3.12",
         steps: &[
-            (
-                "Install dependencies",
-                "if [ -f requirements.txt ]; then pip install -r requirements.txt; else pip install .; fi",
-            ),
-            ("Test", "python -m unittest discover"),
+            ("Install dependencies", "if [ -f requirements.txt ]; then pip install -r requirements.txt; else pip install .; fi"),
+            ("Test", "pip install pytest\n# 5: there are no tests yet\npytest || [ $? -eq 5 ]\n"),
         ],
     },
     Kind {
         name: "Go",
         marks: &["go.mod"],
         job: "go",
-        image: "golang:1.23",
+        image: "golang:1",
         steps: &[("Build", "go build ./..."), ("Test", "go test ./...")],
     },
     Kind {
@@ -80,36 +75,26 @@ const KINDS: &[Kind] = &[
 
 /// What is written where nothing is recognised.
 const OTHER: Kind = Kind {
-    name: "nothing it knows",
+    name: "an example, for no Cargo, npm, Python, Go or Maven project was found",
     marks: &[],
     job: "build",
     image: "busybox:1.36",
-    steps: &[
-        ("Say hello", "echo hello from $ARGON_JOB"),
-        ("Look around", "ls -la"),
-    ],
+    steps: &[("Say hello", "echo hello from $ARGON_JOB"), ("Look around", "ls -la")],
 };
 
 /// Writes it.
 pub(crate) fn run(args: &InitArgs, _: &Look) -> Result<Exit, CommandError> {
-    let folder = load::here()?.join(&args.folder);
-    let path = folder.join(".runnerci.yml");
-    let found: Vec<&Kind> = KINDS
-        .iter()
-        .filter(|kind| kind.marks.iter().any(|mark| folder.join(mark).is_file()))
-        .collect();
-    let kinds = if found.is_empty() {
-        vec![&OTHER]
-    } else {
-        found
-    };
+    let here = load::here()?;
+    let folder = if args.folder == Path::new(".") { here } else { here.join(&args.folder) };
+    if !folder.is_dir() {
+        return Err(CommandError::usage(format!("there is no folder {}", folder.display()), "make it first, or name another"));
+    }
+    let path = folder.join(FILE_NAME);
+    let found: Vec<&Kind> = KINDS.iter().filter(|kind| kind.marks.iter().any(|mark| folder.join(mark).is_file())).collect();
+    let kinds = if found.is_empty() { vec![&OTHER] } else { found };
     write(&path, &text(&kinds)?, args.force)?;
     let names: Vec<&str> = kinds.iter().map(|kind| kind.name).collect();
-    output::print(&format!(
-        "found {}: wrote {}\nnext: argon run\n",
-        names.join(", "),
-        path.display()
-    ))?;
+    output::print(&format!("wrote {}: {}\nnext: look at it, then `argon run`\n", path.display(), names.join(" and ")))?;
     Ok(Exit::Success)
 }
 
@@ -132,48 +117,26 @@ struct Step {
 }
 
 fn text(kinds: &[&Kind]) -> Result<String, CommandError> {
-    let unwritable = |error: serde_yaml::Error| {
-        CommandError::infrastructure(format!("cannot write YAML: {error}"), None)
-    };
+    let unwritable = |error: serde_yaml::Error| CommandError::infrastructure(format!("cannot write YAML: {error}"), None);
     let mut jobs = serde_yaml::Mapping::new();
     for kind in kinds {
-        let steps = kind
-            .steps
-            .iter()
-            .map(|(name, run)| Step { name, run })
-            .collect();
-        let job = serde_yaml::to_value(Job {
-            image: kind.image,
-            steps,
-        })
-        .map_err(unwritable)?;
+        let steps = kind.steps.iter().map(|(name, run)| Step { name, run }).collect();
+        let job = serde_yaml::to_value(Job { image: kind.image, steps }).map_err(unwritable)?;
         jobs.insert(kind.job.into(), job);
     }
     let body = serde_yaml::to_string(&File { version: 1.0, jobs }).map_err(unwritable)?;
-    Ok(format!(
-        "# What `argon run` does. Every key: docs/pipeline.md of Argon.\n{body}"
-    ))
+    Ok(format!("# What `argon run` does. `argon validate` checks it; docs/pipeline.md of Argon has every key.\n{body}"))
 }
 
 fn write(path: &Path, text: &str, force: bool) -> Result<(), CommandError> {
     let mut options = OpenOptions::new();
     options.write(true);
-    if force {
-        options.create(true).truncate(true)
-    } else {
-        options.create_new(true)
-    };
-    let result = options
-        .open(path)
-        .and_then(|mut file| file.write_all(text.as_bytes()));
+    if force { options.create(true).truncate(true) } else { options.create_new(true) };
+    let result = options.open(path).and_then(|mut file| file.write_all(text.as_bytes()));
     result.map_err(|error| match error.kind() {
-        std::io::ErrorKind::AlreadyExists => CommandError::usage(
-            format!("{} is there already", path.display()),
-            "`argon init --force` replaces it",
-        ),
-        _ => CommandError::infrastructure(
-            format!("cannot write {}: {error}", path.display()),
-            Some("check the folder and its permissions".into()),
-        ),
+        std::io::ErrorKind::AlreadyExists => {
+            CommandError::usage(format!("{} is there already", path.display()), "`argon init --force` replaces it")
+        }
+        _ => CommandError::infrastructure(format!("cannot write {}: {error}", path.display()), Some("check the folder and its permissions".into())),
     })
 }

@@ -5,7 +5,7 @@ use clap::CommandFactory;
 use super::exit::{CommandError, Exit};
 use super::{Cli, output};
 
-/// Prints the manual page, in roff: `argon man | man -l -`
+/// Prints a manual page: `argon man run | man -l -`
 #[derive(Debug, clap::Args)]
 pub(crate) struct ManArgs {
     /// The command whose page it is [default: argon itself]

@@ -11,12 +11,10 @@ use super::report::{Colour, ReportStyle};
 /// `--color`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum ColorArg {
-    /// On a terminal; NO_COLOR and CLICOLOR_FORCE are honoured
+    // No comments on these: each help text would spend six lines on them.
     #[default]
     Auto,
-    /// Always
     Always,
-    /// Never
     Never,
 }
 

@@ -69,9 +69,14 @@ impl PipelineFileError {
             Self::NotAFile {
                 kind: "a folder",
                 path,
-            } => format!("name the file in it: `{}`", path.join(FILE_NAME).display()),
+            } if path.join(FILE_NAME).is_file() => {
+                format!("name the file in it: `{}`", path.join(FILE_NAME).display())
+            }
+            Self::NotAFile { kind: "a folder", .. } => {
+                "a pipeline is a file: move the folder away, or name another place with `--file`".to_owned()
+            }
             Self::NotAFile { .. } => {
-                "name a regular file, or pipe the text in and name it `-`".to_owned()
+                "name a regular file; `argon validate -` reads standard input".to_owned()
             }
             Self::LeavesRepository { .. } => "copy the file into the repository".to_owned(),
             Self::TooLarge { .. } => "move long scripts into files of the repository".to_owned(),

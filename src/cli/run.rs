@@ -7,9 +7,7 @@ use std::time::Duration;
 
 use argon::engine::docker::{self, Docker, EngineEnv};
 use argon::event::{Event, RunId};
-use argon::execute::{
-    self, DEFAULT_GRACE, EVENT_BUFFER, OnFailure, PullPolicy, Settings, StepColor, Stopper,
-};
+use argon::execute::{self, DEFAULT_GRACE, EVENT_BUFFER, OnFailure, PullPolicy, Settings, StepColor, Stopper};
 use argon::pipeline::parse_duration;
 use argon::plan::{self, Plan, RunOptions, Selection};
 use argon::sinks::choose::{self, Output, OutputChoice};
@@ -37,7 +35,7 @@ use super::{block_on, list, pipeline_file, signals};
 pub(crate) struct RunArgs {
     /// The jobs to run, with all that they need [default: all jobs]
     #[arg(value_name = "JOB")]
-    jobs: Vec<String>,
+    selected: Vec<String>,
     #[command(flatten)]
     file: FileArgs,
     /// Runs a clean checkout of this repository instead of the working tree
@@ -47,7 +45,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "REV")]
     commit: Option<String>,
     /// Runs the named jobs without what they need
-    #[arg(long, requires = "jobs")]
+    #[arg(long, requires = "selected")]
     only: bool,
     #[command(flatten)]
     variables: VariableArgs,
@@ -58,8 +56,8 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
     pull: PullArg,
     /// How many jobs run at once [default: the number of cores]
-    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    jobs_at_once: Option<u16>,
+    #[arg(short = 'j', long = "jobs", value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    parallel: Option<u16>,
     /// After a failure, runs all that does not need the failed job
     #[arg(short, long)]
     keep_going: bool,
@@ -133,9 +131,7 @@ impl From<OutputArg> for OutputChoice {
 
 fn image_pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
-        Some((from, to)) if !from.is_empty() && !to.is_empty() => {
-            Ok((from.to_owned(), to.to_owned()))
-        }
+        Some((from, to)) if !from.is_empty() && !to.is_empty() => Ok((from.to_owned(), to.to_owned())),
         _ => Err("write it as FROM=TO, as in `python:3.10=my/python`".to_owned()),
     }
 }
@@ -149,9 +145,8 @@ pub(crate) fn run(args: RunArgs, look: &Look) -> Result<Exit, CommandError> {
     block_on(async {
         let stopper = Stopper::default();
         let (events, feed) = mpsc::channel(EVENT_BUFFER);
-        let signals = signals::watch(stopper.clone(), events.downgrade()).map_err(|error| {
-            CommandError::infrastructure(format!("cannot watch signals: {error}"), None)
-        })?;
+        let signals = signals::watch(stopper.clone(), events.downgrade())
+            .map_err(|error| CommandError::infrastructure(format!("cannot watch signals: {error}"), None))?;
         let exit = prepared(args, look, stopper, events, feed).await;
         signals.abort();
         exit
@@ -185,35 +180,17 @@ async fn prepared(
     let style = look.stdout();
     let settings = Settings {
         run: RunId::generate(),
-        parallel: args.jobs_at_once.map_or_else(cores, usize::from),
-        on_failure: if args.keep_going {
-            OnFailure::KeepGoing
-        } else {
-            OnFailure::FailFast
-        },
+        parallel: args.parallel.map_or_else(cores, usize::from),
+        on_failure: if args.keep_going { OnFailure::KeepGoing } else { OnFailure::FailFast },
         pull: args.pull.into(),
         timeout: args.timeout,
         grace: args.grace.unwrap_or(DEFAULT_GRACE),
-        color: if style.color == Color::On {
-            StepColor::Forced
-        } else {
-            StepColor::Unsaid
-        },
+        color: if style.color == Color::On { StepColor::Forced } else { StepColor::Unsaid },
     };
     let sinks = sinks(&args, look)?;
     let gone = stopper.clone();
-    let pump = tokio::spawn(pump::pump(feed, settings.run.clone(), sinks, move || {
-        gone.interrupt()
-    }));
-    let result = execute::run(
-        Arc::new(ready.engine),
-        ready.plan,
-        Arc::new(ready.workspace),
-        settings,
-        stopper,
-        events,
-    )
-    .await;
+    let pump = tokio::spawn(pump::pump(feed, settings.run.clone(), sinks, move || gone.interrupt()));
+    let result = execute::run(Arc::new(ready.engine), ready.plan, Arc::new(ready.workspace), settings, stopper, events).await;
     let report = pump.await;
     let result = result.map_err(|error| CommandError::usage(&error, "give smaller secrets"))?;
     finish(Exit::from(&result), report.unwrap_or_default())
@@ -225,20 +202,12 @@ async fn prepare(args: &RunArgs, look: &Look) -> Result<Ready, CommandError> {
     let (planned, engine) = tokio::join!(source_and_plan(args, look), docker::connect(&env));
     // An invalid pipeline is told before an engine that does not answer: it can be mended without one.
     let (workspace, plan) = planned?;
-    Ok(Ready {
-        engine: engine?,
-        workspace,
-        plan,
-    })
+    Ok(Ready { engine: engine?, workspace, plan })
 }
 
 async fn source_and_plan(args: &RunArgs, look: &Look) -> Result<(Workspace, Plan), CommandError> {
     let options = options(args)?;
-    let warnings = if args.quiet || matches!(args.output, OutputArg::Json) {
-        Warnings::Hide
-    } else {
-        Warnings::Show
-    };
+    let warnings = if args.quiet || matches!(args.output, OutputArg::Json) { Warnings::Hide } else { Warnings::Show };
     let here = load::here()?;
     if args.repo.is_none() && args.commit.is_none() {
         // The file comes first: what is wrong with it is told before a large tree is listed.
@@ -250,20 +219,10 @@ async fn source_and_plan(args: &RunArgs, look: &Look) -> Result<(Workspace, Plan
     }
     let repository = match &args.repo {
         Some(repository) => repository.clone(),
-        None => pipeline_file::repository_root(&here.join(".runnerci.yml"))
-            .display()
-            .to_string(),
+        None => pipeline_file::repository_root(&here.join(".runnerci.yml")).display().to_string(),
     };
-    let workspace = open(SourceRequest::Checkout {
-        repository,
-        revision: args.commit.clone(),
-    })
-    .await?;
-    let name = args
-        .file
-        .file
-        .clone()
-        .unwrap_or_else(|| PathBuf::from(".runnerci.yml"));
+    let workspace = open(SourceRequest::Checkout { repository, revision: args.commit.clone() }).await?;
+    let name = args.file.file.clone().unwrap_or_else(|| PathBuf::from(".runnerci.yml"));
     let pipeline = load::pipeline(&workspace.root.join(name), &workspace.root, warnings, look)?;
     let plan = plan::plan(&pipeline, &options)?;
     Ok((workspace, plan))
@@ -277,18 +236,13 @@ async fn open(request: SourceRequest) -> Result<Workspace, CommandError> {
 }
 
 fn options(args: &RunArgs) -> Result<RunOptions, CommandError> {
-    let selection = match (args.jobs.is_empty(), args.only) {
+    let selection = match (args.selected.is_empty(), args.only) {
         (true, _) => Selection::All,
-        (false, true) => Selection::Only(args.jobs.clone()),
-        (false, false) => Selection::WithNeeds(args.jobs.clone()),
+        (false, true) => Selection::Only(args.selected.clone()),
+        (false, false) => Selection::WithNeeds(args.selected.clone()),
     };
     let images: BTreeMap<String, String> = args.image.iter().cloned().collect();
-    Ok(RunOptions {
-        selection,
-        env: args.variables.env()?,
-        secrets: args.variables.secrets()?,
-        images,
-    })
+    Ok(RunOptions { selection, env: args.variables.env()?, secrets: args.variables.secrets()?, images })
 }
 
 fn cores() -> usize {
@@ -303,33 +257,11 @@ fn sinks(args: &RunArgs, look: &Look) -> Result<Vec<Box<dyn Sink>>, CommandError
     };
     let style = look.stdout();
     let rerun = rerun(args);
-    let stdout = || {
-        out::stdout().map_err(|error| {
-            CommandError::infrastructure(format!("cannot write to standard output: {error}"), None)
-        })
-    };
-    let main: Box<dyn Sink> = match choose::output(
-        args.output.into(),
-        verbosity,
-        &look.facts(&std::io::stdout()),
-    ) {
+    let stdout = || out::stdout().map_err(|error| CommandError::infrastructure(format!("cannot write to standard output: {error}"), None));
+    let main: Box<dyn Sink> = match choose::output(args.output.into(), verbosity, &look.facts(&std::io::stdout())) {
         Output::Json => Box::new(Json::new(stdout()?)),
-        Output::Plain => Box::new(Plain::new(
-            stdout()?,
-            PlainOptions {
-                style,
-                verbosity,
-                rerun,
-            },
-        )),
-        Output::Terminal => Box::new(Terminal::new(
-            TerminalOptions {
-                style,
-                verbosity,
-                rerun,
-            },
-            Screen::stdout(),
-        )),
+        Output::Plain => Box::new(Plain::new(stdout()?, PlainOptions { style, verbosity, rerun })),
+        Output::Terminal => Box::new(Terminal::new(TerminalOptions { style, verbosity, rerun }, Screen::stdout())),
     };
     let mut sinks = vec![main];
     if let Some(path) = &args.junit {
@@ -341,23 +273,10 @@ fn sinks(args: &RunArgs, look: &Look) -> Result<Vec<Box<dyn Sink>>, CommandError
 /// The command that a job's name is put behind to run it again as it was run now.
 fn rerun(args: &RunArgs) -> String {
     let mut words = vec!["argon run".to_owned()];
-    words.extend(
-        args.file
-            .file
-            .iter()
-            .map(|file| format!("-f {}", file.display())),
-    );
+    words.extend(args.file.file.iter().map(|file| format!("-f {}", file.display())));
     words.extend(args.repo.iter().map(|repo| format!("--repo {repo}")));
-    words.extend(
-        args.commit
-            .iter()
-            .map(|commit| format!("--commit {commit}")),
-    );
-    words.extend(
-        args.image
-            .iter()
-            .map(|(from, to)| format!("--image {from}={to}")),
-    );
+    words.extend(args.commit.iter().map(|commit| format!("--commit {commit}")));
+    words.extend(args.image.iter().map(|(from, to)| format!("--image {from}={to}")));
     words.join(" ")
 }
 
@@ -366,11 +285,7 @@ fn finish(exit: Exit, report: PumpReport) -> Result<Exit, CommandError> {
     match report.failures.into_iter().next() {
         None => Ok(exit),
         Some(error) => Err(CommandError {
-            exit: if exit == Exit::Success {
-                Exit::Infrastructure
-            } else {
-                exit
-            },
+            exit: if exit == Exit::Success { Exit::Infrastructure } else { exit },
             message: error.to_string(),
             hint: Some("is the disk full, or the folder missing?".to_owned()),
         }),

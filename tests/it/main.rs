@@ -1,9 +1,11 @@
 //! Argon's integration tests: one binary, a file a topic.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod architecture;
+mod cli;
 mod engine;
 mod pipeline;
-mod sinks;
-mod source;
 mod pull;
 mod registry;
+mod sinks;
+mod source;

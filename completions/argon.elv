@@ -1,0 +1,153 @@
+
+use builtin;
+use str;
+
+set edit:completion:arg-completer[argon] = {|@words|
+    fn spaces {|n|
+        builtin:repeat $n ' ' | str:join ''
+    }
+    fn cand {|text desc|
+        edit:complex-candidate $text &display=$text' '(spaces (- 14 (wcswidth $text)))$desc
+    }
+    var command = 'argon'
+    for word $words[1..-1] {
+        if (str:has-prefix $word '-') {
+            break
+        }
+        set command = $command';'$word
+    }
+    var completions = [
+        &'argon'= {
+            cand --color 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE'
+            cand -h 'Print help'
+            cand --help 'Print help'
+            cand -V 'Print version'
+            cand --version 'Print version'
+            cand run 'Runs the pipeline, or some of its jobs'
+            cand validate 'Checks pipeline files, and says what is wrong to the column'
+            cand list 'Lists the jobs of the pipeline'
+            cand graph 'Draws which job needs which'
+            cand init 'Writes a first `.runnerci.yml`, for Cargo, npm, Python, Go or Maven'
+            cand doctor 'Looks for the engine, and says what Argon found and what will not work'
+            cand clean 'Removes what crashed runs left on the engine'
+            cand completions 'Prints the completion script of a shell'
+            cand man 'Prints a manual page: `argon man run | man -l -`'
+            cand help 'Print this message or the help of the given subcommand(s)'
+        }
+        &'argon;run'= {
+            cand -f 'The pipeline file [default: .runnerci.yml here or in the nearest folder above]'
+            cand --file 'The pipeline file [default: .runnerci.yml here or in the nearest folder above]'
+            cand --repo 'Runs a clean checkout of this repository instead of the working tree'
+            cand --commit 'Runs a clean checkout of this commit, branch or tag'
+            cand -e 'Sets an environment variable of all steps, over what the file says; without a value it is taken from the environment'
+            cand --env 'Sets an environment variable of all steps, over what the file says; without a value it is taken from the environment'
+            cand --env-file 'Reads environment variables from a file of NAME=VALUE lines'
+            cand -s 'Gives a secret to the steps that ask for it; without a value it is taken from the environment. Masked in every output'
+            cand --secret 'Gives a secret to the steps that ask for it; without a value it is taken from the environment. Masked in every output'
+            cand --secret-file 'Reads secrets from a file of NAME=VALUE lines, which only you may be able to read'
+            cand --image 'Runs jobs that name the image FROM in the image TO'
+            cand --pull 'When to pull images'
+            cand -j 'How many jobs run at once [default: the number of cores]'
+            cand --jobs 'How many jobs run at once [default: the number of cores]'
+            cand --timeout 'Time for the whole run, as `90s`, `10m`, `1h30m`'
+            cand --grace 'From TERM to KILL, when a step is stopped'
+            cand --output 'How the run is shown'
+            cand --junit 'Also writes a JUnit XML report'
+            cand --color 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE'
+            cand --only 'Runs the named jobs without what they need'
+            cand -k 'After a failure, runs all that does not need the failed job'
+            cand --keep-going 'After a failure, runs all that does not need the failed job'
+            cand --dry-run 'Shows what would run, and runs nothing'
+            cand -q 'Shows failures only'
+            cand --quiet 'Shows failures only'
+            cand -v 'Shows what Argon does'
+            cand --verbose 'Shows what Argon does'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'argon;validate'= {
+            cand --stdin-path 'The name to show for standard input'
+            cand --format 'How to show what was found'
+            cand --color 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE'
+            cand --strict 'Treat warnings as errors'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'argon;list'= {
+            cand -f 'The pipeline file [default: .runnerci.yml here or in the nearest folder above]'
+            cand --file 'The pipeline file [default: .runnerci.yml here or in the nearest folder above]'
+            cand --color 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE'
+            cand --json 'Prints one JSON array'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'argon;graph'= {
+            cand -f 'The pipeline file [default: .runnerci.yml here or in the nearest folder above]'
+            cand --file 'The pipeline file [default: .runnerci.yml here or in the nearest folder above]'
+            cand --format 'Text for a terminal, or Mermaid for Markdown'
+            cand --color 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'argon;init'= {
+            cand --color 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE'
+            cand --force 'Replaces a file that is there'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'argon;doctor'= {
+            cand --color 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'argon;clean'= {
+            cand --color 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE'
+            cand --all 'Removes every container of Argon''s: also those of runs that are going on, here or on another machine'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'argon;completions'= {
+            cand --color 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'argon;man'= {
+            cand --color 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'argon;help'= {
+            cand run 'Runs the pipeline, or some of its jobs'
+            cand validate 'Checks pipeline files, and says what is wrong to the column'
+            cand list 'Lists the jobs of the pipeline'
+            cand graph 'Draws which job needs which'
+            cand init 'Writes a first `.runnerci.yml`, for Cargo, npm, Python, Go or Maven'
+            cand doctor 'Looks for the engine, and says what Argon found and what will not work'
+            cand clean 'Removes what crashed runs left on the engine'
+            cand completions 'Prints the completion script of a shell'
+            cand man 'Prints a manual page: `argon man run | man -l -`'
+            cand help 'Print this message or the help of the given subcommand(s)'
+        }
+        &'argon;help;run'= {
+        }
+        &'argon;help;validate'= {
+        }
+        &'argon;help;list'= {
+        }
+        &'argon;help;graph'= {
+        }
+        &'argon;help;init'= {
+        }
+        &'argon;help;doctor'= {
+        }
+        &'argon;help;clean'= {
+        }
+        &'argon;help;completions'= {
+        }
+        &'argon;help;man'= {
+        }
+        &'argon;help;help'= {
+        }
+    ]
+    $completions[$command]
+}

@@ -1,0 +1,124 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_argon_global_optspecs
+    string join \n color= h/help V/version
+end
+
+function __fish_argon_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_argon_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_argon_using_subcommand
+    set -l cmd (__fish_argon_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c argon -n "__fish_argon_needs_command" -l color -d 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c argon -n "__fish_argon_needs_command" -s h -l help -d 'Print help'
+complete -c argon -n "__fish_argon_needs_command" -s V -l version -d 'Print version'
+complete -c argon -n "__fish_argon_needs_command" -f -a "run" -d 'Runs the pipeline, or some of its jobs'
+complete -c argon -n "__fish_argon_needs_command" -f -a "validate" -d 'Checks pipeline files, and says what is wrong to the column'
+complete -c argon -n "__fish_argon_needs_command" -f -a "list" -d 'Lists the jobs of the pipeline'
+complete -c argon -n "__fish_argon_needs_command" -f -a "graph" -d 'Draws which job needs which'
+complete -c argon -n "__fish_argon_needs_command" -f -a "init" -d 'Writes a first `.runnerci.yml`, for Cargo, npm, Python, Go or Maven'
+complete -c argon -n "__fish_argon_needs_command" -f -a "doctor" -d 'Looks for the engine, and says what Argon found and what will not work'
+complete -c argon -n "__fish_argon_needs_command" -f -a "clean" -d 'Removes what crashed runs left on the engine'
+complete -c argon -n "__fish_argon_needs_command" -f -a "completions" -d 'Prints the completion script of a shell'
+complete -c argon -n "__fish_argon_needs_command" -f -a "man" -d 'Prints a manual page: `argon man run | man -l -`'
+complete -c argon -n "__fish_argon_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c argon -n "__fish_argon_using_subcommand run" -s f -l file -d 'The pipeline file [default: .runnerci.yml here or in the nearest folder above]' -r -F
+complete -c argon -n "__fish_argon_using_subcommand run" -l repo -d 'Runs a clean checkout of this repository instead of the working tree' -r
+complete -c argon -n "__fish_argon_using_subcommand run" -l commit -d 'Runs a clean checkout of this commit, branch or tag' -r
+complete -c argon -n "__fish_argon_using_subcommand run" -s e -l env -d 'Sets an environment variable of all steps, over what the file says; without a value it is taken from the environment' -r
+complete -c argon -n "__fish_argon_using_subcommand run" -l env-file -d 'Reads environment variables from a file of NAME=VALUE lines' -r -F
+complete -c argon -n "__fish_argon_using_subcommand run" -s s -l secret -d 'Gives a secret to the steps that ask for it; without a value it is taken from the environment. Masked in every output' -r
+complete -c argon -n "__fish_argon_using_subcommand run" -l secret-file -d 'Reads secrets from a file of NAME=VALUE lines, which only you may be able to read' -r -F
+complete -c argon -n "__fish_argon_using_subcommand run" -l image -d 'Runs jobs that name the image FROM in the image TO' -r
+complete -c argon -n "__fish_argon_using_subcommand run" -l pull -d 'When to pull images' -r -f -a "missing\t'When the engine does not have them'
+always\t'Every run'
+never\t'Never'"
+complete -c argon -n "__fish_argon_using_subcommand run" -s j -l jobs -d 'How many jobs run at once [default: the number of cores]' -r
+complete -c argon -n "__fish_argon_using_subcommand run" -l timeout -d 'Time for the whole run, as `90s`, `10m`, `1h30m`' -r
+complete -c argon -n "__fish_argon_using_subcommand run" -l grace -d 'From TERM to KILL, when a step is stopped' -r
+complete -c argon -n "__fish_argon_using_subcommand run" -l output -d 'How the run is shown' -r -f -a "auto\t'A live view on a terminal, plain lines elsewhere'
+tui\t'The live view'
+plain\t'Plain lines'
+json\t'One JSON object a line'"
+complete -c argon -n "__fish_argon_using_subcommand run" -l junit -d 'Also writes a JUnit XML report' -r -F
+complete -c argon -n "__fish_argon_using_subcommand run" -l color -d 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c argon -n "__fish_argon_using_subcommand run" -l only -d 'Runs the named jobs without what they need'
+complete -c argon -n "__fish_argon_using_subcommand run" -s k -l keep-going -d 'After a failure, runs all that does not need the failed job'
+complete -c argon -n "__fish_argon_using_subcommand run" -l dry-run -d 'Shows what would run, and runs nothing'
+complete -c argon -n "__fish_argon_using_subcommand run" -s q -l quiet -d 'Shows failures only'
+complete -c argon -n "__fish_argon_using_subcommand run" -s v -l verbose -d 'Shows what Argon does'
+complete -c argon -n "__fish_argon_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c argon -n "__fish_argon_using_subcommand validate" -l stdin-path -d 'The name to show for standard input' -r -F
+complete -c argon -n "__fish_argon_using_subcommand validate" -l format -d 'How to show what was found' -r -f -a "human\t'For people: with the lines of the file'
+json\t'An array of objects'
+short\t'`file:line:column: severity: message`'
+github\t'Annotations of GitHub Actions'"
+complete -c argon -n "__fish_argon_using_subcommand validate" -l color -d 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c argon -n "__fish_argon_using_subcommand validate" -l strict -d 'Treat warnings as errors'
+complete -c argon -n "__fish_argon_using_subcommand validate" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c argon -n "__fish_argon_using_subcommand list" -s f -l file -d 'The pipeline file [default: .runnerci.yml here or in the nearest folder above]' -r -F
+complete -c argon -n "__fish_argon_using_subcommand list" -l color -d 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c argon -n "__fish_argon_using_subcommand list" -l json -d 'Prints one JSON array'
+complete -c argon -n "__fish_argon_using_subcommand list" -s h -l help -d 'Print help'
+complete -c argon -n "__fish_argon_using_subcommand graph" -s f -l file -d 'The pipeline file [default: .runnerci.yml here or in the nearest folder above]' -r -F
+complete -c argon -n "__fish_argon_using_subcommand graph" -l format -d 'Text for a terminal, or Mermaid for Markdown' -r -f -a "text\t'The jobs in stages: what can run at once stands together'
+mermaid\t'A Mermaid flowchart'"
+complete -c argon -n "__fish_argon_using_subcommand graph" -l color -d 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c argon -n "__fish_argon_using_subcommand graph" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c argon -n "__fish_argon_using_subcommand init" -l color -d 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c argon -n "__fish_argon_using_subcommand init" -l force -d 'Replaces a file that is there'
+complete -c argon -n "__fish_argon_using_subcommand init" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c argon -n "__fish_argon_using_subcommand doctor" -l color -d 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c argon -n "__fish_argon_using_subcommand doctor" -s h -l help -d 'Print help'
+complete -c argon -n "__fish_argon_using_subcommand clean" -l color -d 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c argon -n "__fish_argon_using_subcommand clean" -l all -d 'Removes every container of Argon\'s: also those of runs that are going on, here or on another machine'
+complete -c argon -n "__fish_argon_using_subcommand clean" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c argon -n "__fish_argon_using_subcommand completions" -l color -d 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c argon -n "__fish_argon_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c argon -n "__fish_argon_using_subcommand man" -l color -d 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c argon -n "__fish_argon_using_subcommand man" -s h -l help -d 'Print help'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate list graph init doctor clean completions man help" -f -a "run" -d 'Runs the pipeline, or some of its jobs'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate list graph init doctor clean completions man help" -f -a "validate" -d 'Checks pipeline files, and says what is wrong to the column'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate list graph init doctor clean completions man help" -f -a "list" -d 'Lists the jobs of the pipeline'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate list graph init doctor clean completions man help" -f -a "graph" -d 'Draws which job needs which'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate list graph init doctor clean completions man help" -f -a "init" -d 'Writes a first `.runnerci.yml`, for Cargo, npm, Python, Go or Maven'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate list graph init doctor clean completions man help" -f -a "doctor" -d 'Looks for the engine, and says what Argon found and what will not work'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate list graph init doctor clean completions man help" -f -a "clean" -d 'Removes what crashed runs left on the engine'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate list graph init doctor clean completions man help" -f -a "completions" -d 'Prints the completion script of a shell'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate list graph init doctor clean completions man help" -f -a "man" -d 'Prints a manual page: `argon man run | man -l -`'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate list graph init doctor clean completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

@@ -1,0 +1,147 @@
+//! The invariants of docs/architecture.md, held against the source: what a module must never do or know.
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Words that only some of the source may hold.
+struct Rule {
+    /// What is held, in the words of docs/architecture.md.
+    says: &'static str,
+    /// Paths below `src/` that it holds for. Empty: all of them.
+    within: &'static [&'static str],
+    /// Paths below `src/` that may.
+    except: &'static [&'static str],
+    /// What must not stand there.
+    words: &'static [&'static str],
+}
+
+/// Every path is the beginning of one, so `cli` is `cli.rs` and all of `cli/`.
+const RULES: &[Rule] = &[
+    Rule {
+        says: "`pipeline` and `plan` do no IO, and are not async",
+        within: &["pipeline", "plan"],
+        except: &[],
+        words: &[
+            "std::fs", "std::io", "std::env", "std::process", "std::thread", "TcpStream", "UnixStream", "tokio", "async ", ".await",
+            "Instant::now", "SystemTime",
+        ],
+    },
+    Rule { says: "only `engine/docker` imports bollard", within: &[], except: &["engine/docker"], words: &["bollard"] },
+    Rule { says: "only `source` imports gix", within: &[], except: &["source"], words: &["gix::"] },
+    Rule { says: "only `pipeline` reads YAML", within: &[], except: &["pipeline"], words: &["granit_parser", "serde_saphyr"] },
+    Rule { says: "only `cli` writes YAML", within: &[], except: &["cli"], words: &["serde_yaml"] },
+    Rule { says: "only the binary knows the command line", within: &[], except: &["main.rs", "cli"], words: &["clap::", "clap_"] },
+    Rule {
+        says: "only the binary prints or exits",
+        within: &[],
+        except: &["main.rs", "cli"],
+        words: &["println!", "print!(", "process::exit", "ExitCode"],
+    },
+    Rule {
+        says: "only the binary draws diagnostics; `pipeline` and `execute` know no colours",
+        within: &["pipeline", "plan", "execute", "engine", "source"],
+        except: &[],
+        words: &["miette", "console::", "indicatif", "\\x1b"],
+    },
+    Rule {
+        says: "`pipeline` knows no other room",
+        within: &["pipeline"],
+        except: &[],
+        words: &["crate::plan", "crate::event", "crate::source", "crate::engine", "crate::execute", "crate::sinks"],
+    },
+    Rule {
+        says: "`plan` knows `pipeline` and `event` alone",
+        within: &["plan"],
+        except: &[],
+        words: &["crate::source", "crate::engine", "crate::execute", "crate::sinks"],
+    },
+    Rule {
+        says: "`engine` and `source` know `event` alone",
+        within: &["engine", "source"],
+        except: &[],
+        words: &["crate::pipeline", "crate::plan", "crate::execute", "crate::sinks"],
+    },
+    Rule { says: "`execute` knows no sink", within: &["execute"], except: &[], words: &["crate::sinks"] },
+    Rule { says: "`execute` knows no certain engine", within: &["execute"], except: &[], words: &["docker::", "Docker::", "Docker>"] },
+    Rule {
+        says: "sinks know `event` alone",
+        within: &["sinks"],
+        except: &[],
+        words: &["crate::pipeline", "crate::plan", "crate::source", "crate::engine", "crate::execute"],
+    },
+    Rule { says: "nothing of Argon is unsafe", within: &[], except: &[], words: &["unsafe {", "unsafe fn", "static mut"] },
+];
+
+/// The lines of a file that break a rule, as `path:line: what`.
+fn violations(path: &str, text: &str) -> Vec<String> {
+    let begins = |prefixes: &[&str]| {
+        prefixes.iter().any(|prefix| {
+            let rest = path.strip_prefix(prefix);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '.']) || prefix.ends_with('/'))
+        })
+    };
+    let rules: Vec<&Rule> = RULES.iter().filter(|rule| (rule.within.is_empty() || begins(rule.within)) && !begins(rule.except)).collect();
+    let code = text.lines().take_while(|line| *line != "#[cfg(test)]");
+    code.enumerate()
+        .filter(|(_, line)| !line.trim_start().starts_with("//"))
+        .flat_map(|(at, line)| {
+            let broken = rules.iter().filter(move |rule| rule.words.iter().any(|word| line.contains(word)));
+            broken.map(move |rule| format!("src/{path}:{}: {}: {}", at + 1, rule.says, line.trim()))
+        })
+        .collect()
+}
+
+/// All Rust files below `folder`, tests left out.
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        let path = entry.path();
+        match path.file_name().unwrap().to_str().unwrap() {
+            "tests" | "tests.rs" | "snapshots" => {}
+            _ if path.is_dir() => found.extend(sources(&path)),
+            name if name.ends_with(".rs") => found.push(path),
+            _ => {}
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn the_source_keeps_the_invariants() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let files = sources(&src);
+    assert!(files.len() > 50, "only {} files were looked at", files.len());
+    let broken: Vec<String> = files
+        .iter()
+        .flat_map(|file| violations(file.strip_prefix(&src).unwrap().to_str().unwrap(), &fs::read_to_string(file).unwrap()))
+        .collect();
+    assert!(broken.is_empty(), "docs/architecture.md says otherwise:\n{}", broken.join("\n"));
+}
+
+#[test]
+fn every_invariant_can_be_broken() {
+    for rule in RULES {
+        let folder = rule.within.first().unwrap_or(&"event");
+        for path in [format!("{folder}.rs"), format!("{folder}/deep/down.rs")] {
+            for word in rule.words {
+                let found = violations(&path, &format!("//! {word} in a comment\nuse {word};\n#[cfg(test)]\nuse {word};\n"));
+                assert!(found.iter().any(|line| line.contains(rule.says) && line.contains(":2: ")), "{path} with {word}: {found:?}");
+                assert!(found.iter().all(|line| line.contains(":2: ")), "comments and tests may: {found:?}");
+            }
+        }
+        for except in rule.except {
+            let allowed = violations(&format!("{except}/x.rs"), &rule.words.join("\n"));
+            assert!(!allowed.iter().any(|line| line.contains(rule.says)), "{allowed:?}");
+        }
+    }
+}
+
+#[test]
+fn the_document_names_every_invariant() {
+    let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/architecture.md");
+    let document = fs::read_to_string(document).unwrap();
+    let missing: Vec<&str> = RULES.iter().map(|rule| rule.says).filter(|says| !document.contains(says)).collect();
+    assert!(missing.is_empty(), "docs/architecture.md does not say: {missing:#?}");
+}
