@@ -1,7 +1,8 @@
 //! Argon's one integration binary: a file a topic.
 
 mod engine;
-mod source;
-//! Argon's integration tests: one binary, a file a topic.
-
+mod faults;
+mod run;
 mod sinks;
+mod source;
+mod support;
