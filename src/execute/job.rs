@@ -218,7 +218,8 @@ impl<E: Engine> JobRun<'_, E> {
     async fn ready(&self, talk: &mut Conversation) -> Result<(Unpacker, Counters), Broken> {
         let heard = tokio::time::timeout(READY_LIMIT, async {
             loop {
-                match talk.listen().await? {
+                // An init that starts and does not find `sh` says so in the output.
+                match talk.listen().await.map_err(|error| self.explain_start(error))? {
                     Heard::Report { report: Report::Ready { unpacker, counters }, .. } => return Ok((unpacker, counters)),
                     Heard::Closed => return Err(self.ended_early(talk.id()).await),
                     Heard::Log { .. } | Heard::Report { .. } => {}

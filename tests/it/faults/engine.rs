@@ -34,7 +34,7 @@ fn a_container_removed_from_outside_is_no_failure_of_the_step() {
 fn without_an_engine_it_says_so_soon_and_what_to_do() {
     let repo = Repo::script(BUSYBOX, "true");
     let ended = repo.plain(&[]).without_engine();
-    ended.exits(3).says("/nonexistent/docker.sock").says("hint").never_says("✓");
+    ended.exits(3).says("no container engine answers").says("start Docker or Podman").says("/nonexistent/docker.sock: no such socket").never_says("✓");
     assert!(ended.took < Duration::from_secs(2), "{:?}", ended.took);
 }
 

@@ -62,12 +62,19 @@ fn out_of_memory_is_told_from_other_kills() {
     causes(&[
         ("child", limited("tail /dev/zero"), oom.clone()),
         ("shell", limited(hog_in_the_shell), oom.clone()),
-        ("exec", limited("exec tail /dev/zero"), oom.clone()),
-        ("grandchild", limited("sh -c 'sh -c \"tail /dev/zero; exit $?\"; exit $?'"), oom),
+        ("exec", limited("exec tail /dev/zero"), oom),
+        ("grandchild", limited("sh -c 'sh -c \"tail /dev/zero; true\"; exit 3'"), json!(["failure", 3, {"kind": "out-of-memory", "limit_bytes": LIMIT}])),
         ("not-memory", limited("sh -c 'kill -9 $$'"), json!(["failure", 137, {"kind": "signal", "signal": 9}])),
         // The control: the same hog, small enough.
         ("small", limited("head -c 1000000 /dev/zero | tail >/dev/null; exit 137"), json!(["failure", 137, {"kind": "signal", "signal": 9}])),
     ]);
+}
+
+#[test]
+fn a_step_that_outlives_an_out_of_memory_kill_is_told_of_it() {
+    let job = json!({"image": BUSYBOX, "resources": {"memory": "32MiB"}, "steps": [{"run": "tail /dev/zero || echo went on"}]});
+    let ended = Repo::jobs(json!({"job": job})).plain(&[]).run();
+    ended.exits(0).says("went on").says("warning: the kernel killed a process of step 1 for want of memory");
 }
 
 #[test]

@@ -26,6 +26,15 @@ const LEFTOVERS: Duration = Duration::from_millis(1500);
 pub(crate) struct Argon {
     command: Command,
     engine: Engine,
+    reads: Reads,
+}
+
+/// How much of its standard output is read.
+#[derive(Debug, Clone, Copy)]
+enum Reads {
+    All,
+    /// One piece; then the pipe is closed.
+    Little,
 }
 
 impl Argon {
@@ -45,7 +54,7 @@ impl Argon {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        Self { command, engine: Engine::shared() }
+        Self { command, engine: Engine::shared(), reads: Reads::All }
     }
 
     /// Adds arguments.
@@ -57,6 +66,12 @@ impl Argon {
     /// Sets a variable of argon's own environment.
     pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
         self.command.env(name, value);
+        self
+    }
+
+    /// Reads the first of its output and goes away, as `head -1` does.
+    pub(crate) fn read_little(mut self) -> Self {
+        self.reads = Reads::Little;
         self
     }
 
@@ -88,8 +103,8 @@ impl Argon {
     fn start(mut self) -> Running {
         let mut child = self.command.spawn().unwrap();
         Running {
-            stdout: Pipe::read(child.stdout.take().unwrap()),
-            stderr: Pipe::read(child.stderr.take().unwrap()),
+            stdout: Pipe::read(child.stdout.take().unwrap(), self.reads),
+            stderr: Pipe::read(child.stderr.take().unwrap(), Reads::All),
             began: Instant::now(),
             engine: self.engine,
             child,
@@ -104,13 +119,16 @@ struct Pipe {
 }
 
 impl Pipe {
-    fn read(mut from: impl Read + Send + 'static) -> Self {
+    fn read(mut from: impl Read + Send + 'static, reads: Reads) -> Self {
         let bytes = Arc::new(Mutex::new(Vec::new()));
         let into = bytes.clone();
         let reader = std::thread::spawn(move || {
             let mut piece = vec![0; 64 * 1024];
             while let Ok(read @ 1..) = from.read(&mut piece) {
                 into.lock().unwrap().extend_from_slice(&piece[..read]);
+                if matches!(reads, Reads::Little) {
+                    return;
+                }
             }
         });
         Self { bytes, reader }
