@@ -104,7 +104,11 @@ impl From<SourceError> for CommandError {
             SourceError::Interrupted => Exit::Cancelled,
             _ => Exit::Infrastructure,
         };
-        Self { exit, message: with_causes(&error), hint: error.hint() }
+        Self {
+            exit,
+            message: with_causes(&error),
+            hint: error.hint(),
+        }
     }
 }
 

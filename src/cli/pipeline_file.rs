@@ -72,9 +72,10 @@ impl PipelineFileError {
             } if path.join(FILE_NAME).is_file() => {
                 format!("name the file in it: `{}`", path.join(FILE_NAME).display())
             }
-            Self::NotAFile { kind: "a folder", .. } => {
-                "a pipeline is a file: move the folder away, or name another place with `--file`".to_owned()
-            }
+            Self::NotAFile {
+                kind: "a folder", ..
+            } => "a pipeline is a file: move the folder away, or name another place with `--file`"
+                .to_owned(),
             Self::NotAFile { .. } => {
                 "name a regular file; `argon validate -` reads standard input".to_owned()
             }

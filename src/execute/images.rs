@@ -76,7 +76,10 @@ impl Images {
     ) {
         let mut foreign = Vec::new();
         for (name, pending) in &self.pending {
-            if let Ok(Image { platform: Some(platform), .. }) = pending.clone().await
+            if let Ok(Image {
+                platform: Some(platform),
+                ..
+            }) = pending.clone().await
                 && platform != own_platform()
             {
                 foreign.push((name, platform));
@@ -85,13 +88,24 @@ impl Images {
         if foreign.is_empty() {
             return;
         }
-        let Ok(info) = engine.info().await else { return };
-        for (name, platform) in foreign.into_iter().filter(|(_, platform)| *platform != info.platform) {
+        let Ok(info) = engine.info().await else {
+            return;
+        };
+        for (name, platform) in foreign
+            .into_iter()
+            .filter(|(_, platform)| *platform != info.platform)
+        {
             let message = format!(
                 "image {name} was built for {platform}, and the engine runs {}: it will be emulated, or fail",
                 info.platform
             );
-            let _ = events.send(Event::Notice { level: Level::Warn, job: None, message }).await;
+            let _ = events
+                .send(Event::Notice {
+                    level: Level::Warn,
+                    job: None,
+                    message,
+                })
+                .await;
         }
     }
 }

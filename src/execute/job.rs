@@ -277,7 +277,12 @@ impl<E: Engine> JobRun<'_, E> {
     async fn ready(&self, talk: &mut Conversation) -> Result<(Unpacker, Counters), Broken> {
         let heard = tokio::time::timeout(READY_LIMIT, async {
             loop {
-                match talk.listen().await? {
+                // An init that starts and does not find `sh` says so in the output.
+                match talk
+                    .listen()
+                    .await
+                    .map_err(|error| self.explain_start(error))?
+                {
                     Heard::Report {
                         report: Report::Ready { unpacker, counters },
                         ..
@@ -555,7 +560,13 @@ impl<E: Engine> JobRun<'_, E> {
                 "the container {id} may be left on the engine: {error}; the next run, or `argon clean`, removes it"
             );
             let job = Some(self.job.id.clone());
-            self.context.emit(Event::Notice { level: Level::Warn, job, message }).await;
+            self.context
+                .emit(Event::Notice {
+                    level: Level::Warn,
+                    job,
+                    message,
+                })
+                .await;
         }
     }
 

@@ -7,6 +7,7 @@
 argon_dir=$1
 IFS= read -r argon_nonce || exit 0
 argon_setsid=$(command -v setsid) || argon_setsid=
+argon_root=
 argon_tar=put
 if command -v tar >/dev/null && command -v dd >/dev/null; then argon_tar=tar; fi
 
@@ -26,14 +27,20 @@ argon_stats() {
   :
 }
 
-# Signals a process and all its descendants: for images without setsid, whose steps have no process group of their own.
-argon_tree() {
-  for argon_p in /proc/[0-9]*; do
-    { read -r argon_l <"$argon_p/stat"; } 2>/dev/null || continue
-    argon_l=${argon_l##*) } argon_l=${argon_l#* }
-    [ "${argon_l%% *}" = "$2" ] && argon_tree "$1" "${argon_p#/proc/}"
+# Gathers a process and all its descendants in argon_tree, parents first: for images without setsid, whose steps have no
+# process group of their own. What was gathered before stays: a child whose parent died of TERM is found for KILL.
+argon_gather() {
+  [ "$argon_root" = "$1" ] || argon_root=$1 argon_tree=" $1 "
+  argon_grew=yes
+  while [ -n "$argon_grew" ]; do
+    argon_grew=
+    for argon_p in /proc/[0-9]*; do
+      { read -r argon_l <"$argon_p/stat"; } 2>/dev/null || continue
+      argon_p=${argon_p#/proc/} argon_l=${argon_l##*) } argon_l=${argon_l#* }
+      case $argon_tree in *" $argon_p "*) continue ;; esac
+      case $argon_tree in *" ${argon_l%% *} "*) argon_tree="$argon_tree$argon_p " argon_grew=yes ;; esac
+    done
   done
-  kill -s "$1" "$2" 2>/dev/null
 }
 
 argon_kill() {
@@ -43,7 +50,8 @@ argon_kill() {
   if [ -n "$argon_setsid" ]; then
     kill -s "$1" -- "-$argon_pid" 2>/dev/null || kill -s "$1" "$argon_pid" 2>/dev/null
   else
-    argon_tree "$1" "$argon_pid"
+    argon_gather "$argon_pid"
+    kill -s "$1" $argon_tree 2>/dev/null
   fi
 }
 

@@ -4,8 +4,11 @@
 mod architecture;
 mod cli;
 mod engine;
+mod faults;
 mod pipeline;
 mod pull;
 mod registry;
+mod run;
 mod sinks;
 mod source;
+mod support;

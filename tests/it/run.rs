@@ -1,0 +1,10 @@
+//! `argon run` against a real engine: what steps see, what comes out, how things end.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod causes;
+mod jobs;
+mod output;
+mod secrets;
+mod steps;
+mod workspace;

@@ -1,0 +1,221 @@
+//! What a step sees: its environment, its streams, its signals, and what earlier steps left.
+
+use serde_json::json;
+
+use crate::support::{BUSYBOX, NONROOT, NOSETSID, PYTHON, Repo};
+
+#[test]
+fn three_steps_run_in_their_order_in_one_container() {
+    let repo = Repo::new(&format!(
+        "
+        version: 1.0
+        jobs:
+          build:
+            image: {BUSYBOX}
+            steps:
+              - name: First
+                run: echo one | tee file; hostname >host
+              - name: Second
+                run: cat file && echo two && [ $(hostname) = $(cat host) ]
+              - run: echo three
+        "
+    ));
+    let ended = repo.plain(&[]).run();
+    ended
+        .exits(0)
+        .says("▸ First\none\n✓ First")
+        .says("▸ Second\none\ntwo\n✓ Second")
+        .says("▸ echo three\nthree\n✓ echo three");
+    let ended = repo.json(&[]).run();
+    ended.exits(0);
+    let events = ended.events();
+    let kinds: Vec<&str> = events
+        .iter()
+        .map(|event| event["type"].as_str().unwrap())
+        .filter(|kind| !["notice", "log"].contains(kind))
+        .collect();
+    let step = ["step.started", "step.finished"];
+    let expected = [
+        &["run.started", "job.queued", "job.started"][..],
+        &step,
+        &step,
+        &step,
+        &["job.finished", "run.finished"],
+    ]
+    .concat();
+    assert_eq!(kinds, expected);
+    let seqs: Vec<u64> = events
+        .iter()
+        .map(|event| event["seq"].as_u64().unwrap())
+        .collect();
+    assert_eq!(seqs, (1..=events.len() as u64).collect::<Vec<_>>());
+}
+
+#[test]
+fn the_environment_of_the_command_line_wins_over_step_over_job_over_top() {
+    let repo = Repo::new(&format!(
+        "
+        version: 1
+        env: {{A: top, B: top, C: top, D: top}}
+        jobs:
+          job:
+            image: {BUSYBOX}
+            env: {{B: job, C: job, D: job}}
+            steps:
+              - run: echo $A $B $C $D $E
+                env: {{C: step, D: step}}
+              - run: echo $A $B $C $D $E; echo \"$CI $ARGON $ARGON_JOB $ARGON_WORKSPACE $PWD [$FORCE_COLOR] [$HIDDEN]\"
+        "
+    ));
+    let file = repo.beside().join("vars");
+    std::fs::write(&file, "D=file\nE=file\n").unwrap();
+    let ended = repo
+        .json(&["-e", "D=line", "--env-file", file.to_str().unwrap()])
+        .env("HIDDEN", "of the user")
+        .run();
+    ended.exits(0);
+    assert_eq!(ended.said("job", 1), "top job step line file\n");
+    assert_eq!(
+        ended.said("job", 2),
+        "top job job line file\ntrue true job /workspace /workspace [] []\n"
+    );
+}
+
+#[test]
+fn values_arrive_as_they_are_whatever_is_in_them() {
+    let hard = [
+        "it's \"quoted\" `cmd` $(cmd) $HOME ${X}",
+        "two\nlines\n\nand an empty one\n",
+        "back\\slash \\n \\\\ \\",
+        "ünïcödé \u{1f680} \u{2028}",
+        " leading and trailing ",
+        "* ? [a] ~ ! # & | ; < > ( ) {a,b}",
+        "-n",
+        "tab\tcr\rbell\u{7}",
+        "",
+        "'",
+    ];
+    let env: serde_json::Map<_, _> = hard
+        .iter()
+        .enumerate()
+        .map(|(i, value)| (format!("V{i}"), json!(value)))
+        .collect();
+    let script = (0..hard.len())
+        .map(|i| format!("printf '%s\\0' \"$V{i}\"\n"))
+        .collect::<String>();
+    let job = |image: &str| json!({"image": image, "steps": [{"run": script, "env": env}]});
+    let ended = Repo::jobs(json!({"ash": job(BUSYBOX), "dash": job(NOSETSID)}))
+        .json(&[])
+        .run();
+    ended.exits(0);
+    let expected: String = hard.iter().map(|value| format!("{value}\0")).collect();
+    assert_eq!(ended.said("ash", 1), expected);
+    assert_eq!(ended.said("dash", 1), expected);
+}
+
+/// Without stdin at /dev/null a step would read the supervisor's commands, and without care it would ignore SIGINT, as
+/// asynchronous lists of a shell do.
+#[test]
+fn stdin_is_empty_and_no_signal_is_ignored_or_blocked() {
+    let script =
+        "wc -c; readlink /proc/self/fd/0; grep -E 'Sig(Ign|Blk)' /proc/self/status | tr -d '\\t'";
+    let job = |image: &str| json!({"image": image, "steps": [{"run": script}]});
+    let ended = Repo::jobs(
+        json!({"busybox": job(BUSYBOX), "nosetsid": job(NOSETSID), "python": job(PYTHON)}),
+    )
+    .json(&[])
+    .run();
+    ended.exits(0);
+    for name in ["busybox", "nosetsid", "python"] {
+        assert_eq!(
+            ended.said(name, 1),
+            "0\n/dev/null\nSigBlk:0000000000000000\nSigIgn:0000000000000000\n",
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn shells_are_what_the_file_asks_for() {
+    let repo = Repo::new(&format!(
+        "
+        version: 1
+        jobs:
+          job:
+            image: {PYTHON}
+            steps:
+              - {{run: 'echo $0; false; echo not reached', continue-on-error: true}}
+              - {{shell: bash, run: 'false | true; echo not reached', continue-on-error: true}}
+              - {{shell: bash, run: '[[ x == x ]] && echo ${{BASH_VERSION%%.*}}'}}
+              - {{shell: python, run: 'print(6 * 7)'}}
+        "
+    ));
+    let ended = repo.json(&[]).run();
+    ended.exits(0);
+    assert_eq!(
+        (1..=2)
+            .map(|step| ended.step("job", step)["exit_code"].as_i64())
+            .collect::<Vec<_>>(),
+        [Some(1), Some(1)]
+    );
+    assert!(!ended.text().contains("not reached\\n"));
+    assert_eq!(
+        (ended.said("job", 3), ended.said("job", 4)),
+        ("5\n".into(), "42\n".into())
+    );
+}
+
+#[test]
+fn a_background_process_lives_on_for_later_steps_and_holds_nothing_up() {
+    let repo = Repo::new(&format!(
+        "
+        version: 1
+        jobs:
+          kept:
+            image: {BUSYBOX}
+            steps:
+              - run: mkfifo asked; (cat asked; echo served >answer; sleep 600) &
+              - run: echo question >asked; until [ -e answer ]; do sleep 0.02; done; cat answer
+          daemon:
+            image: {BUSYBOX}
+            steps:
+              - run: (setsid sh -c 'echo held; sleep 600' &); sleep 0.1
+          ignoring:
+            image: {NOSETSID}
+            steps:
+              - run: (trap '' TERM INT HUP; sleep 600) & echo on
+        "
+    ));
+    let ended = repo.json(&["-j", "3"]).run();
+    ended.exits(0);
+    assert!(ended.said("kept", 2).contains("served\n"));
+    assert_eq!(ended.said("daemon", 1), "held\n");
+    assert!(ended.took.as_secs() < 8, "{:?}", ended.took);
+}
+
+#[test]
+fn users_other_than_root_work_in_their_workspace() {
+    let repo = Repo::new(&format!(
+        "
+        version: 1
+        jobs:
+          image:
+            image: {NONROOT}
+            steps:
+              - run: id -u; touch new; mkdir -p sub/deeper; echo more >>sub/file; rm gone; sh sub/tool
+          asked:
+            image: {BUSYBOX}
+            user: '4711'
+            steps:
+              - run: id -u; touch new; rm gone
+        "
+    ));
+    let repo = repo
+        .file("sub/file", "text\n")
+        .file("gone", "")
+        .file("sub/tool", "echo tool");
+    let ended = repo.json(&[]).run();
+    ended.exits(0);
+    assert_eq!(ended.said("image", 1), "1000\ntool\n");
+    assert_eq!(ended.said("asked", 1), "4711\n");
+}
