@@ -23,7 +23,7 @@ pub(crate) async fn engine() -> Docker {
     let engine = match connect(&EngineEnv::from_process()).await {
         Ok(engine) => engine,
         Err(e) => panic!(
-            "these tests need a container engine: {e:?}\nstart one, and make the images ready, with `dev/setup`"
+            "these tests need a container engine: {e:?}\nstart one, and make the images ready, with `make engine images`"
         ),
     };
     let image = engine
@@ -32,7 +32,7 @@ pub(crate) async fn engine() -> Docker {
         .expect("the engine tells of an image");
     assert!(
         image.is_some(),
-        "the image {IMAGE} is not on the engine: make it ready with `dev/setup`"
+        "the image {IMAGE} is not on the engine: make it ready with `make engine images`"
     );
     engine
 }
