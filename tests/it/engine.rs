@@ -208,8 +208,12 @@ async fn a_missing_program_is_named() {
 async fn a_creation_that_is_given_up_leaves_nothing() {
     let engine = engine().await;
     let spec = spec("abandoned", &["sh"]);
-    for pause in [0, 1, 3, 10, 30] {
-        drop(timeout(Duration::from_millis(pause), engine.create(&spec)).await);
+    // From before the question is sent to after the answer has come.
+    for pause in (0..40).step_by(2) {
+        // Once a creation has given its session, the container is the caller's.
+        if let Ok(made) = timeout(Duration::from_millis(pause), engine.create(&spec)).await {
+            engine.remove(&made.unwrap().id).await.unwrap();
+        }
     }
     let left = async || {
         engine
@@ -219,7 +223,12 @@ async fn a_creation_that_is_given_up_leaves_nothing() {
             .iter()
             .any(|c| c.labels == spec.labels)
     };
-    // Those that were given up first are being made still.
+    // The answer is there, and nobody looks at it any more.
+    let mut unread = Box::pin(engine.create(&spec));
+    assert!(timeout(Duration::ZERO, &mut unread).await.is_err());
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    drop(unread);
+    // Those that were given up early are being made still.
     tokio::time::sleep(Duration::from_secs(1)).await;
     let begun = Instant::now();
     while left().await {

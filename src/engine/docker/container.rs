@@ -50,12 +50,42 @@ pub(super) async fn create(docker: &Docker, spec: &ContainerSpec) -> Result<Sess
     // In a task of its own: an engine does not stop making a container when the question is taken back.
     tokio::spawn(async move {
         let made = create_and_attach(&docker, &spec).await;
-        if let Err(Ok(unwanted)) = give.send(made) {
-            discard(&docker, &unwanted.id).await;
-        }
+        let made = made.map(|session| Unclaimed {
+            docker,
+            session: Some(session),
+        });
+        // Where nobody takes it any more, dropping it removes the container.
+        drop(give.send(made));
     });
-    take.await
-        .map_err(|_| EngineError::Connection("the runtime is shutting down".to_owned()))?
+    let made = take
+        .await
+        .map_err(|_| EngineError::Connection("the runtime is shutting down".to_owned()))??;
+    made.claim().ok_or(EngineError::Gone)
+}
+
+/// A container on its way to whoever asked for it. A channel may take it in and then be dropped unread: a check of
+/// what was sent is not enough.
+struct Unclaimed {
+    docker: Docker,
+    session: Option<Session>,
+}
+
+impl Unclaimed {
+    fn claim(mut self) -> Option<Session> {
+        self.session.take()
+    }
+}
+
+impl Drop for Unclaimed {
+    fn drop(&mut self) {
+        let Some(session) = self.session.take() else {
+            return;
+        };
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let docker = self.docker.clone();
+            runtime.spawn(async move { discard(&docker, &session.id).await });
+        }
+    }
 }
 
 async fn create_and_attach(docker: &Docker, spec: &ContainerSpec) -> Result<Session, EngineError> {
