@@ -55,7 +55,7 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Run(run::RunArgs),
+    Run(Box<run::RunArgs>),
     Validate(ValidateCommand),
     List(list::ListArgs),
     Graph(graph::GraphArgs),
@@ -101,7 +101,7 @@ pub(crate) fn main() -> ExitCode {
 
 fn dispatch(command: Command, look: &Look) -> Result<Exit, CommandError> {
     match command {
-        Command::Run(args) => run::run(args, look),
+        Command::Run(args) => run::run(*args, look),
         Command::Validate(command) => validate_files(&command.args, look),
         Command::List(args) => list::run(&args, look),
         Command::Graph(args) => graph::run(&args, look),

@@ -130,6 +130,9 @@ pub struct Chunk {
     pub bytes: Bytes,
 }
 
+/// What a container writes, as it comes.
+pub type Output = Pin<Box<dyn Stream<Item = Result<Chunk, EngineError>> + Send>>;
+
 /// The streams of an attached container.
 pub struct Session {
     /// The container.
@@ -137,7 +140,7 @@ pub struct Session {
     /// Its standard input. When this is dropped, or argon dies, the engine closes it in the container.
     pub stdin: Pin<Box<dyn AsyncWrite + Send>>,
     /// What it writes. Ends when the container ends.
-    pub output: Pin<Box<dyn Stream<Item = Result<Chunk, EngineError>> + Send>>,
+    pub output: Output,
 }
 
 /// How a container ended.

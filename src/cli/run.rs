@@ -141,7 +141,7 @@ fn image_pair(text: &str) -> Result<(String, String), String> {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    parse_duration(text).map_err(|error| error.to_string())
+    parse_duration(text)
 }
 
 /// Runs it.
@@ -203,7 +203,7 @@ async fn prepared(
     let sinks = sinks(&args, look)?;
     let gone = stopper.clone();
     let pump = tokio::spawn(pump::pump(feed, settings.run.clone(), sinks, move || {
-        gone.interrupt()
+        gone.interrupt();
     }));
     let result = execute::run(
         Arc::new(ready.engine),

@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::redact::{Mask, Redactor};
 use super::supervisor::{Nonce, Piece, Report, Scanner};
-use crate::engine::{Chunk, ContainerId, EngineError, Session};
+use crate::engine::{Chunk, ContainerId, EngineError, Output, Session};
 use crate::event::Stream;
 
 /// How much of a tar archive goes in one piece: the supervisor holds one in memory.
@@ -38,7 +38,7 @@ pub(super) struct Conversation {
     id: ContainerId,
     nonce: Nonce,
     stdin: Pin<Box<dyn AsyncWrite + Send>>,
-    output: Fuse<Pin<Box<dyn futures_util::Stream<Item = Result<Chunk, EngineError>> + Send>>>,
+    output: Fuse<Output>,
     stdout: Ear,
     stderr: Ear,
     heard: VecDeque<Heard>,
@@ -136,7 +136,7 @@ impl Conversation {
         for piece in self.pieces.drain(..) {
             match piece {
                 Piece::Bytes(bytes) => {
-                    push_log(&mut self.heard, chunk.stream, ear.redactor.feed(bytes))
+                    push_log(&mut self.heard, chunk.stream, ear.redactor.feed(bytes));
                 }
                 Piece::Report(report) => {
                     push_log(&mut self.heard, chunk.stream, ear.redactor.flush());

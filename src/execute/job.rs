@@ -324,7 +324,7 @@ impl<E: Engine> JobRun<'_, E> {
                     });
                 }
                 Heard::Log { bytes, .. } => {
-                    words.extend_from_slice(&bytes[..bytes.len().min(1024)])
+                    words.extend_from_slice(&bytes[..bytes.len().min(1024)]);
                 }
                 Heard::Closed => return Err(self.ended_early(talk.id()).await),
                 Heard::Report { .. } => {}

@@ -79,7 +79,7 @@ fn aside<E: Engine>(context: &Arc<Context<E>>, images: &Arc<Images>) -> JoinSet<
     aside.spawn(async move {
         images
             .check_platforms(&*for_check.engine, &for_check.events)
-            .await
+            .await;
     });
     aside
 }

@@ -125,7 +125,7 @@ impl<E: Engine> StepRun<'_, E> {
                             code,
                             not_started,
                             counters,
-                        })
+                        });
                     }
                     Stream::Stderr => stderr_done = true,
                 },

@@ -1,5 +1,9 @@
 //! Argon's integration tests: one binary, a file a topic.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::needless_pass_by_value
+)]
 
 mod architecture;
 mod cli;

@@ -21,7 +21,7 @@ fn scan(chunks: &[&[u8]]) -> Vec<Piece> {
     for piece in pieces {
         match (joined.last_mut(), piece) {
             (Some(Piece::Bytes(before)), Piece::Bytes(bytes)) => {
-                *before = [&before[..], &bytes[..]].concat().into()
+                *before = [&before[..], &bytes[..]].concat().into();
             }
             (_, piece) => joined.push(piece),
         }

@@ -103,7 +103,7 @@ fn a_failure_stops_the_others_and_keep_going_does_not() {
         "failure",
         json!({"kind": "step-failed", "step": 1}),
     );
-    expect(&ended, "long", "cancelled", fail_fast.clone());
+    expect(&ended, "long", "cancelled", fail_fast);
     expect(
         &ended,
         "after",

@@ -150,7 +150,7 @@ impl Pipe {
         String::from_utf8_lossy(&self.bytes.lock().unwrap()).into_owned()
     }
 
-    fn to_end(self) -> Vec<u8> {
+    fn into_bytes(self) -> Vec<u8> {
         self.reader.join().unwrap();
         std::mem::take(&mut self.bytes.lock().unwrap())
     }
@@ -215,8 +215,8 @@ impl Running {
             took,
             after_last_look: began.elapsed(),
             pid: self.child.id(),
-            stdout: self.stdout.to_end(),
-            stderr: self.stderr.to_end(),
+            stdout: self.stdout.into_bytes(),
+            stderr: self.stderr.into_bytes(),
         }
     }
 
