@@ -48,7 +48,8 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Run(run::RunArgs),
+    // Boxed: it is many times as large as the others.
+    Run(Box<run::RunArgs>),
     Validate(ValidateCommand),
     List(list::ListArgs),
     Graph(graph::GraphArgs),
@@ -90,7 +91,7 @@ pub(crate) fn main() -> ExitCode {
 
 fn dispatch(command: Command, look: &Look) -> Result<Exit, CommandError> {
     match command {
-        Command::Run(args) => run::run(args, look),
+        Command::Run(args) => run::run(*args, look),
         Command::Validate(command) => validate_files(&command.args, look),
         Command::List(args) => list::run(&args, look),
         Command::Graph(args) => graph::run(&args, look),

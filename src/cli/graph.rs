@@ -43,15 +43,24 @@ fn stages(pipeline: &Pipeline) -> String {
     // A valid pipeline has no cycle, so each round settles a job at least.
     for _ in &pipeline.jobs {
         for job in &pipeline.jobs {
-            let depth = job.needs.iter().map(|need| depths.get(need.value.as_str()).map_or(0, |depth| depth + 1)).max().unwrap_or(0);
+            let depth = job
+                .needs
+                .iter()
+                .map(|need| depths.get(need.value.as_str()).map_or(0, |depth| depth + 1))
+                .max()
+                .unwrap_or(0);
             depths.insert(&job.key.value, depth);
         }
     }
     let deepest = depths.values().max().copied().unwrap_or(0);
     let mut text = String::new();
     for stage in 0..=deepest {
-        let jobs: Vec<String> =
-            pipeline.jobs.iter().filter(|job| depths.get(job.key.value.as_str()) == Some(&stage)).map(with_needs).collect();
+        let jobs: Vec<String> = pipeline
+            .jobs
+            .iter()
+            .filter(|job| depths.get(job.key.value.as_str()) == Some(&stage))
+            .map(with_needs)
+            .collect();
         let arrow = if stage == 0 { "  " } else { "→ " };
         let _ = writeln!(text, "{arrow}{}", jobs.join("\n  "));
     }
@@ -67,14 +76,27 @@ fn with_needs(job: &Job) -> String {
 }
 
 fn mermaid(pipeline: &Pipeline) -> String {
-    let number: BTreeMap<&str, usize> = pipeline.jobs.iter().enumerate().map(|(at, job)| (job.key.value.as_str(), at)).collect();
+    let number: BTreeMap<&str, usize> = pipeline
+        .jobs
+        .iter()
+        .enumerate()
+        .map(|(at, job)| (job.key.value.as_str(), at))
+        .collect();
     let mut text = String::from("flowchart LR\n");
     for (at, job) in pipeline.jobs.iter().enumerate() {
-        let label = job.name.as_ref().unwrap_or(&job.key.value).replace('"', "#quot;");
+        let label = job
+            .name
+            .as_ref()
+            .unwrap_or(&job.key.value)
+            .replace('"', "#quot;");
         let _ = writeln!(text, "    j{at}[\"{label}\"]");
     }
     for (at, job) in pipeline.jobs.iter().enumerate() {
-        for need in job.needs.iter().filter_map(|need| number.get(need.value.as_str())) {
+        for need in job
+            .needs
+            .iter()
+            .filter_map(|need| number.get(need.value.as_str()))
+        {
             let _ = writeln!(text, "    j{need} --> j{at}");
         }
     }

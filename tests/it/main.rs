@@ -2,6 +2,7 @@
 
 mod architecture;
 mod cli;
+mod documents;
 mod engine;
 mod sinks;
 mod source;
