@@ -55,6 +55,7 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    // Boxed: it is many times as large as the others.
     Run(Box<run::RunArgs>),
     Validate(ValidateCommand),
     List(list::ListArgs),

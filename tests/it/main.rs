@@ -7,6 +7,7 @@
 
 mod architecture;
 mod cli;
+mod documents;
 mod engine;
 mod faults;
 mod pipeline;
