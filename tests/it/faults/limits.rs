@@ -12,9 +12,9 @@ fn timed_out(end: &Value, scope: &str) {
 
 /// Within a second of its limit, by the event's own clock.
 #[track_caller]
-fn lasted(end: &Value, seconds: f64) {
+fn lasted(ended: &Ended, end: &Value, seconds: f64) {
     let took = end["duration_ms"].as_f64().unwrap() / 1000.0;
-    assert!((seconds - 0.1..seconds + 1.0).contains(&took), "{took} s: {end}");
+    assert!((seconds - 0.1..seconds + 1.0).contains(&took), "{took} s: {end}\n{}", ended.text());
 }
 
 #[test]
@@ -26,7 +26,7 @@ fn a_step_s_timeout_ends_the_step_once() {
     for name in ["setsid", "nosetsid"] {
         let end = ended.step(name, 1);
         timed_out(&end, "step");
-        lasted(&end, 1.0);
+        lasted(&ended, &end, 1.0);
         assert_eq!(end["status"], "failure");
         assert_eq!(ended.job(name)["status"], "failure");
         assert_eq!(ended.step(name, 2)["status"], "skipped");
@@ -46,7 +46,7 @@ fn a_job_s_timeout_spans_its_steps() {
     assert_eq!(ended.step("job", 3)["status"], "skipped");
     let end = ended.job("job");
     timed_out(&end, "job");
-    lasted(&end, 2.0);
+    lasted(&ended, &end, 2.0);
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn a_run_s_timeout_ends_all_jobs() {
     let ended = repo.json(&["--timeout", "2s", "-j", "2"]).run();
     ended.exits(1);
     timed_out(&ended.run(), "run");
-    lasted(&ended.run(), 2.0);
+    lasted(&ended, &ended.run(), 2.0);
     for name in ["a", "b"] {
         assert_eq!(ended.job(name)["status"], "cancelled");
         timed_out(&ended.step(name, 1), "run");
@@ -83,7 +83,7 @@ fn all_of_a_step_is_gone_after_its_timeout_whatever_ignores_term() {
         assert_eq!(ended.said("job", 2), "", "{image}");
         // The shell itself ignores it, and all its children with it.
         let ended = survivors(image, "trap '' TERM INT HUP; while :; do sleep 774; done");
-        lasted(&ended.step("job", 1), 2.0);
+        lasted(&ended, &ended.step("job", 1), 2.0);
         assert_eq!(ended.said("job", 2), "", "{image}");
     }
     // The control: without a timeout the look finds them.
