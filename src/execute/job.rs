@@ -345,7 +345,7 @@ impl<E: Engine> JobRun<'_, E> {
         let how = code.map(|code| format!(" (exit code {code})")).unwrap_or_default();
         Broken::Infrastructure {
             message: format!("the container ended in the middle of the job{how}"),
-            hint: Some("it was removed from outside, or the engine stopped or restarted; run the job again".to_owned()),
+            hint: Some("it was removed from outside, the engine stopped or restarted, or a step killed every process; run the job again".to_owned()),
         }
     }
 

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -35,6 +35,8 @@ enum Reads {
     All,
     /// One piece; then the pipe is closed.
     Little,
+    /// Nothing, and the pipe stays open.
+    Nothing,
 }
 
 impl Argon {
@@ -72,6 +74,12 @@ impl Argon {
     /// Reads the first of its output and goes away, as `head -1` does.
     pub(crate) fn read_little(mut self) -> Self {
         self.reads = Reads::Little;
+        self
+    }
+
+    /// Reads none of its output, as a terminal does that was stopped.
+    pub(crate) fn read_nothing(mut self) -> Self {
+        self.reads = Reads::Nothing;
         self
     }
 
@@ -116,13 +124,20 @@ impl Argon {
 struct Pipe {
     bytes: Arc<Mutex<Vec<u8>>>,
     reader: JoinHandle<()>,
+    /// Dropped when the command has ended.
+    runs: mpsc::Sender<()>,
 }
 
 impl Pipe {
     fn read(mut from: impl Read + Send + 'static, reads: Reads) -> Self {
         let bytes = Arc::new(Mutex::new(Vec::new()));
         let into = bytes.clone();
+        let (runs, ended) = mpsc::channel();
         let reader = std::thread::spawn(move || {
+            if matches!(reads, Reads::Nothing) {
+                let _ = ended.recv();
+                return;
+            }
             let mut piece = vec![0; 64 * 1024];
             while let Ok(read @ 1..) = from.read(&mut piece) {
                 into.lock().unwrap().extend_from_slice(&piece[..read]);
@@ -131,7 +146,7 @@ impl Pipe {
                 }
             }
         });
-        Self { bytes, reader }
+        Self { bytes, reader, runs }
     }
 
     fn holds(&self, text: &str) -> bool {
@@ -143,6 +158,7 @@ impl Pipe {
     }
 
     fn to_end(self) -> Vec<u8> {
+        drop(self.runs);
         self.reader.join().unwrap();
         std::mem::take(&mut self.bytes.lock().unwrap())
     }
@@ -169,6 +185,15 @@ impl Running {
                 panic!("`{text}` never came (ended: {ended:?})\n{}\n{}", self.stdout.text(), self.stderr.text());
             }
             std::thread::sleep(Duration::from_millis(5));
+        }
+        self
+    }
+
+    /// Waits until it has a container that runs.
+    pub(crate) fn wait_for_container(&mut self) -> &mut Self {
+        let began = Instant::now();
+        while self.containers().is_empty() {
+            assert!(began.elapsed() < HANGS, "no container ever ran");
         }
         self
     }
