@@ -8,7 +8,8 @@ use std::time::Duration;
 use argon::engine::docker::{self, Docker, EngineEnv};
 use argon::event::{Event, RunId};
 use argon::execute::{
-    self, DEFAULT_GRACE, EVENT_BUFFER, OnFailure, PullPolicy, Settings, StepColor, Stopper,
+    self, DEFAULT_GRACE, EVENT_BUFFER, OnFailure, PullPolicy, Settings, StepColor, StopReason,
+    Stopper,
 };
 use argon::pipeline::parse_duration;
 use argon::plan::{self, Plan, RunOptions, Selection};
@@ -28,6 +29,12 @@ use super::load::{self, FileArgs, Warnings};
 use super::output::{self, Look};
 use super::variables::VariableArgs;
 use super::{block_on, list, pipeline_file, signals};
+
+/// What a stopped run may take beyond the grace of its steps.
+const STOP_LIMIT: Duration = Duration::from_secs(10);
+
+/// What a run that is stopped at once may take.
+const AT_ONCE_LIMIT: Duration = Duration::from_secs(3);
 
 /// Runs the pipeline, or some of its jobs
 ///
@@ -203,20 +210,49 @@ async fn prepared(
     let sinks = sinks(&args, look)?;
     let gone = stopper.clone();
     let pump = tokio::spawn(pump::pump(feed, settings.run.clone(), sinks, move || {
-        gone.interrupt();
+        gone.interrupt()
     }));
-    let result = execute::run(
-        Arc::new(ready.engine),
-        ready.plan,
-        Arc::new(ready.workspace),
-        settings,
-        stopper,
-        events,
-    )
-    .await;
-    let report = pump.await;
-    let result = result.map_err(|error| CommandError::usage(&error, "give smaller secrets"))?;
-    finish(Exit::from(&result), report.unwrap_or_default())
+    let overdue = overdue(stopper.clone(), settings.grace);
+    let work = async {
+        let result = execute::run(
+            Arc::new(ready.engine),
+            ready.plan,
+            Arc::new(ready.workspace),
+            settings,
+            stopper,
+            events,
+        )
+        .await;
+        let report = pump.await;
+        let result = result.map_err(|error| CommandError::usage(&error, "give smaller secrets"))?;
+        finish(Exit::from(&result), report.unwrap_or_default())
+    };
+    tokio::select! {
+        exit = work => exit,
+        () = overdue => Ok(Exit::Cancelled),
+    }
+}
+
+/// Resolves when a person stopped the run and it should have ended by now: whoever reads its output takes nothing more, or
+/// the engine does not answer. Its containers end all the same, as their standard input ends with this process.
+async fn overdue(stopper: Stopper, grace: Duration) {
+    let (mut stop, mut at_once) = (stopper.watch(), stopper.watch());
+    let gently = async {
+        match stop.stopped().await {
+            StopReason::Interrupted => tokio::time::sleep(grace + STOP_LIMIT).await,
+            StopReason::FailFast { .. } | StopReason::RunTimeout { .. } => {
+                std::future::pending().await
+            }
+        }
+    };
+    let at_once = async {
+        at_once.at_once().await;
+        tokio::time::sleep(AT_ONCE_LIMIT).await;
+    };
+    tokio::select! {
+        () = gently => {}
+        () = at_once => {}
+    }
 }
 
 /// Connects to the engine while the source is read: neither waits for the other.

@@ -494,7 +494,7 @@ impl<E: Engine> JobRun<'_, E> {
             .unwrap_or_default();
         Broken::Infrastructure {
             message: format!("the container ended in the middle of the job{how}"),
-            hint: Some("it was removed from outside, or the engine stopped or restarted; run the job again".to_owned()),
+            hint: Some("it was removed from outside, the engine stopped or restarted, or a step killed every process; run the job again".to_owned()),
         }
     }
 

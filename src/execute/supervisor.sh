@@ -43,9 +43,9 @@ argon_gather() {
   done
 }
 
+# A step that has not begun yet sees the mark: it writes its pid first and looks for the mark then, here it is the reverse.
 argon_kill() {
-  argon_i=0
-  while [ ! -s "$argon_dir/$2.pid" ] && [ "$argon_i" -lt 50000 ]; do argon_i=$((argon_i + 1)); done
+  : >"$argon_dir/$2.stop"
   { read -r argon_pid <"$argon_dir/$2.pid"; } 2>/dev/null || return 0
   if [ -n "$argon_setsid" ]; then
     kill -s "$1" -- "-$argon_pid" 2>/dev/null || kill -s "$1" "$argon_pid" 2>/dev/null
@@ -83,6 +83,7 @@ argon_executor() {
       # Under memory pressure the kernel shall take the step, never the shell that reports it.
       { echo 500 >/proc/self/oom_score_adj; } 2>/dev/null
       echo "$argon_pid" >"$argon_dir/$argon_id.pid"
+      [ ! -e "$argon_dir/$argon_id.stop" ] || exit 143
       . "$argon_dir/$argon_id"
     ) </dev/null 2>&4 4>&-
     argon_code=$? argon_why=-

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use rustix::process::Signal;
 use serde_json::json;
 
-use crate::support::{BUSYBOX, Ended, Engine, PrivateEngine, Repo};
+use crate::support::{BUSYBOX, Ended, Engine, NOSETSID, PrivateEngine, Repo};
 
 /// It ended as a failure of the machinery, and said so in every event.
 #[track_caller]
@@ -36,6 +37,25 @@ fn a_container_removed_from_outside_is_no_failure_of_the_step() {
         ended.after_last_look
     );
     ended.says("removed from outside");
+}
+
+#[test]
+fn a_step_that_kills_all_processes_is_never_a_success() {
+    for image in [BUSYBOX, NOSETSID] {
+        let ended = Repo::script(image, "kill -9 -1; sleep 5").json(&[]).run();
+        infrastructure(&ended);
+        ended.says("a step killed every process");
+    }
+}
+
+#[test]
+fn a_paused_container_does_not_hold_a_run_that_is_stopped() {
+    let repo = Repo::script(BUSYBOX, "echo running; sleep 600");
+    let mut running = repo.json(&["--grace", "1s"]).spawn();
+    running.wait_for("running\\n");
+    Engine::shared().docker(&["pause", &running.containers()[0]]);
+    running.signal(Signal::INT).wait_for("interrupted");
+    running.end().exits(130);
 }
 
 #[test]
@@ -83,4 +103,23 @@ fn a_dockerd_that_dies_is_an_infrastructure_error() {
             .engine
             .nothing_left(ended.pid, Duration::from_secs(2));
     }
+    // A daemon that answers nothing more cannot hold a person who wants to go.
+    let mut running = repo.json(&[]).engine(&private.engine).spawn();
+    running.wait_for("running\\n");
+    private.signal("STOP");
+    running
+        .signal(Signal::INT)
+        .wait_for("once more kills")
+        .signal(Signal::INT);
+    let ended = running.wait();
+    private.signal("CONT");
+    ended.exits(130);
+    assert!(
+        ended.after_last_look < Duration::from_secs(5),
+        "{:?}",
+        ended.after_last_look
+    );
+    private
+        .engine
+        .nothing_left(ended.pid, Duration::from_secs(5));
 }

@@ -1,8 +1,11 @@
 //! Timeouts and limits: each ends what it should, once, in time, with all that it started.
 
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Command, Stdio};
+
 use serde_json::{Value, json};
 
-use crate::support::{BUSYBOX, Ended, NOSETSID, Repo};
+use crate::support::{BUSYBOX, Ended, Engine, NOSETSID, PYTHON, Repo};
 
 #[track_caller]
 fn timed_out(end: &Value, scope: &str) {
@@ -12,11 +15,12 @@ fn timed_out(end: &Value, scope: &str) {
 
 /// Within a second of its limit, by the event's own clock.
 #[track_caller]
-fn lasted(end: &Value, seconds: f64) {
+fn lasted(ended: &Ended, end: &Value, seconds: f64) {
     let took = end["duration_ms"].as_f64().unwrap() / 1000.0;
     assert!(
         (seconds - 0.1..seconds + 1.0).contains(&took),
-        "{took} s: {end}"
+        "{took} s: {end}\n{}",
+        ended.text()
     );
 }
 
@@ -29,7 +33,7 @@ fn a_step_s_timeout_ends_the_step_once() {
     for name in ["setsid", "nosetsid"] {
         let end = ended.step(name, 1);
         timed_out(&end, "step");
-        lasted(&end, 1.0);
+        lasted(&ended, &end, 1.0);
         assert_eq!(end["status"], "failure");
         assert_eq!(ended.job(name)["status"], "failure");
         assert_eq!(ended.step(name, 2)["status"], "skipped");
@@ -51,7 +55,7 @@ fn a_job_s_timeout_spans_its_steps() {
     assert_eq!(ended.step("job", 3)["status"], "skipped");
     let end = ended.job("job");
     timed_out(&end, "job");
-    lasted(&end, 2.0);
+    lasted(&ended, &end, 2.0);
 }
 
 #[test]
@@ -62,7 +66,7 @@ fn a_run_s_timeout_ends_all_jobs() {
     let ended = repo.json(&["--timeout", "2s", "-j", "2"]).run();
     ended.exits(1);
     timed_out(&ended.run(), "run");
-    lasted(&ended.run(), 2.0);
+    lasted(&ended, &ended.run(), 2.0);
     for name in ["a", "b"] {
         assert_eq!(ended.job(name)["status"], "cancelled");
         timed_out(&ended.step(name, 1), "run");
@@ -76,34 +80,88 @@ fn a_run_s_timeout_ends_all_jobs() {
 }
 
 /// The step after the timeout looks at all processes of the container for those of the one before.
-fn survivors(image: &str, script: &str) -> Ended {
-    let look = "for f in /proc/[0-9]*; do tr '\\0' ' ' <$f/cmdline 2>/dev/null | grep -q 'sleep 77[0-9]' && echo alive; done; true";
-    let steps = json!([{"run": script, "timeout": "1s", "continue-on-error": true}, {"run": format!("sleep 0.1; {look}")}]);
-    let ended = Repo::jobs(json!({"job": {"image": image, "steps": steps}}))
-        .json(&["--grace", "1s"])
-        .run();
-    ended.exits(0);
-    ended
-}
-
 #[test]
 fn all_of_a_step_is_gone_after_its_timeout_whatever_ignores_term() {
-    for image in [BUSYBOX, NOSETSID] {
-        // The shell dies of TERM, a child of it does not.
-        let ended = survivors(
-            image,
-            "sh -c 'trap \"\" TERM; sleep 771; sleep 772' & sleep 773",
-        );
-        timed_out(&ended.step("job", 1), "step");
-        assert_eq!(ended.said("job", 2), "", "{image}");
-        // The shell itself ignores it, and all its children with it.
-        let ended = survivors(image, "trap '' TERM INT HUP; while :; do sleep 774; done");
-        lasted(&ended.step("job", 1), 2.0);
-        assert_eq!(ended.said("job", 2), "", "{image}");
+    let look = "sleep 0.1; for f in /proc/[0-9]*; do tr '\\0' ' ' <$f/cmdline 2>/dev/null | grep -q 'sleep 77[0-9]' && echo alive; done; true";
+    let job = |image: &str, script: &str| json!({"image": image, "steps": [{"run": script, "timeout": "1s", "continue-on-error": true}, {"run": look}]});
+    // In the one the shell dies of TERM and a child of it does not; in the other nobody does.
+    let child = "sh -c 'trap \"\" TERM; sleep 771; sleep 772' & sleep 773";
+    let all = "trap '' TERM INT HUP; while :; do sleep 774; done";
+    let jobs = json!({
+        "child": job(BUSYBOX, child), "all": job(BUSYBOX, all),
+        "child-nosetsid": job(NOSETSID, child), "all-nosetsid": job(NOSETSID, all),
+        // The control: of a step without a timeout the look finds what it left.
+        "control": job(BUSYBOX, "sh -c 'trap \"\" TERM; sleep 775' & true"),
+    });
+    let ended = Repo::jobs(jobs).json(&["--grace", "1s", "-j", "5"]).run();
+    ended.exits(0);
+    for (name, seconds) in [
+        ("child", 1.0),
+        ("all", 2.0),
+        ("child-nosetsid", 1.0),
+        ("all-nosetsid", 2.0),
+    ] {
+        timed_out(&ended.step(name, 1), "step");
+        lasted(&ended, &ended.step(name, 1), seconds);
+        assert_eq!(ended.said(name, 2), "", "{name}");
     }
-    // The control: without a timeout the look finds them.
-    let ended = survivors(BUSYBOX, "sh -c 'trap \"\" TERM; sleep 775' & true");
-    assert_eq!(ended.said("job", 2), "alive\n");
+    assert_eq!(ended.said("control", 2), "alive\n");
+}
+
+/// The supervisor as it is sent, in a container of its own, with the commands in the order of a very slow start.
+#[test]
+fn a_signal_that_comes_before_its_step_began_is_not_lost() {
+    let supervisor = include_str!("../../../src/execute/supervisor.sh");
+    let nonce = "0123456789abcdef0123456789abcdef";
+    for image in [BUSYBOX, NOSETSID, PYTHON] {
+        let talk = |kill: &str| {
+            let mut command = Command::new("docker");
+            command.args([
+                "run",
+                "-i",
+                "--rm",
+                "--init",
+                "--network",
+                "none",
+                "--tmpfs",
+                "/run/argon",
+                "--entrypoint",
+                "sh",
+                image,
+            ]);
+            command.args(["-c", supervisor, "argon", "/run/argon"]);
+            let mut child = command
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap();
+            let mut stdin = child.stdin.take().unwrap();
+            write!(
+                stdin,
+                "{nonce}\nput 0\nsleep 0.2; echo went on\n{nonce}\n{kill}run 0\n"
+            )
+            .unwrap();
+            let mut said = String::new();
+            let mut lines = BufReader::new(child.stdout.take().unwrap());
+            while !said.contains(" end 0 ") && lines.read_line(&mut said).unwrap() > 0 {}
+            drop(stdin);
+            child.wait().unwrap();
+            said
+        };
+        Engine::shared().ready();
+        let said = talk("kill TERM 0\n");
+        assert!(
+            said.contains("end 0 143 ") && !said.contains("went on"),
+            "{image}: {said}"
+        );
+        // The control: without the signal the step runs.
+        let said = talk("");
+        assert!(
+            said.contains("went on\n") && said.contains("end 0 0 "),
+            "{image}: {said}"
+        );
+    }
 }
 
 /// A shell whose command is killed first would go on with what comes after it.

@@ -10,14 +10,14 @@ use crate::support::{BUSYBOX, Engine, NOSETSID, Repo};
 
 #[test]
 fn every_polite_signal_cancels_the_run() {
-    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
-        let repo = Repo::script(
-            BUSYBOX,
-            "trap 'echo tidied; exit 1' TERM; echo running; sleep 600 & wait",
-        );
-        let mut running = repo.json(&[]).spawn();
-        running.wait_for("running\\n");
-        running.signal(signal);
+    let repo = Repo::script(
+        BUSYBOX,
+        "trap 'echo tidied; exit 1' TERM; echo running; sleep 600 & wait",
+    );
+    let all =
+        [Signal::INT, Signal::TERM, Signal::HUP].map(|signal| (signal, repo.json(&[]).spawn()));
+    for (signal, mut running) in all {
+        running.wait_for("running\\n").signal(signal);
         let ended = running.end();
         ended.exits(130);
         assert!(
@@ -80,14 +80,12 @@ fn a_second_signal_ends_everything_at_once() {
 #[test]
 fn kill_9_of_argon_leaves_nothing() {
     let stubborn = "trap '' TERM INT HUP; (setsid sh -c 'trap \"\" TERM HUP; sleep 600' &); echo running; while :; do sleep 1; done";
-    for image in [BUSYBOX, BUSYBOX, NOSETSID, BUSYBOX, NOSETSID] {
-        let script = if image == NOSETSID {
-            stubborn.replace("setsid ", "")
-        } else {
-            stubborn.to_owned()
-        };
-        let repo = Repo::script(image, &script);
-        let mut running = repo.plain(&[]).spawn();
+    let (with, without) = (
+        Repo::script(BUSYBOX, stubborn),
+        Repo::script(NOSETSID, &stubborn.replace("setsid ", "")),
+    );
+    let all = [&with, &without, &with, &without, &with].map(|repo| repo.plain(&[]).spawn());
+    for mut running in all {
         running.wait_for("\nrunning\n");
         assert_eq!(
             running.containers().len(),
@@ -117,6 +115,61 @@ fn a_reader_that_goes_away_ends_the_run_without_a_word() {
             "{words}"
         );
         assert!(ended.took < Duration::from_secs(4), "{:?}", ended.took);
+    }
+}
+
+#[test]
+fn a_signal_at_any_moment_of_the_start_leaves_nothing() {
+    let repo = Repo::script(BUSYBOX, "sleep 600");
+    let moments = [0, 40, 80, 120, 160, 200, 250, 300, 400].map(Duration::from_millis);
+    let stopped = |signal, moment| {
+        let mut running = repo.plain(&[]).spawn();
+        std::thread::sleep(moment);
+        running.signal(signal);
+        running.wait()
+    };
+    std::thread::scope(|scope| {
+        let polite = scope.spawn(|| {
+            for moment in moments.into_iter().skip(1) {
+                let ended = stopped(Signal::INT, moment);
+                Engine::shared().nothing_left(ended.pid, Duration::from_millis(1500));
+                ended.exits(130);
+            }
+        });
+        let killed: Vec<_> = moments
+            .into_iter()
+            .map(|moment| stopped(Signal::KILL, moment))
+            .collect();
+        // One that was made and not started yet has nobody who would notice; the next run does.
+        Repo::script(BUSYBOX, "true").plain(&[]).run().exits(0);
+        for ended in killed {
+            Engine::shared().nothing_left(ended.pid, Duration::from_millis(1500));
+        }
+        polite.join().unwrap();
+    });
+}
+
+/// The run waits for its reader, so what a step wrote is not lost; but a person can always end it.
+#[test]
+fn a_reader_that_stalls_cannot_hold_a_run_that_is_stopped() {
+    let repo = Repo::script(BUSYBOX, "yes");
+    for output in ["plain", "json"] {
+        let mut running = repo
+            .argon(&["run", "--output", output])
+            .read_nothing()
+            .spawn();
+        running.wait_for_container();
+        std::thread::sleep(Duration::from_millis(700));
+        running.signal(Signal::INT);
+        std::thread::sleep(Duration::from_millis(100));
+        running.signal(Signal::INT);
+        let ended = running.end();
+        ended.exits(130);
+        assert!(
+            ended.after_last_look < Duration::from_secs(4),
+            "{:?}",
+            ended.after_last_look
+        );
     }
 }
 

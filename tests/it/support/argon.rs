@@ -5,7 +5,7 @@ use std::io::Read;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -35,6 +35,8 @@ enum Reads {
     All,
     /// One piece; then the pipe is closed.
     Little,
+    /// Nothing, and the pipe stays open.
+    Nothing,
 }
 
 impl Argon {
@@ -81,6 +83,12 @@ impl Argon {
         self
     }
 
+    /// Reads none of its output, as a terminal does that was stopped.
+    pub(crate) fn read_nothing(mut self) -> Self {
+        self.reads = Reads::Nothing;
+        self
+    }
+
     /// Uses this engine.
     pub(crate) fn engine(mut self, engine: &Engine) -> Self {
         self.engine = engine.clone();
@@ -124,13 +132,20 @@ impl Argon {
 struct Pipe {
     bytes: Arc<Mutex<Vec<u8>>>,
     reader: JoinHandle<()>,
+    /// Dropped when the command has ended.
+    runs: mpsc::Sender<()>,
 }
 
 impl Pipe {
     fn read(mut from: impl Read + Send + 'static, reads: Reads) -> Self {
         let bytes = Arc::new(Mutex::new(Vec::new()));
         let into = bytes.clone();
+        let (runs, ended) = mpsc::channel();
         let reader = std::thread::spawn(move || {
+            if matches!(reads, Reads::Nothing) {
+                let _ = ended.recv();
+                return;
+            }
             let mut piece = vec![0; 64 * 1024];
             while let Ok(read @ 1..) = from.read(&mut piece) {
                 into.lock().unwrap().extend_from_slice(&piece[..read]);
@@ -139,7 +154,11 @@ impl Pipe {
                 }
             }
         });
-        Self { bytes, reader }
+        Self {
+            bytes,
+            reader,
+            runs,
+        }
     }
 
     fn holds(&self, text: &str) -> bool {
@@ -151,6 +170,7 @@ impl Pipe {
     }
 
     fn into_bytes(self) -> Vec<u8> {
+        drop(self.runs);
         self.reader.join().unwrap();
         std::mem::take(&mut self.bytes.lock().unwrap())
     }
@@ -181,6 +201,15 @@ impl Running {
                 );
             }
             std::thread::sleep(Duration::from_millis(5));
+        }
+        self
+    }
+
+    /// Waits until it has a container that runs.
+    pub(crate) fn wait_for_container(&mut self) -> &mut Self {
+        let began = Instant::now();
+        while self.containers().is_empty() {
+            assert!(began.elapsed() < HANGS, "no container ever ran");
         }
         self
     }
