@@ -50,7 +50,7 @@ set edit:completion:arg-completer[argon] = {|@words|
             cand -j 'How many jobs run at once [default: the number of cores]'
             cand --jobs 'How many jobs run at once [default: the number of cores]'
             cand --timeout 'Time for the whole run, as `90s`, `10m`, `1h30m`'
-            cand --grace 'From TERM to KILL, when a step is stopped'
+            cand --grace 'From TERM to KILL, when a step is stopped [default: 10s]'
             cand --output 'How the run is shown'
             cand --junit 'Also writes a JUnit XML report'
             cand --color 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE'

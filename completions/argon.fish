@@ -52,7 +52,7 @@ always\t'Every run'
 never\t'Never'"
 complete -c argon -n "__fish_argon_using_subcommand run" -s j -l jobs -d 'How many jobs run at once [default: the number of cores]' -r
 complete -c argon -n "__fish_argon_using_subcommand run" -l timeout -d 'Time for the whole run, as `90s`, `10m`, `1h30m`' -r
-complete -c argon -n "__fish_argon_using_subcommand run" -l grace -d 'From TERM to KILL, when a step is stopped' -r
+complete -c argon -n "__fish_argon_using_subcommand run" -l grace -d 'From TERM to KILL, when a step is stopped [default: 10s]' -r
 complete -c argon -n "__fish_argon_using_subcommand run" -l output -d 'How the run is shown' -r -f -a "auto\t'A live view on a terminal, plain lines elsewhere'
 tui\t'The live view'
 plain\t'Plain lines'

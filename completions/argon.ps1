@@ -54,7 +54,7 @@ Register-ArgumentCompleter -Native -CommandName 'argon' -ScriptBlock {
             [CompletionResult]::new('-j', '-j', [CompletionResultType]::ParameterName, 'How many jobs run at once [default: the number of cores]')
             [CompletionResult]::new('--jobs', '--jobs', [CompletionResultType]::ParameterName, 'How many jobs run at once [default: the number of cores]')
             [CompletionResult]::new('--timeout', '--timeout', [CompletionResultType]::ParameterName, 'Time for the whole run, as `90s`, `10m`, `1h30m`')
-            [CompletionResult]::new('--grace', '--grace', [CompletionResultType]::ParameterName, 'From TERM to KILL, when a step is stopped')
+            [CompletionResult]::new('--grace', '--grace', [CompletionResultType]::ParameterName, 'From TERM to KILL, when a step is stopped [default: 10s]')
             [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'How the run is shown')
             [CompletionResult]::new('--junit', '--junit', [CompletionResultType]::ParameterName, 'Also writes a JUnit XML report')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE')

@@ -1,7 +1,7 @@
 //! `argon run`.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -73,7 +73,7 @@ pub(crate) struct RunArgs {
     /// Time for the whole run, as `90s`, `10m`, `1h30m`
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     timeout: Option<Duration>,
-    /// From TERM to KILL, when a step is stopped
+    /// From TERM to KILL, when a step is stopped [default: 10s]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     grace: Option<Duration>,
     /// How the run is shown
@@ -179,6 +179,9 @@ async fn prepared(
     events: mpsc::Sender<Event>,
     feed: mpsc::Receiver<Event>,
 ) -> Result<Exit, CommandError> {
+    if let Some(path) = &args.junit {
+        check_report_folder(path)?;
+    }
     if args.dry_run {
         let (_, plan) = source_and_plan(&args, look).await?;
         output::print(&list::describe_plan(&plan, &look.stdout()))?;
@@ -300,7 +303,19 @@ async fn source_and_plan(args: &RunArgs, look: &Look) -> Result<(Workspace, Plan
         .file
         .clone()
         .unwrap_or_else(|| PathBuf::from(".runnerci.yml"));
-    let pipeline = load::pipeline(&workspace.root.join(name), &workspace.root, warnings, look)?;
+    let path = workspace.root.join(&name);
+    if path.symlink_metadata().is_err() {
+        let at = args.commit.as_deref().unwrap_or("the default branch");
+        return Err(CommandError::usage(
+            format!(
+                "there is no `{}` in {} at {at}",
+                name.display(),
+                workspace.info.location
+            ),
+            "name the file with `--file`, or another commit with `--commit`",
+        ));
+    }
+    let pipeline = load::pipeline(&path, &workspace.root, warnings, look)?;
     let plan = plan::plan(&pipeline, &options)?;
     Ok((workspace, plan))
 }
@@ -394,7 +409,22 @@ fn rerun(args: &RunArgs) -> String {
             .iter()
             .map(|(from, to)| format!("--image {from}={to}")),
     );
+    words.extend(args.variables.rerun());
     words.join(" ")
+}
+
+/// A report that cannot be written is told before the run, not after it.
+fn check_report_folder(path: &Path) -> Result<(), CommandError> {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    match folder {
+        Some(folder) if !folder.is_dir() => Err(CommandError::usage(
+            format!("there is no folder `{}` for the report", folder.display()),
+            "make it first",
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// A run whose report could not be written is not green.

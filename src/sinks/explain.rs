@@ -72,7 +72,7 @@ pub fn explain(cause: &Cause, about: About<'_>) -> Explanation {
         Cause::StepFailed { step } => (format!("{} failed", about.step(*step)), None),
         Cause::NeedFailed { need, status } => (format!("needs {need}, {}", ended(*status)), None),
         Cause::FailFast { job } => (
-            format!("not run, as {job} failed"),
+            format!("stopped, as {job} failed"),
             Some("`--keep-going` runs the other jobs all the same.".to_owned()),
         ),
         Cause::EarlierStepFailed => ("an earlier step failed".to_owned(), None),
