@@ -335,7 +335,12 @@ impl Terminal {
             now: jiff::Timestamp::now(),
             frame: self.frame,
         };
-        let lines = view.lines(rows, columns);
+        let mut lines = view.lines(rows.saturating_sub(1), columns);
+        if !lines.is_empty() {
+            // Sets the view apart from the log. And what a terminal echoes for Ctrl-C moves the cursor down a line, so
+            // that indicatif leaves the top line behind: let that be an empty one.
+            lines.insert(0, " ".to_owned());
+        }
         while self.slots.len() > lines.len() {
             if let Some(slot) = self.slots.pop() {
                 slot.finish_and_clear();
