@@ -38,10 +38,9 @@ pub(super) async fn attach(
         StatusCode::SWITCHING_PROTOCOLS => {}
         StatusCode::NOT_FOUND => return Err(EngineError::Gone),
         status => {
-            return Err(error::refused(
-                status.as_u16(),
-                "it refuses to attach to a container".to_owned(),
-            ));
+            // Podman prepares the container here, so this is where it says what it cannot do.
+            let message = endpoint::message(response).await;
+            return Err(error::refused(status.as_u16(), message));
         }
     }
     let streams = endpoint::hijack(&docker.endpoint, response).await?;

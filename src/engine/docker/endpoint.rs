@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use bytes::Bytes;
+use http_body_util::{BodyExt, Limited};
 use hyper::client::conn::http1;
 use hyper::header::{CONNECTION, CONTENT_TYPE, HOST, UPGRADE};
 use hyper::{Method, Request, Response, body::Incoming};
@@ -94,6 +95,9 @@ fn tcp(rest: &str) -> Option<String> {
     }
 }
 
+/// An engine's error is a sentence; what is longer is none.
+const LONGEST_MESSAGE: usize = 64 * 1024;
+
 /// The two directions of a connection that the engine gave over to a container's streams.
 pub(super) struct Hijacked {
     /// What arrived together with the answer's head.
@@ -140,6 +144,19 @@ where
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     tokio::spawn(connection.with_upgrades());
     Ok(sender.send_request(request).await?)
+}
+
+/// What an answer that is an error says: the `message` of its JSON, else its text.
+pub(super) async fn message(response: Response<Incoming>) -> String {
+    let body = Limited::new(response.into_body(), LONGEST_MESSAGE)
+        .collect()
+        .await;
+    let bytes = body.map(|body| body.to_bytes()).unwrap_or_default();
+    let json: Option<serde_json::Value> = serde_json::from_slice(&bytes).ok();
+    match json.as_ref().and_then(|json| json["message"].as_str()) {
+        Some(message) => message.to_owned(),
+        None => String::from_utf8_lossy(&bytes).trim().to_owned(),
+    }
 }
 
 /// Takes the connection of an answer that switched protocols.
