@@ -31,7 +31,7 @@ use super::{block_on, list, pipeline_file, signals};
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 
 /// What a run that is stopped at once may take.
-const AT_ONCE_LIMIT: Duration = Duration::from_secs(3);
+const AT_ONCE_LIMIT: Duration = Duration::from_secs(2);
 
 /// Runs the pipeline, or some of its jobs
 ///

@@ -17,7 +17,11 @@ fn timed_out(end: &Value, scope: &str) {
 #[track_caller]
 fn lasted(ended: &Ended, end: &Value, seconds: f64) {
     let took = end["duration_ms"].as_f64().unwrap() / 1000.0;
-    assert!((seconds - 0.1..seconds + 1.0).contains(&took), "{took} s: {end}\n{}", ended.text());
+    assert!(
+        (seconds - 0.1..seconds + 1.0).contains(&took),
+        "{took} s: {end}\n{}",
+        ended.text()
+    );
 }
 
 #[test]
@@ -40,8 +44,27 @@ fn a_step_s_timeout_ends_the_step_once() {
 }
 
 #[test]
+fn a_step_that_ends_well_on_term_has_timed_out_all_the_same() {
+    let script = "trap 'echo tidied; exit 0' TERM; sleep 600 & wait";
+    let ended =
+        Repo::jobs(json!({"job": {"image": BUSYBOX, "steps": [{"run": script, "timeout": "1s"}]}}))
+            .json(&[])
+            .run();
+    ended.exits(1);
+    let end = ended.step("job", 1);
+    timed_out(&end, "step");
+    assert_eq!(
+        (&end["status"], &end["exit_code"]),
+        (&json!("failure"), &json!(0))
+    );
+    assert!(ended.said("job", 1).contains("tidied"));
+}
+
+#[test]
 fn a_job_s_timeout_spans_its_steps() {
-    let repo = Repo::jobs(json!({"job": {"image": BUSYBOX, "timeout": "2s", "steps": [{"run": "sleep 0.5"}, {"run": "sleep 600"}, {"run": "true"}]}}));
+    let repo = Repo::jobs(
+        json!({"job": {"image": BUSYBOX, "timeout": "2s", "steps": [{"run": "sleep 0.5"}, {"run": "sleep 600"}, {"run": "true"}]}}),
+    );
     let ended = repo.json(&[]).run();
     ended.exits(1);
     assert_eq!(ended.step("job", 1)["status"], "success");
@@ -54,7 +77,8 @@ fn a_job_s_timeout_spans_its_steps() {
 
 #[test]
 fn a_run_s_timeout_ends_all_jobs() {
-    let job = |needs: &[&str]| json!({"image": BUSYBOX, "needs": needs, "steps": [{"run": "sleep 600"}]});
+    let job =
+        |needs: &[&str]| json!({"image": BUSYBOX, "needs": needs, "steps": [{"run": "sleep 600"}]});
     let repo = Repo::jobs(json!({"a": job(&[]), "b": job(&[]), "c": job(&["a"])}));
     let ended = repo.json(&["--timeout", "2s", "-j", "2"]).run();
     ended.exits(1);
@@ -65,7 +89,11 @@ fn a_run_s_timeout_ends_all_jobs() {
         timed_out(&ended.step(name, 1), "run");
     }
     assert_eq!(ended.job("c")["status"], "skipped");
-    repo.plain(&["--timeout", "1s", "-j", "2"]).run().exits(1).says("timed out: the run may take 1").says("Raise `--timeout`");
+    repo.plain(&["--timeout", "1s", "-j", "2"])
+        .run()
+        .exits(1)
+        .says("timed out: the run may take 1")
+        .says("Raise `--timeout`");
 }
 
 /// The step after the timeout looks at all processes of the container for those of the one before.
@@ -84,7 +112,12 @@ fn all_of_a_step_is_gone_after_its_timeout_whatever_ignores_term() {
     });
     let ended = Repo::jobs(jobs).json(&["--grace", "1s", "-j", "5"]).run();
     ended.exits(0);
-    for (name, seconds) in [("child", 1.0), ("all", 2.0), ("child-nosetsid", 1.0), ("all-nosetsid", 2.0)] {
+    for (name, seconds) in [
+        ("child", 1.0),
+        ("all", 2.0),
+        ("child-nosetsid", 1.0),
+        ("all-nosetsid", 2.0),
+    ] {
         timed_out(&ended.step(name, 1), "step");
         lasted(&ended, &ended.step(name, 1), seconds);
         assert_eq!(ended.said(name, 2), "", "{name}");
@@ -100,11 +133,32 @@ fn a_signal_that_comes_before_its_step_began_is_not_lost() {
     for image in [BUSYBOX, NOSETSID, PYTHON] {
         let talk = |kill: &str| {
             let mut command = Command::new("docker");
-            command.args(["run", "-i", "--rm", "--init", "--network", "none", "--tmpfs", "/run/argon", "--entrypoint", "sh", image]);
+            command.args([
+                "run",
+                "-i",
+                "--rm",
+                "--init",
+                "--network",
+                "none",
+                "--tmpfs",
+                "/run/argon",
+                "--entrypoint",
+                "sh",
+                image,
+            ]);
             command.args(["-c", supervisor, "argon", "/run/argon"]);
-            let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+            let mut child = command
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap();
             let mut stdin = child.stdin.take().unwrap();
-            write!(stdin, "{nonce}\nput 0\nsleep 0.2; echo went on\n{nonce}\n{kill}run 0\n").unwrap();
+            write!(
+                stdin,
+                "{nonce}\nput 0\nsleep 0.2; echo went on\n{nonce}\n{kill}run 0\n"
+            )
+            .unwrap();
             let mut said = String::new();
             let mut lines = BufReader::new(child.stdout.take().unwrap());
             while !said.contains(" end 0 ") && lines.read_line(&mut said).unwrap() > 0 {}
@@ -114,10 +168,16 @@ fn a_signal_that_comes_before_its_step_began_is_not_lost() {
         };
         Engine::shared().ready();
         let said = talk("kill TERM 0\n");
-        assert!(said.contains("end 0 143 ") && !said.contains("went on"), "{image}: {said}");
+        assert!(
+            said.contains("end 0 143 ") && !said.contains("went on"),
+            "{image}: {said}"
+        );
         // The control: without the signal the step runs.
         let said = talk("");
-        assert!(said.contains("went on\n") && said.contains("end 0 0 "), "{image}: {said}");
+        assert!(
+            said.contains("went on\n") && said.contains("end 0 0 "),
+            "{image}: {said}"
+        );
     }
 }
 
@@ -126,7 +186,9 @@ fn a_signal_that_comes_before_its_step_began_is_not_lost() {
 fn a_step_that_is_stopped_runs_nothing_more() {
     let script = "sleep 600 || true; echo went on; touch went-on";
     let job = |image: &str| json!({"image": image, "steps": [{"run": script, "timeout": "1s", "continue-on-error": true}, {"run": "[ ! -e went-on ]"}]});
-    let ended = Repo::jobs(json!({"setsid": job(BUSYBOX), "nosetsid": job(NOSETSID)})).json(&["--keep-going", "-j", "2"]).run();
+    let ended = Repo::jobs(json!({"setsid": job(BUSYBOX), "nosetsid": job(NOSETSID)}))
+        .json(&["--keep-going", "-j", "2"])
+        .run();
     ended.exits(0).never_says("went on\\n");
 }
 
@@ -134,7 +196,9 @@ fn a_step_that_is_stopped_runs_nothing_more() {
 fn a_fork_bomb_is_held_by_the_limit_and_torn_down() {
     // Its shell must not need to fork, or it ends by itself.
     let bomb = "mkfifo never; b() { b | b & }; b & read -r x <>never";
-    let repo = Repo::jobs(json!({"job": {"image": BUSYBOX, "resources": {"pids": 64}, "timeout": "2s", "steps": [{"run": bomb}]}}));
+    let repo = Repo::jobs(
+        json!({"job": {"image": BUSYBOX, "resources": {"pids": 64}, "timeout": "2s", "steps": [{"run": bomb}]}}),
+    );
     let ended = repo.json(&["--grace", "1s"]).run();
     ended.exits(1);
     let end = ended.job("job");

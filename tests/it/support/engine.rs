@@ -30,15 +30,23 @@ impl Engine {
         if self.0.is_some() {
             return;
         }
-        let looked = SHARED.get_or_init(|| self.try_docker(&["image", "inspect", "-f", "-", BUSYBOX, PYTHON, NONROOT, NOSHELL, NOSETSID]).map(drop));
+        let looked = SHARED.get_or_init(|| {
+            self.try_docker(&[
+                "image", "inspect", "-f", "-", BUSYBOX, PYTHON, NONROOT, NOSHELL, NOSETSID,
+            ])
+            .map(drop)
+        });
         if let Err(error) = looked {
-            panic!("these tests need an engine and its test images; run `make engine images`\n{error}");
+            panic!(
+                "these tests need an engine and its test images; run `make engine images`\n{error}"
+            );
         }
     }
 
     /// `docker ARGS`; gives what it printed.
     pub(crate) fn docker(&self, args: &[&str]) -> String {
-        self.try_docker(args).unwrap_or_else(|error| panic!("docker {args:?}: {error}"))
+        self.try_docker(args)
+            .unwrap_or_else(|error| panic!("docker {args:?}: {error}"))
     }
 
     fn try_docker(&self, args: &[&str]) -> Result<String, String> {
@@ -46,7 +54,10 @@ impl Engine {
         if let Some(host) = self.host() {
             command.env("DOCKER_HOST", host);
         }
-        let output = command.args(args).output().map_err(|error| error.to_string())?;
+        let output = command
+            .args(args)
+            .output()
+            .map_err(|error| error.to_string())?;
         match output.status.success() {
             true => Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned()),
             false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
@@ -56,9 +67,21 @@ impl Engine {
     /// The ids of the containers that the argon process with this pid made. Tests run side by side: others' do not count.
     pub(crate) fn containers_of(&self, pid: u32) -> Vec<String> {
         let format = "{{.ID}} {{.Label \"dev.argon.owner\"}}";
-        let all = self.docker(&["ps", "-a", "--no-trunc", "--filter", "label=dev.argon.owner", "--format", format]);
+        let all = self.docker(&[
+            "ps",
+            "-a",
+            "--no-trunc",
+            "--filter",
+            "label=dev.argon.owner",
+            "--format",
+            format,
+        ]);
         let of_pid = |line: &&str| line.split('/').nth(3) == Some(&pid.to_string());
-        all.lines().filter(of_pid).filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
+        all.lines()
+            .filter(of_pid)
+            .filter_map(|line| line.split(' ').next())
+            .map(str::to_owned)
+            .collect()
     }
 
     /// Nothing of that process is left, after this time at the latest.
@@ -71,7 +94,11 @@ impl Engine {
             if left.is_empty() {
                 return;
             }
-            assert!(!late, "left on the engine after {:?}: {left:?}", began.elapsed());
+            assert!(
+                !late,
+                "left on the engine after {:?}: {left:?}",
+                began.elapsed()
+            );
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -88,25 +115,45 @@ impl PrivateEngine {
     /// Starts one that has the usual image. Needs root.
     pub(crate) fn start() -> Self {
         Engine::shared().ready();
-        let folder = tempfile::Builder::new().prefix("argon-pe-").tempdir().unwrap();
-        let said = script(&["start", &folder.path().display().to_string(), "--image", BUSYBOX]);
+        let folder = tempfile::Builder::new()
+            .prefix("argon-pe-")
+            .tempdir()
+            .unwrap();
+        let said = script(&[
+            "start",
+            &folder.path().display().to_string(),
+            "--image",
+            BUSYBOX,
+        ]);
         let value = |name: &str| {
             let line = said.lines().find_map(|line| line.strip_prefix(name));
-            line.unwrap_or_else(|| panic!("no {name} in: {said}")).to_owned()
+            line.unwrap_or_else(|| panic!("no {name} in: {said}"))
+                .to_owned()
         };
-        Self { dockerd: value("DOCKERD_PID="), engine: Engine(Some(value("DOCKER_HOST="))), folder }
+        Self {
+            dockerd: value("DOCKERD_PID="),
+            engine: Engine(Some(value("DOCKER_HOST="))),
+            folder,
+        }
     }
 
     /// Sends a signal to the daemon.
     pub(crate) fn signal(&self, signal: &str) {
-        let sent = Command::new("kill").args(["-s", signal, &self.dockerd]).status().unwrap();
+        let sent = Command::new("kill")
+            .args(["-s", signal, &self.dockerd])
+            .status()
+            .unwrap();
         assert!(sent.success(), "kill -s {signal} {}", self.dockerd);
     }
 
     /// Starts the daemon again, among what survived it.
     pub(crate) fn restart(&mut self) {
         let said = script(&["restart", &self.folder.path().display().to_string()]);
-        self.dockerd = said.lines().find_map(|line| line.strip_prefix("DOCKERD_PID=")).unwrap().to_owned();
+        self.dockerd = said
+            .lines()
+            .find_map(|line| line.strip_prefix("DOCKERD_PID="))
+            .unwrap()
+            .to_owned();
     }
 }
 
@@ -119,6 +166,10 @@ impl Drop for PrivateEngine {
 fn script(args: &[&str]) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("dev/private-engine");
     let output = Command::new(path).args(args).output().unwrap();
-    assert!(output.status.success(), "dev/private-engine {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "dev/private-engine {args:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     String::from_utf8(output.stdout).unwrap()
 }
