@@ -34,7 +34,7 @@ use super::{block_on, list, pipeline_file, signals};
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 
 /// What a run that is stopped at once may take.
-const AT_ONCE_LIMIT: Duration = Duration::from_secs(3);
+const AT_ONCE_LIMIT: Duration = Duration::from_secs(2);
 
 /// Runs the pipeline, or some of its jobs
 ///
@@ -213,7 +213,7 @@ async fn prepared(
     let sinks = sinks(&args, look)?;
     let gone = stopper.clone();
     let pump = tokio::spawn(pump::pump(feed, settings.run.clone(), sinks, move || {
-        gone.interrupt()
+        gone.interrupt();
     }));
     let overdue = overdue(stopper.clone(), settings.grace);
     let work = async {
@@ -244,7 +244,7 @@ async fn overdue(stopper: Stopper, grace: Duration) {
         match stop.stopped().await {
             StopReason::Interrupted => tokio::time::sleep(grace + STOP_LIMIT).await,
             StopReason::FailFast { .. } | StopReason::RunTimeout { .. } => {
-                std::future::pending().await
+                std::future::pending().await;
             }
         }
     };

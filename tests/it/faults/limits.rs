@@ -44,6 +44,23 @@ fn a_step_s_timeout_ends_the_step_once() {
 }
 
 #[test]
+fn a_step_that_ends_well_on_term_has_timed_out_all_the_same() {
+    let script = "trap 'echo tidied; exit 0' TERM; sleep 600 & wait";
+    let ended =
+        Repo::jobs(json!({"job": {"image": BUSYBOX, "steps": [{"run": script, "timeout": "1s"}]}}))
+            .json(&[])
+            .run();
+    ended.exits(1);
+    let end = ended.step("job", 1);
+    timed_out(&end, "step");
+    assert_eq!(
+        (&end["status"], &end["exit_code"]),
+        (&json!("failure"), &json!(0))
+    );
+    assert!(ended.said("job", 1).contains("tidied"));
+}
+
+#[test]
 fn a_job_s_timeout_spans_its_steps() {
     let repo = Repo::jobs(
         json!({"job": {"image": BUSYBOX, "timeout": "2s", "steps": [{"run": "sleep 0.5"}, {"run": "sleep 600"}, {"run": "true"}]}}),

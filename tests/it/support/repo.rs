@@ -34,6 +34,10 @@ impl Repo {
     }
 
     /// A pipeline of these jobs: JSON is YAML, and can hold any text.
+    #[allow(
+        clippy::needless_pass_by_value,
+        reason = "a `json!` at the call reads best"
+    )]
     pub(crate) fn jobs(jobs: Value) -> Self {
         Self::new(&json!({"version": 1, "jobs": jobs}).to_string())
     }
