@@ -244,7 +244,7 @@ async fn overdue(stopper: Stopper, grace: Duration) {
         match stop.stopped().await {
             StopReason::Interrupted => tokio::time::sleep(grace + STOP_LIMIT).await,
             StopReason::FailFast { .. } | StopReason::RunTimeout { .. } => {
-                std::future::pending().await;
+                std::future::pending::<()>().await;
             }
         }
     };

@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::images::Images;
-use super::stop::StopReason;
+use super::stop::{Stop, StopReason};
 use super::{Context, OnFailure, job, sweep};
 use crate::engine::Engine;
 use crate::event::{Cause, Event, JobId, JobResult, Level, Status, StepResult};
@@ -48,10 +48,13 @@ pub(super) async fn run_jobs<E: Engine>(
     if let Some(limit) = limit {
         limit.abort();
     }
-    let _ = tokio::time::timeout(ASIDE_LIMIT, async {
-        while aside.join_next().await.is_some() {}
-    })
-    .await;
+    // A run that was stopped waits for nothing more: an image that was still being pulled would be waited for, too.
+    if context.stopper.watch().now() == Stop::No {
+        let _ = tokio::time::timeout(ASIDE_LIMIT, async {
+            while aside.join_next().await.is_some() {}
+        })
+        .await;
+    }
     board.verdict()
 }
 

@@ -12,6 +12,7 @@ mod engine;
 mod faults;
 mod pipeline;
 mod pull;
+mod registries;
 mod registry;
 mod run;
 mod sinks;
