@@ -178,6 +178,12 @@ fn each_failure_of_a_registry_is_named() {
 #[test]
 fn what_a_retry_can_mend_is_retried() {
     let image = failing("fail/503-twice");
+    // It counts the tries of each name: those of an earlier run of this test are to be forgotten.
+    let reset = format!("http://{}/reset", value("ARGON_TEST_REGISTRY_FAILING"));
+    let curl = Command::new("curl")
+        .args(["-sf", "-X", "POST", &reset])
+        .status();
+    assert!(curl.unwrap().success());
     let ended = hello(&image).plain(&[]).run();
     ended.exits(0).says("hello").says("again in");
 }
