@@ -341,11 +341,21 @@ impl<E: Engine> JobRun<'_, E> {
     /// The container ended before its work did. Says what is known of why.
     async fn ended_early(&self, id: &ContainerId) -> Broken {
         let end = tokio::time::timeout(Duration::from_secs(3), self.context.engine.removed(id)).await;
-        let code = end.ok().and_then(Result::ok).and_then(|end| end.exit_code);
-        let how = code.map(|code| format!(" (exit code {code})")).unwrap_or_default();
+        let how = match end {
+            Ok(Err(error)) => {
+                return Broken::Infrastructure {
+                    message: format!("the engine went away in the middle of the job: {error}"),
+                    hint: Some("it stopped, restarted or crashed; see that it runs (`argon doctor`), and run the job again".to_owned()),
+                };
+            }
+            Ok(Ok(end)) => end.exit_code.map(|code| format!(" (exit code {code})")).unwrap_or_default(),
+            Err(_) => String::new(),
+        };
         Broken::Infrastructure {
             message: format!("the container ended in the middle of the job{how}"),
-            hint: Some("it was removed from outside, the engine stopped or restarted, or a step killed every process; run the job again".to_owned()),
+            hint: Some(
+                "it was removed from outside, the engine stopped or restarted, or a step killed every process; run the job again".to_owned(),
+            ),
         }
     }
 

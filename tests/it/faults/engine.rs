@@ -73,7 +73,7 @@ fn without_an_engine_it_says_so_soon_and_what_to_do() {
 
 #[test]
 fn a_dockerd_that_dies_is_an_infrastructure_error() {
-    let mut private = PrivateEngine::start();
+    let mut private = PrivateEngine::start(&[]);
     let repo = Repo::jobs(
         json!({"job": {"image": BUSYBOX, "network": "none", "steps": [{"run": "echo running; sleep 600"}]}}),
     );
@@ -91,6 +91,10 @@ fn a_dockerd_that_dies_is_an_infrastructure_error() {
         private.signal(signal);
         let ended = running.wait();
         infrastructure(&ended);
+        // A daemon that is asked to end stops its containers first, so either may be seen first.
+        if signal == "KILL" {
+            ended.says("the engine went away in the middle of the job");
+        }
         assert!(
             ended.after_last_look < Duration::from_secs(20),
             "{signal}: {:?}",
@@ -122,4 +126,31 @@ fn a_dockerd_that_dies_is_an_infrastructure_error() {
     private
         .engine
         .nothing_left(ended.pid, Duration::from_secs(5));
+}
+
+#[test]
+fn a_full_disk_of_the_engine_is_named_and_recovered_from() {
+    let private = PrivateEngine::start(&["--disk", "60M"]);
+    let pipeline = |script: &str| {
+        Repo::jobs(
+            json!({"job": {"image": BUSYBOX, "network": "none", "steps": [{"run": script}]}}),
+        )
+    };
+    let large = pipeline("true").file("large", vec![7; 100 << 20]);
+    let ended = large.plain(&[]).engine(&private.engine).run();
+    ended
+        .exits(3)
+        .says("No space left on device")
+        .says("is the engine's disk full?");
+    // A step that fills it fails by itself: it is the step's own doing.
+    let ended = pipeline("head -c 100000000 /dev/zero >large")
+        .plain(&[])
+        .engine(&private.engine)
+        .run();
+    ended.exits(1).says("No space left on device");
+    pipeline("true")
+        .plain(&[])
+        .engine(&private.engine)
+        .run()
+        .exits(0);
 }

@@ -112,19 +112,15 @@ pub(crate) struct PrivateEngine {
 }
 
 impl PrivateEngine {
-    /// Starts one that has the usual image. Needs root.
-    pub(crate) fn start() -> Self {
+    /// Starts one that has the usual image, with these options of `dev/private-engine start`. Needs root.
+    pub(crate) fn start(options: &[&str]) -> Self {
         Engine::shared().ready();
         let folder = tempfile::Builder::new()
             .prefix("argon-pe-")
             .tempdir()
             .unwrap();
-        let said = script(&[
-            "start",
-            &folder.path().display().to_string(),
-            "--image",
-            BUSYBOX,
-        ]);
+        let path = folder.path().display().to_string();
+        let said = script(&[&["start", &path, "--image", BUSYBOX], options].concat());
         let value = |name: &str| {
             let line = said.lines().find_map(|line| line.strip_prefix(name));
             line.unwrap_or_else(|| panic!("no {name} in: {said}"))
