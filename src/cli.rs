@@ -40,14 +40,7 @@ Exit codes:
 pub(crate) struct Cli {
     /// Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE
     // Behind the options of a command: it is the least of them.
-    #[arg(
-        long,
-        value_name = "WHEN",
-        value_enum,
-        default_value_t,
-        global = true,
-        display_order = 900
-    )]
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t, global = true, display_order = 900)]
     color: output::ColorArg,
     #[command(subcommand)]
     command: Command,
@@ -83,11 +76,7 @@ pub(crate) fn main() -> ExitCode {
         Err(error) => {
             // Help and version go to standard output and are no failure; a reader that is gone is none either.
             let _ = error.print();
-            return if error.use_stderr() {
-                Exit::Usage.into()
-            } else {
-                Exit::Success.into()
-            };
+            return if error.use_stderr() { Exit::Usage.into() } else { Exit::Success.into() };
         }
     };
     let look = Look::from_process(cli.color);
@@ -128,9 +117,7 @@ fn block_on<T>(work: impl Future<Output = Result<T, CommandError>>) -> Result<T,
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|error| {
-            CommandError::infrastructure(format!("cannot start the runtime: {error}"), None)
-        })?;
+        .map_err(|error| CommandError::infrastructure(format!("cannot start the runtime: {error}"), None))?;
     let result = runtime.block_on(work);
     // A blocking read (a credential helper, a clone) that was given up must not hold the exit.
     runtime.shutdown_background();

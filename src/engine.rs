@@ -170,8 +170,7 @@ pub trait Engine: Send + Sync + 'static {
     fn info(&self) -> impl Future<Output = Result<EngineInfo, EngineError>> + Send;
 
     /// The image, where the engine has it.
-    fn image(&self, image: &str)
-    -> impl Future<Output = Result<Option<Image>, EngineError>> + Send;
+    fn image(&self, image: &str) -> impl Future<Output = Result<Option<Image>, EngineError>> + Send;
 
     /// Pulls the image, and tells how it goes. Retries what a retry can mend. Dropping the future ends the pull.
     /// Sends neither [`PullEvent::Finished`] nor [`PullEvent::Failed`]: the caller does.
@@ -182,16 +181,10 @@ pub trait Engine: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Image, EngineError>> + Send;
 
     /// Makes a container and attaches to it. It does not run yet.
-    fn create(
-        &self,
-        spec: &ContainerSpec,
-    ) -> impl Future<Output = Result<Session, EngineError>> + Send;
+    fn create(&self, spec: &ContainerSpec) -> impl Future<Output = Result<Session, EngineError>> + Send;
 
     /// Runs it.
-    fn start(
-        &self,
-        container: &ContainerId,
-    ) -> impl Future<Output = Result<(), EngineError>> + Send;
+    fn start(&self, container: &ContainerId) -> impl Future<Output = Result<(), EngineError>> + Send;
 
     /// Unpacks a tar archive below `directory` of the container, which may run or not.
     fn upload(
@@ -209,16 +202,10 @@ pub trait Engine: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Vec<u8>, EngineError>> + Send;
 
     /// Resolves when the container is gone from the engine.
-    fn removed(
-        &self,
-        container: &ContainerId,
-    ) -> impl Future<Output = Result<ContainerEnd, EngineError>> + Send;
+    fn removed(&self, container: &ContainerId) -> impl Future<Output = Result<ContainerEnd, EngineError>> + Send;
 
     /// Kills and removes the container. One that is gone already is no error.
-    fn remove(
-        &self,
-        container: &ContainerId,
-    ) -> impl Future<Output = Result<(), EngineError>> + Send;
+    fn remove(&self, container: &ContainerId) -> impl Future<Output = Result<(), EngineError>> + Send;
 
     /// All containers with Argon's labels.
     fn owned(&self) -> impl Future<Output = Result<Vec<OwnedContainer>, EngineError>> + Send;

@@ -106,15 +106,7 @@ pub async fn run<E: Engine>(
 ) -> Result<RunResult, MaskError> {
     let began = Instant::now();
     let mask = Mask::new(&plan.secrets)?;
-    let context = Arc::new(Context {
-        engine,
-        workspace,
-        settings,
-        mask,
-        owner: Owner::current(),
-        stopper,
-        events,
-    });
+    let context = Arc::new(Context { engine, workspace, settings, mask, owner: Owner::current(), stopper, events });
     let started = Event::RunStarted {
         pipeline: plan.name.clone(),
         source: context.workspace.info.clone(),
@@ -122,16 +114,8 @@ pub async fn run<E: Engine>(
     };
     context.emit(started).await;
     let (status, cause) = schedule::run_jobs(&context, plan.jobs).await;
-    let result = RunResult {
-        status,
-        cause,
-        duration: began.elapsed(),
-    };
-    context
-        .emit(Event::RunFinished {
-            result: result.clone(),
-        })
-        .await;
+    let result = RunResult { status, cause, duration: began.elapsed() };
+    context.emit(Event::RunFinished { result: result.clone() }).await;
     Ok(result)
 }
 

@@ -34,15 +34,12 @@ pub fn parse(text: &str) -> (Option<Pipeline>, Vec<Diagnostic>) {
         return (None, vec![too_large(text.len())]);
     }
     let mut findings = Vec::new();
-    let pipeline = tree::read(text, &mut findings)
-        .and_then(|root| validate::pipeline(&root, text, &mut findings));
+    let pipeline = tree::read(text, &mut findings).and_then(|root| validate::pipeline(&root, text, &mut findings));
     if pipeline.is_none() && findings.is_empty() {
         findings.push(empty_file());
     }
     tidy(&mut findings);
-    let is_valid = findings
-        .iter()
-        .all(|finding| finding.severity() == Severity::Warning);
+    let is_valid = findings.iter().all(|finding| finding.severity() == Severity::Warning);
     (pipeline.filter(|_| is_valid), findings)
 }
 
@@ -57,15 +54,8 @@ pub fn parse_bytes(bytes: &[u8]) -> (Option<Pipeline>, Vec<Diagnostic>) {
         Err(error) => {
             let at = error.valid_up_to();
             let line = memchr::memchr_iter(b'\n', &bytes[..at]).count() + 1;
-            let message = format!(
-                "the file is not UTF-8: byte {at}, on line {line}, belongs to no character"
-            );
-            (
-                None,
-                vec![
-                    Diagnostic::new(Code::NotUtf8, at..at, message).help("save the file as UTF-8"),
-                ],
-            )
+            let message = format!("the file is not UTF-8: byte {at}, on line {line}, belongs to no character");
+            (None, vec![Diagnostic::new(Code::NotUtf8, at..at, message).help("save the file as UTF-8")])
         }
     }
 }
@@ -87,13 +77,7 @@ fn empty_file() -> Diagnostic {
 /// What an alias repeats is one finding; the order is that of the text.
 fn tidy(findings: &mut Vec<Diagnostic>) {
     let mut seen = std::collections::HashSet::new();
-    findings.retain(|finding| {
-        seen.insert((
-            finding.code,
-            finding.span.start,
-            finding.span.end,
-            finding.message.clone(),
-        ))
-    });
+    findings
+        .retain(|finding| seen.insert((finding.code, finding.span.start, finding.span.end, finding.message.clone())));
     findings.sort_by_key(|finding| (finding.span.start, finding.code));
 }

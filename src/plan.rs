@@ -8,9 +8,7 @@ use std::time::Duration;
 pub use secret::{Secret, SecretValue};
 
 use crate::event::{JobId, JobInfo, StepIndex, StepInfo};
-use crate::pipeline::{
-    Env, Job, NetworkAccess, OnError, OutputMode, Pipeline, Resources, Shell, Step,
-};
+use crate::pipeline::{Env, Job, NetworkAccess, OnError, OutputMode, Pipeline, Resources, Shell, Step};
 
 /// Where the workspace is, in every container.
 pub const WORKSPACE: &str = "/workspace";
@@ -109,13 +107,7 @@ impl PlannedJob {
             id: self.id.clone(),
             image: self.image.clone(),
             needs: self.needs.clone(),
-            steps: self
-                .steps
-                .iter()
-                .map(|step| StepInfo {
-                    name: step.name.clone(),
-                })
-                .collect(),
+            steps: self.steps.iter().map(|step| StepInfo { name: step.name.clone() }).collect(),
         }
     }
 }
@@ -158,9 +150,7 @@ impl PlanError {
     /// What to do about it.
     pub fn hint(&self) -> String {
         match self {
-            Self::UnknownJob {
-                near: Some(near), ..
-            } => format!("did you mean `{near}`?"),
+            Self::UnknownJob { near: Some(near), .. } => format!("did you mean `{near}`?"),
             Self::UnknownJob { known, .. } => format!("the jobs are: {}", known.join(", ")),
             Self::MissingSecret { name, .. } => {
                 format!(
@@ -175,46 +165,21 @@ impl PlanError {
 /// Decides what a run does.
 pub fn plan(pipeline: &Pipeline, options: &RunOptions) -> Result<Plan, PlanError> {
     let selected = select(pipeline, &options.selection)?;
-    let chosen: Vec<&Job> = pipeline
-        .jobs
-        .iter()
-        .filter(|job| selected.contains(job.key.value.as_str()))
-        .collect();
+    let chosen: Vec<&Job> = pipeline.jobs.iter().filter(|job| selected.contains(job.key.value.as_str())).collect();
     check_image_map(&chosen, &options.images)?;
-    let jobs = chosen
-        .iter()
-        .map(|job| plan_job(pipeline, job, &selected, options))
-        .collect::<Result<_, _>>()?;
-    Ok(Plan {
-        name: pipeline.name.clone(),
-        jobs,
-        secrets: options.secrets.clone(),
-    })
+    let jobs = chosen.iter().map(|job| plan_job(pipeline, job, &selected, options)).collect::<Result<_, _>>()?;
+    Ok(Plan { name: pipeline.name.clone(), jobs, secrets: options.secrets.clone() })
 }
 
 /// The keys of the jobs that run.
-fn select<'a>(
-    pipeline: &'a Pipeline,
-    selection: &Selection,
-) -> Result<BTreeSet<&'a str>, PlanError> {
-    let by_key: BTreeMap<&str, &Job> = pipeline
-        .jobs
-        .iter()
-        .map(|job| (job.key.value.as_str(), job))
-        .collect();
+fn select<'a>(pipeline: &'a Pipeline, selection: &Selection) -> Result<BTreeSet<&'a str>, PlanError> {
+    let by_key: BTreeMap<&str, &Job> = pipeline.jobs.iter().map(|job| (job.key.value.as_str(), job)).collect();
     let find = |name: &String| {
-        by_key
-            .get_key_value(name.as_str())
-            .map(|(key, _)| *key)
-            .ok_or_else(|| PlanError::UnknownJob {
-                name: name.clone(),
-                near: nearest(name, by_key.keys().copied()),
-                known: pipeline
-                    .jobs
-                    .iter()
-                    .map(|job| job.key.value.clone())
-                    .collect(),
-            })
+        by_key.get_key_value(name.as_str()).map(|(key, _)| *key).ok_or_else(|| PlanError::UnknownJob {
+            name: name.clone(),
+            near: nearest(name, by_key.keys().copied()),
+            known: pipeline.jobs.iter().map(|job| job.key.value.clone()).collect(),
+        })
     };
     match selection {
         Selection::All => Ok(by_key.keys().copied().collect()),
@@ -224,15 +189,9 @@ fn select<'a>(
             let mut taken = BTreeSet::new();
             while let Some(key) = open.pop() {
                 if taken.insert(key) {
-                    let needs = by_key
-                        .get(key)
-                        .map(|job| job.needs.as_slice())
-                        .unwrap_or_default();
+                    let needs = by_key.get(key).map(|job| job.needs.as_slice()).unwrap_or_default();
                     open.extend(
-                        needs
-                            .iter()
-                            .filter_map(|need| by_key.get_key_value(need.value.as_str()))
-                            .map(|(key, _)| *key),
+                        needs.iter().filter_map(|need| by_key.get_key_value(need.value.as_str())).map(|(key, _)| *key),
                     );
                 }
             }
@@ -254,10 +213,9 @@ fn check_image_map(jobs: &[&Job], images: &BTreeMap<String, String>) -> Result<(
     let used: BTreeSet<&str> = jobs.iter().map(|job| job.image.value.as_str()).collect();
     match images.keys().find(|from| !used.contains(from.as_str())) {
         None => Ok(()),
-        Some(from) => Err(PlanError::UnusedImage {
-            from: from.clone(),
-            used: used.into_iter().map(str::to_owned).collect(),
-        }),
+        Some(from) => {
+            Err(PlanError::UnusedImage { from: from.clone(), used: used.into_iter().map(str::to_owned).collect() })
+        }
     }
 }
 
@@ -267,11 +225,7 @@ fn plan_job(
     selected: &BTreeSet<&str>,
     options: &RunOptions,
 ) -> Result<PlannedJob, PlanError> {
-    let image = options
-        .images
-        .get(&job.image.value)
-        .unwrap_or(&job.image.value)
-        .clone();
+    let image = options.images.get(&job.image.value).unwrap_or(&job.image.value).clone();
     let steps = job
         .steps
         .iter()
@@ -304,33 +258,18 @@ fn plan_step(
     index: StepIndex,
     options: &RunOptions,
 ) -> Result<PlannedStep, PlanError> {
-    let name = step
-        .name
-        .clone()
-        .unwrap_or_else(|| name_of_script(&step.run.value));
+    let name = step.name.clone().unwrap_or_else(|| name_of_script(&step.run.value));
     let secrets = step
         .secrets
         .iter()
         .map(|wanted| {
-            options
-                .secrets
-                .iter()
-                .find(|secret| secret.name == wanted.value)
-                .cloned()
-                .ok_or_else(|| PlanError::MissingSecret {
-                    name: wanted.value.clone(),
-                    job: job.key.value.clone(),
-                    step: name.clone(),
-                })
+            options.secrets.iter().find(|secret| secret.name == wanted.value).cloned().ok_or_else(|| {
+                PlanError::MissingSecret { name: wanted.value.clone(), job: job.key.value.clone(), step: name.clone() }
+            })
         })
         .collect::<Result<_, _>>()?;
-    let shell = step
-        .shell
-        .as_ref()
-        .or(job.shell.as_ref())
-        .or(pipeline.defaults.shell.as_ref())
-        .cloned()
-        .unwrap_or_default();
+    let shell =
+        step.shell.as_ref().or(job.shell.as_ref()).or(pipeline.defaults.shell.as_ref()).cloned().unwrap_or_default();
     let directory = step
         .working_directory
         .as_deref()
@@ -351,11 +290,8 @@ fn plan_step(
 
 /// The first line that says something, cut to a readable width.
 fn name_of_script(script: &str) -> String {
-    let line = script
-        .lines()
-        .map(str::trim)
-        .find(|line| !line.is_empty() && !line.starts_with('#'))
-        .unwrap_or("(empty)");
+    let line =
+        script.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#')).unwrap_or("(empty)");
     match line.char_indices().nth(NAME_WIDTH) {
         None => line.to_owned(),
         Some((end, _)) => format!("{}…", &line[..end]),

@@ -69,10 +69,7 @@ impl SinkError {
     pub fn from_io(what: &str, source: std::io::Error) -> Self {
         match source.kind() {
             std::io::ErrorKind::BrokenPipe => Self::ReaderGone,
-            _ => Self::Write {
-                what: what.to_owned(),
-                source,
-            },
+            _ => Self::Write { what: what.to_owned(), source },
         }
     }
 }

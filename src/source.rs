@@ -76,9 +76,8 @@ pub fn open_with(
 ) -> Result<Workspace, SourceError> {
     match request {
         SourceRequest::WorkingTree { folder } => worktree::open(folder, interrupt),
-        SourceRequest::Checkout {
-            repository,
-            revision,
-        } => checkout::open(repository, revision.as_deref(), interrupt, progress),
+        SourceRequest::Checkout { repository, revision } => {
+            checkout::open(repository, revision.as_deref(), interrupt, progress)
+        }
     }
 }

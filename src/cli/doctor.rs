@@ -19,10 +19,7 @@ pub(crate) struct DoctorArgs {}
 pub(crate) fn run(_: &DoctorArgs, look: &Look) -> Result<Exit, CommandError> {
     block_on(async {
         let style = look.stdout();
-        let mut page = Page {
-            style: &style,
-            text: String::new(),
-        };
+        let mut page = Page { style: &style, text: String::new() };
         page.line(Tone::Good, "argon", env!("CARGO_PKG_VERSION"));
         let exit = match docker::connect(&EngineEnv::from_process()).await {
             Ok(engine) => {
@@ -53,11 +50,7 @@ struct Page<'a> {
 
 impl Page<'_> {
     fn line(&mut self, tone: Tone, what: &str, value: &str) {
-        let _ = writeln!(
-            self.text,
-            "{}  {value}",
-            self.style.paint(tone, &format!("{what:12}"))
-        );
+        let _ = writeln!(self.text, "{}  {value}", self.style.paint(tone, &format!("{what:12}")));
     }
 
     fn engine(&mut self, info: &EngineInfo) {
@@ -65,51 +58,26 @@ impl Page<'_> {
         self.line(
             Tone::Good,
             "engine",
-            &format!(
-                "{} {} (API {}) at {}{rootless}",
-                info.product, info.version, info.api_version, info.endpoint
-            ),
+            &format!("{} {} (API {}) at {}{rootless}", info.product, info.version, info.api_version, info.endpoint),
         );
-        self.line(
-            Tone::Good,
-            "machine",
-            &format!(
-                "{}, {} CPUs, {}",
-                info.platform,
-                info.cpus,
-                bytes(info.memory)
-            ),
-        );
+        self.line(Tone::Good, "machine", &format!("{}, {} CPUs, {}", info.platform, info.cpus, bytes(info.memory)));
         self.line(Tone::Good, "storage", &info.storage_driver);
         self.line(Tone::Good, "cgroups", &format!("v{}", info.cgroup_version));
         if info.init {
             self.line(Tone::Good, "init", "the engine has one");
         } else {
-            self.line(
-                Tone::Warn,
-                "init",
-                "the engine has none: the supervisor is process 1 of its container",
-            );
+            self.line(Tone::Warn, "init", "the engine has none: the supervisor is process 1 of its container");
         }
-        self.line(
-            Tone::Good,
-            "workspace",
-            "streamed in as a tar archive, by `tar` in the image, else by the engine",
-        );
+        self.line(Tone::Good, "workspace", "streamed in as a tar archive, by `tar` in the image, else by the engine");
     }
 
     fn containers(&mut self, owned: &[argon::engine::OwnedContainer]) {
         let me = Owner::current();
         let dead = owned
             .iter()
-            .filter(|container| {
-                Owner::parse(&container.labels.owner).is_some_and(|owner| me.knows_dead(&owner))
-            })
+            .filter(|container| Owner::parse(&container.labels.owner).is_some_and(|owner| me.knows_dead(&owner)))
             .count();
-        let value = format!(
-            "{} of Argon's on the engine, {dead} of them left by a crash",
-            owned.len()
-        );
+        let value = format!("{} of Argon's on the engine, {dead} of them left by a crash", owned.len());
         if dead == 0 {
             self.line(Tone::Good, "containers", &value);
         } else {
@@ -122,20 +90,10 @@ impl Page<'_> {
     }
 
     fn tools(&mut self) {
-        for (tool, use_) in [
-            ("git", "clones that have submodules or need a login"),
-            ("ssh", "clones over ssh"),
-        ] {
-            match std::process::Command::new(tool)
-                .arg(if tool == "ssh" { "-V" } else { "--version" })
-                .output()
-            {
+        for (tool, use_) in [("git", "clones that have submodules or need a login"), ("ssh", "clones over ssh")] {
+            match std::process::Command::new(tool).arg(if tool == "ssh" { "-V" } else { "--version" }).output() {
                 Ok(out) => {
-                    let text = if out.stdout.is_empty() {
-                        out.stderr
-                    } else {
-                        out.stdout
-                    };
+                    let text = if out.stdout.is_empty() { out.stderr } else { out.stdout };
                     self.line(Tone::Good, tool, String::from_utf8_lossy(&text).trim());
                 }
                 Err(_) => self.line(Tone::Warn, tool, &format!("not found; only {use_} need it")),

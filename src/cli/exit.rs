@@ -58,20 +58,12 @@ pub(crate) struct CommandError {
 impl CommandError {
     /// The user asked for what cannot be.
     pub(crate) fn usage(message: impl Display, hint: impl Display) -> Self {
-        Self {
-            exit: Exit::Usage,
-            message: message.to_string(),
-            hint: Some(hint.to_string()),
-        }
+        Self { exit: Exit::Usage, message: message.to_string(), hint: Some(hint.to_string()) }
     }
 
     /// The machinery failed.
     pub(crate) fn infrastructure(message: impl Display, hint: Option<String>) -> Self {
-        Self {
-            exit: Exit::Infrastructure,
-            message: message.to_string(),
-            hint,
-        }
+        Self { exit: Exit::Infrastructure, message: message.to_string(), hint }
     }
 }
 
@@ -104,11 +96,7 @@ impl From<SourceError> for CommandError {
             SourceError::Interrupted => Exit::Cancelled,
             _ => Exit::Infrastructure,
         };
-        Self {
-            exit,
-            message: with_causes(&error),
-            hint: error.hint(),
-        }
+        Self { exit, message: with_causes(&error), hint: error.hint() }
     }
 }
 

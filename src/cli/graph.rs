@@ -76,27 +76,15 @@ fn with_needs(job: &Job) -> String {
 }
 
 fn mermaid(pipeline: &Pipeline) -> String {
-    let number: BTreeMap<&str, usize> = pipeline
-        .jobs
-        .iter()
-        .enumerate()
-        .map(|(at, job)| (job.key.value.as_str(), at))
-        .collect();
+    let number: BTreeMap<&str, usize> =
+        pipeline.jobs.iter().enumerate().map(|(at, job)| (job.key.value.as_str(), at)).collect();
     let mut text = String::from("flowchart LR\n");
     for (at, job) in pipeline.jobs.iter().enumerate() {
-        let label = job
-            .name
-            .as_ref()
-            .unwrap_or(&job.key.value)
-            .replace('"', "#quot;");
+        let label = job.name.as_ref().unwrap_or(&job.key.value).replace('"', "#quot;");
         let _ = writeln!(text, "    j{at}[\"{label}\"]");
     }
     for (at, job) in pipeline.jobs.iter().enumerate() {
-        for need in job
-            .needs
-            .iter()
-            .filter_map(|need| number.get(need.value.as_str()))
-        {
+        for need in job.needs.iter().filter_map(|need| number.get(need.value.as_str())) {
             let _ = writeln!(text, "    j{need} --> j{at}");
         }
     }

@@ -38,10 +38,7 @@ const KINDS: &[Kind] = &[
         marks: &["Cargo.toml"],
         job: "rust",
         image: "rust:1",
-        steps: &[
-            ("Build", "cargo build --all-targets"),
-            ("Test", "cargo test"),
-        ],
+        steps: &[("Build", "cargo build --all-targets"), ("Test", "cargo test")],
     },
     Kind {
         name: "npm",
@@ -49,10 +46,7 @@ const KINDS: &[Kind] = &[
         job: "node",
         image: "node:22",
         steps: &[
-            (
-                "Install dependencies",
-                "if [ -f package-lock.json ]; then npm ci; else npm install; fi",
-            ),
+            ("Install dependencies", "if [ -f package-lock.json ]; then npm ci; else npm install; fi"),
             ("Test", "npm test --if-present"),
         ],
     },
@@ -66,10 +60,7 @@ const KINDS: &[Kind] = &[
                 "Install dependencies",
                 "if [ -f requirements.txt ]; then pip install -r requirements.txt; else pip install .; fi",
             ),
-            (
-                "Test",
-                "pip install pytest\n# 5: there are no tests yet\npytest || [ $? -eq 5 ]\n",
-            ),
+            ("Test", "pip install pytest\n# 5: there are no tests yet\npytest || [ $? -eq 5 ]\n"),
         ],
     },
     Kind {
@@ -94,20 +85,13 @@ const OTHER: Kind = Kind {
     marks: &[],
     job: "build",
     image: "busybox:1.36",
-    steps: &[
-        ("Say hello", "echo hello from $ARGON_JOB"),
-        ("Look around", "ls -la"),
-    ],
+    steps: &[("Say hello", "echo hello from $ARGON_JOB"), ("Look around", "ls -la")],
 };
 
 /// Writes it.
 pub(crate) fn run(args: &InitArgs, _: &Look) -> Result<Exit, CommandError> {
     let here = load::here()?;
-    let folder = if args.folder == Path::new(".") {
-        here
-    } else {
-        here.join(&args.folder)
-    };
+    let folder = if args.folder == Path::new(".") { here } else { here.join(&args.folder) };
     if !folder.is_dir() {
         return Err(CommandError::usage(
             format!("there is no folder {}", folder.display()),
@@ -115,22 +99,12 @@ pub(crate) fn run(args: &InitArgs, _: &Look) -> Result<Exit, CommandError> {
         ));
     }
     let path = folder.join(FILE_NAME);
-    let found: Vec<&Kind> = KINDS
-        .iter()
-        .filter(|kind| kind.marks.iter().any(|mark| folder.join(mark).is_file()))
-        .collect();
-    let kinds = if found.is_empty() {
-        vec![&OTHER]
-    } else {
-        found
-    };
+    let found: Vec<&Kind> =
+        KINDS.iter().filter(|kind| kind.marks.iter().any(|mark| folder.join(mark).is_file())).collect();
+    let kinds = if found.is_empty() { vec![&OTHER] } else { found };
     write(&path, &text(&kinds)?, args.force)?;
     let names: Vec<&str> = kinds.iter().map(|kind| kind.name).collect();
-    output::print(&format!(
-        "wrote {}: {}\nnext: look at it, then `argon run`\n",
-        path.display(),
-        names.join(" and ")
-    ))?;
+    output::print(&format!("wrote {}: {}\nnext: look at it, then `argon run`\n", path.display(), names.join(" and ")))?;
     Ok(Exit::Success)
 }
 
@@ -153,27 +127,16 @@ struct Step {
 }
 
 fn text(kinds: &[&Kind]) -> Result<String, CommandError> {
-    let unwritable = |error: serde_yaml::Error| {
-        CommandError::infrastructure(format!("cannot write YAML: {error}"), None)
-    };
+    let unwritable =
+        |error: serde_yaml::Error| CommandError::infrastructure(format!("cannot write YAML: {error}"), None);
     let mut jobs = serde_yaml::Mapping::new();
     for kind in kinds {
-        let steps = kind
-            .steps
-            .iter()
-            .map(|(name, run)| Step { name, run })
-            .collect();
-        let job = serde_yaml::to_value(Job {
-            image: kind.image,
-            steps,
-        })
-        .map_err(unwritable)?;
+        let steps = kind.steps.iter().map(|(name, run)| Step { name, run }).collect();
+        let job = serde_yaml::to_value(Job { image: kind.image, steps }).map_err(unwritable)?;
         jobs.insert(kind.job.into(), job);
     }
     let body = serde_yaml::to_string(&File { version: 1.0, jobs }).map_err(unwritable)?;
-    Ok(format!(
-        "# What `argon run` does. `argon validate` checks it; docs/pipeline.md of Argon has every key.\n{body}"
-    ))
+    Ok(format!("# What `argon run` does. `argon validate` checks it; docs/pipeline.md of Argon has every key.\n{body}"))
 }
 
 fn write(path: &Path, text: &str, force: bool) -> Result<(), CommandError> {
@@ -184,14 +147,11 @@ fn write(path: &Path, text: &str, force: bool) -> Result<(), CommandError> {
     } else {
         options.create_new(true)
     };
-    let result = options
-        .open(path)
-        .and_then(|mut file| file.write_all(text.as_bytes()));
+    let result = options.open(path).and_then(|mut file| file.write_all(text.as_bytes()));
     result.map_err(|error| match error.kind() {
-        std::io::ErrorKind::AlreadyExists => CommandError::usage(
-            format!("{} is there already", path.display()),
-            "`argon init --force` replaces it",
-        ),
+        std::io::ErrorKind::AlreadyExists => {
+            CommandError::usage(format!("{} is there already", path.display()), "`argon init --force` replaces it")
+        }
         _ => CommandError::infrastructure(
             format!("cannot write {}: {error}", path.display()),
             Some("check the folder and its permissions".into()),

@@ -39,32 +39,14 @@ pub(crate) fn run(args: &ListArgs, look: &Look) -> Result<Exit, CommandError> {
         format!("{:#}\n", serde_json::Value::from(jobs))
     } else {
         let style = look.stdout();
-        let width = pipeline
-            .jobs
-            .iter()
-            .map(|job| job.key.value.chars().count())
-            .max()
-            .unwrap_or(0);
-        let image_width = pipeline
-            .jobs
-            .iter()
-            .map(|job| job.image.value.chars().count())
-            .max()
-            .unwrap_or(0);
+        let width = pipeline.jobs.iter().map(|job| job.key.value.chars().count()).max().unwrap_or(0);
+        let image_width = pipeline.jobs.iter().map(|job| job.image.value.chars().count()).max().unwrap_or(0);
         pipeline.jobs.iter().fold(String::new(), |mut text, job| {
             let s = if job.steps.len() == 1 { "" } else { "s" };
             let needs: Vec<&str> = job.needs.iter().map(|need| need.value.as_str()).collect();
-            let needs = if needs.is_empty() {
-                String::new()
-            } else {
-                format!("  needs {}", needs.join(", "))
-            };
+            let needs = if needs.is_empty() { String::new() } else { format!("  needs {}", needs.join(", ")) };
             let key = style.paint(Tone::Bold, &format!("{:width$}", job.key.value));
-            let line = format!(
-                "{key}  {:image_width$}  {} step{s}{needs}",
-                job.image.value,
-                job.steps.len()
-            );
+            let line = format!("{key}  {:image_width$}  {} step{s}{needs}", job.image.value, job.steps.len());
             let _ = writeln!(text, "{}", line.trim_end());
             text
         })
@@ -83,12 +65,7 @@ pub(crate) fn describe_plan(plan: &Plan, style: &Style) -> String {
 }
 
 fn describe_job(text: &mut String, job: &PlannedJob, style: &Style) {
-    let _ = write!(
-        text,
-        "{}  in {}",
-        style.paint(Tone::Bold, job.id.as_str()),
-        job.image
-    );
+    let _ = write!(text, "{}  in {}", style.paint(Tone::Bold, job.id.as_str()), job.image);
     if !job.needs.is_empty() {
         let needs: Vec<&str> = job.needs.iter().map(|need| need.as_str()).collect();
         let _ = write!(text, ", after {}", needs.join(", "));
@@ -111,17 +88,9 @@ fn describe_step(text: &mut String, step: &PlannedStep, style: &Style) {
         .env
         .iter()
         .map(|(name, value)| format!("{name}={value}"))
-        .chain(
-            step.secrets
-                .iter()
-                .map(|secret| format!("{}=***", secret.name)),
-        )
+        .chain(step.secrets.iter().map(|secret| format!("{}=***", secret.name)))
         .collect();
     if !names.is_empty() {
-        let _ = writeln!(
-            text,
-            "       {}",
-            style.paint(Tone::Dim, &format!("with {}", names.join(" ")))
-        );
+        let _ = writeln!(text, "       {}", style.paint(Tone::Dim, &format!("with {}", names.join(" "))));
     }
 }

@@ -45,12 +45,7 @@ impl FileArgs {
 }
 
 /// The pipeline at `path`, checked. Findings go to standard error.
-pub(crate) fn pipeline(
-    path: &Path,
-    root: &Path,
-    warnings: Warnings,
-    look: &Look,
-) -> Result<Pipeline, CommandError> {
+pub(crate) fn pipeline(path: &Path, root: &Path, warnings: Warnings, look: &Look) -> Result<Pipeline, CommandError> {
     let PipelineFile { path, text } = pipeline_file::read(path, root)?;
     let (pipeline, mut findings) = pipeline::parse(&text);
     let shown = shown(&path);
@@ -62,16 +57,9 @@ pub(crate) fn pipeline(
         let _ = std::io::stderr().write_all(rendered.as_bytes());
     }
     pipeline.ok_or_else(|| {
-        let errors = findings
-            .iter()
-            .filter(|finding| finding.severity() == Severity::Error)
-            .count();
+        let errors = findings.iter().filter(|finding| finding.severity() == Severity::Error).count();
         let s = if errors == 1 { "" } else { "s" };
-        CommandError {
-            exit: Exit::Usage,
-            message: format!("{shown} is not valid: {errors} error{s}"),
-            hint: None,
-        }
+        CommandError { exit: Exit::Usage, message: format!("{shown} is not valid: {errors} error{s}"), hint: None }
     })
 }
 
@@ -84,18 +72,12 @@ pub(crate) fn from_args(file: &FileArgs, look: &Look) -> Result<Pipeline, Comman
 /// The current folder.
 pub(crate) fn here() -> Result<PathBuf, CommandError> {
     std::env::current_dir().map_err(|error| {
-        CommandError::usage(
-            format!("cannot tell the current folder: {error}"),
-            "go to a folder that exists",
-        )
+        CommandError::usage(format!("cannot tell the current folder: {error}"), "go to a folder that exists")
     })
 }
 
 /// A path as a person would write it from here.
 fn shown(path: &Path) -> String {
     let here = std::env::current_dir().unwrap_or_default();
-    path.strip_prefix(&here)
-        .unwrap_or(path)
-        .display()
-        .to_string()
+    path.strip_prefix(&here).unwrap_or(path).display().to_string()
 }

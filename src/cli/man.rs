@@ -16,10 +16,7 @@ pub(crate) struct ManArgs {
 pub(crate) fn run(args: &ManArgs) -> Result<Exit, CommandError> {
     let mut cli = Cli::command();
     cli.build();
-    let title = args
-        .command
-        .as_ref()
-        .map_or_else(|| "argon".to_owned(), |name| format!("argon-{name}"));
+    let title = args.command.as_ref().map_or_else(|| "argon".to_owned(), |name| format!("argon-{name}"));
     let command = match &args.command {
         None => cli,
         Some(name) => {
@@ -30,16 +27,11 @@ pub(crate) fn run(args: &ManArgs) -> Result<Exit, CommandError> {
                 |near| format!("did you mean `{near}`?"),
             );
             let found = cli.find_subcommand(name).cloned();
-            found
-                .ok_or_else(|| CommandError::usage(format!("there is no command `{name}`"), hint))?
+            found.ok_or_else(|| CommandError::usage(format!("there is no command `{name}`"), hint))?
         }
     };
     let mut page = Vec::new();
-    output::written(
-        clap_mangen::Man::new(command)
-            .title(title)
-            .render(&mut page),
-    )?;
+    output::written(clap_mangen::Man::new(command).title(title).render(&mut page))?;
     output::print(&String::from_utf8_lossy(&page))?;
     Ok(Exit::Success)
 }

@@ -63,11 +63,7 @@ impl Look {
     pub(crate) fn facts(&self, terminal: &impl IsTerminal) -> Facts<'_> {
         let v = &self.variables;
         Facts {
-            destination: if terminal.is_terminal() {
-                Destination::Terminal
-            } else {
-                Destination::Other
-            },
+            destination: if terminal.is_terminal() { Destination::Terminal } else { Destination::Other },
             term: v.term.as_deref(),
             ci: v.ci.as_deref(),
             no_color: v.no_color.as_deref(),
@@ -81,10 +77,7 @@ impl Look {
 
     fn style_for(&self, terminal: &impl IsTerminal) -> Style {
         let facts = self.facts(terminal);
-        Style {
-            color: choose::color(self.choice, &facts),
-            symbols: choose::symbols(&facts),
-        }
+        Style { color: choose::color(self.choice, &facts), symbols: choose::symbols(&facts) }
     }
 
     /// The look of standard output.
@@ -118,10 +111,7 @@ fn report_style(style: Style) -> ReportStyle {
         Color::On => Colour::Ansi,
         Color::Off => Colour::Plain,
     };
-    let width = console::Term::stdout()
-        .size_checked()
-        .map_or(80, |(_, columns)| usize::from(columns))
-        .clamp(40, 120);
+    let width = console::Term::stdout().size_checked().map_or(80, |(_, columns)| usize::from(columns)).clamp(40, 120);
     ReportStyle { colour, width }
 }
 

@@ -23,28 +23,17 @@ pub(crate) struct PipelineFile {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PipelineFileError {
     #[error("there is no `{FILE_NAME}` in `{}` or the folders above it", from.display())]
-    NotFound {
-        from: PathBuf,
-        near: Option<PathBuf>,
-    },
+    NotFound { from: PathBuf, near: Option<PathBuf> },
     #[error("there is no file `{}`", path.display())]
     Missing { path: PathBuf },
     #[error("`{}` is {kind}, not a file", path.display())]
     NotAFile { path: PathBuf, kind: &'static str },
     #[error("`{}` is a link to `{}`, outside of the repository `{}`", path.display(), target.display(), root.display())]
-    LeavesRepository {
-        path: PathBuf,
-        target: PathBuf,
-        root: PathBuf,
-    },
+    LeavesRepository { path: PathBuf, target: PathBuf, root: PathBuf },
     #[error("`{}` is larger than the {MAX_BYTES} bytes that are read", path.display())]
     TooLarge { path: PathBuf },
     #[error("`{}` is not UTF-8: byte {offset}, on line {line}, belongs to no character", path.display())]
-    NotUtf8 {
-        path: PathBuf,
-        offset: usize,
-        line: usize,
-    },
+    NotUtf8 { path: PathBuf, offset: usize, line: usize },
     #[error("cannot read `{}`", path.display())]
     Unreadable { path: PathBuf, source: io::Error },
 }
@@ -54,31 +43,18 @@ impl PipelineFileError {
     #[must_use]
     pub(crate) fn hint(&self) -> String {
         match self {
-            Self::NotFound {
-                near: Some(near), ..
-            } => format!(
-                "rename `{}` to `{FILE_NAME}`, or name it with `--file`",
-                near.display()
-            ),
-            Self::NotFound { near: None, .. } => {
-                "write one with `argon init`, or name a file".to_owned()
+            Self::NotFound { near: Some(near), .. } => {
+                format!("rename `{}` to `{FILE_NAME}`, or name it with `--file`", near.display())
             }
-            Self::Missing { .. } => {
-                "check the path; `argon init` writes a first pipeline".to_owned()
-            }
-            Self::NotAFile {
-                kind: "a folder",
-                path,
-            } if path.join(FILE_NAME).is_file() => {
+            Self::NotFound { near: None, .. } => "write one with `argon init`, or name a file".to_owned(),
+            Self::Missing { .. } => "check the path; `argon init` writes a first pipeline".to_owned(),
+            Self::NotAFile { kind: "a folder", path } if path.join(FILE_NAME).is_file() => {
                 format!("name the file in it: `{}`", path.join(FILE_NAME).display())
             }
-            Self::NotAFile {
-                kind: "a folder", ..
-            } => "a pipeline is a file: move the folder away, or name another place with `--file`"
-                .to_owned(),
-            Self::NotAFile { .. } => {
-                "name a regular file; `argon validate -` reads standard input".to_owned()
+            Self::NotAFile { kind: "a folder", .. } => {
+                "a pipeline is a file: move the folder away, or name another place with `--file`".to_owned()
             }
+            Self::NotAFile { .. } => "name a regular file; `argon validate -` reads standard input".to_owned(),
             Self::LeavesRepository { .. } => "copy the file into the repository".to_owned(),
             Self::TooLarge { .. } => "move long scripts into files of the repository".to_owned(),
             Self::NotUtf8 { .. } => "save the file as UTF-8".to_owned(),
@@ -96,19 +72,13 @@ impl PipelineFileError {
 /// Where there is none.
 pub(crate) fn find(from: &Path) -> Result<PathBuf, PipelineFileError> {
     // A link that leads nowhere is found too: reading it says what is wrong.
-    let found = from
-        .ancestors()
-        .map(|folder| folder.join(FILE_NAME))
-        .find(|path| path.symlink_metadata().is_ok());
+    let found = from.ancestors().map(|folder| folder.join(FILE_NAME)).find(|path| path.symlink_metadata().is_ok());
     found.ok_or_else(|| {
         let near = [".runnerci.yaml", "runnerci.yml", "runnerci.yaml"]
             .iter()
             .map(|name| from.join(name))
             .find(|path| path.is_file());
-        PipelineFileError::NotFound {
-            from: from.to_owned(),
-            near,
-        }
+        PipelineFileError::NotFound { from: from.to_owned(), near }
     })
 }
 
@@ -120,11 +90,7 @@ pub(crate) fn repository_root(path: &Path) -> PathBuf {
         _ => Path::new("."),
     };
     let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
-    folder
-        .ancestors()
-        .find(|above| above.join(".git").exists())
-        .map(Path::to_owned)
-        .unwrap_or(folder)
+    folder.ancestors().find(|above| above.join(".git").exists()).map(Path::to_owned).unwrap_or(folder)
 }
 
 /// Reads a pipeline file of the repository at `root`.
@@ -136,16 +102,9 @@ pub(crate) fn read(path: &Path, root: &Path) -> Result<PipelineFile, PipelineFil
     let text = String::from_utf8(bytes).map_err(|error| {
         let offset = error.utf8_error().valid_up_to();
         let line = memchr::memchr_iter(b'\n', &error.as_bytes()[..offset]).count() + 1;
-        PipelineFileError::NotUtf8 {
-            path: path.to_owned(),
-            offset,
-            line,
-        }
+        PipelineFileError::NotUtf8 { path: path.to_owned(), offset, line }
     })?;
-    Ok(PipelineFile {
-        path: path.to_owned(),
-        text,
-    })
+    Ok(PipelineFile { path: path.to_owned(), text })
 }
 
 /// As [`read`], without looking at the bytes.
@@ -154,51 +113,31 @@ pub(crate) fn read(path: &Path, root: &Path) -> Result<PipelineFile, PipelineFil
 /// Where it is no regular file of that repository, or too large.
 pub(crate) fn read_bytes(path: &Path, root: &Path) -> Result<Vec<u8>, PipelineFileError> {
     let unreadable = |source: io::Error| match source.kind() {
-        io::ErrorKind::NotFound => PipelineFileError::Missing {
-            path: path.to_owned(),
-        },
-        _ => PipelineFileError::Unreadable {
-            path: path.to_owned(),
-            source,
-        },
+        io::ErrorKind::NotFound => PipelineFileError::Missing { path: path.to_owned() },
+        _ => PipelineFileError::Unreadable { path: path.to_owned(), source },
     };
     let target = path.canonicalize().map_err(unreadable)?;
     let root = root.canonicalize().map_err(unreadable)?;
     if !target.starts_with(&root) {
-        return Err(PipelineFileError::LeavesRepository {
-            path: path.to_owned(),
-            target,
-            root,
-        });
+        return Err(PipelineFileError::LeavesRepository { path: path.to_owned(), target, root });
     }
     let file = open(&target).map_err(unreadable)?;
     let metadata = file.metadata().map_err(unreadable)?;
     if !metadata.is_file() {
-        return Err(PipelineFileError::NotAFile {
-            path: path.to_owned(),
-            kind: describe(metadata.file_type()),
-        });
+        return Err(PipelineFileError::NotAFile { path: path.to_owned(), kind: describe(metadata.file_type()) });
     }
     let mut bytes = Vec::new();
-    file.take(MAX_BYTES as u64 + 1)
-        .read_to_end(&mut bytes)
-        .map_err(unreadable)?;
+    file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() > MAX_BYTES {
-        return Err(PipelineFileError::TooLarge {
-            path: path.to_owned(),
-        });
+        return Err(PipelineFileError::TooLarge { path: path.to_owned() });
     }
     Ok(bytes)
 }
 
 /// The path has no links any more: one that appears now was put there to lead elsewhere. A FIFO must not wait for a writer.
 fn open(target: &Path) -> io::Result<File> {
-    let flags =
-        rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NOCTTY;
-    OpenOptions::new()
-        .read(true)
-        .custom_flags(flags.bits().cast_signed())
-        .open(target)
+    let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NOCTTY;
+    OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(target)
 }
 
 fn describe(kind: std::fs::FileType) -> &'static str {

@@ -28,29 +28,17 @@ const MOST_SHOWN: usize = 50;
 
 /// The findings for people: each with its lines of the file, its code and what to do.
 #[must_use]
-pub(crate) fn render(
-    findings: &[Diagnostic],
-    name: &str,
-    text: &str,
-    style: ReportStyle,
-) -> String {
+pub(crate) fn render(findings: &[Diagnostic], name: &str, text: &str, style: ReportStyle) -> String {
     let theme = match style.colour {
         Colour::Ansi => GraphicalTheme::unicode(),
         Colour::Plain => GraphicalTheme::unicode_nocolor(),
     };
-    let handler = GraphicalReportHandler::new_themed(theme)
-        .with_width(style.width)
-        .with_links(false)
-        .with_context_lines(1);
-    let source =
-        (!text.is_empty()).then(|| NamedSource::new(harmless(name), harmless_in_place(text)));
+    let handler =
+        GraphicalReportHandler::new_themed(theme).with_width(style.width).with_links(false).with_context_lines(1);
+    let source = (!text.is_empty()).then(|| NamedSource::new(harmless(name), harmless_in_place(text)));
     let mut out = String::new();
     for finding in findings.iter().take(MOST_SHOWN) {
-        let report = Report {
-            finding,
-            message: harmless(&finding.message),
-            source: source.as_ref(),
-        };
+        let report = Report { finding, message: harmless(&finding.message), source: source.as_ref() };
         // Writing to a String does not fail, and a report that cannot be drawn still has its one line.
         if handler.render_report(&mut out, &report).is_err() {
             out.push_str(&short(std::slice::from_ref(finding), name, text));
@@ -58,10 +46,7 @@ pub(crate) fn render(
         out.push('\n');
     }
     if findings.len() > MOST_SHOWN {
-        out.push_str(&format!(
-            "and {} more findings\n",
-            findings.len() - MOST_SHOWN
-        ));
+        out.push_str(&format!("and {} more findings\n", findings.len() - MOST_SHOWN));
     }
     out
 }
@@ -87,20 +72,12 @@ pub(crate) fn short(findings: &[Diagnostic], name: &str, text: &str) -> String {
 /// GitHub's workflow commands: they become annotations of a pull request.
 #[must_use]
 pub(crate) fn github(findings: &[Diagnostic], name: &str, text: &str) -> String {
-    let value = |text: &str| {
-        text.replace('%', "%25")
-            .replace('\r', "%0D")
-            .replace('\n', "%0A")
-    };
+    let value = |text: &str| text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
     let property = |text: &str| value(text).replace(':', "%3A").replace(',', "%2C");
     let lines = LineIndex::new(text);
     let line = |finding: &Diagnostic| {
         let place = lines.place(&finding.span);
-        let help = finding
-            .help
-            .as_ref()
-            .map(|help| format!("\n{help}"))
-            .unwrap_or_default();
+        let help = finding.help.as_ref().map(|help| format!("\n{help}")).unwrap_or_default();
         format!(
             "::{} file={},line={},endLine={},col={},endColumn={},title={}::{}\n",
             finding.severity(),
@@ -132,11 +109,7 @@ pub(crate) struct JsonFinding<'a> {
 
 /// The findings of one file for `--format json`.
 #[must_use]
-pub(crate) fn json<'a>(
-    findings: &'a [Diagnostic],
-    name: &'a str,
-    text: &str,
-) -> Vec<JsonFinding<'a>> {
+pub(crate) fn json<'a>(findings: &'a [Diagnostic], name: &'a str, text: &str) -> Vec<JsonFinding<'a>> {
     let lines = LineIndex::new(text);
     let entry = |finding: &'a Diagnostic| {
         let place = lines.place(&finding.span);
@@ -157,15 +130,7 @@ pub(crate) fn json<'a>(
 
 /// A file's text goes to a terminal: what could move its cursor, or turn the direction of writing, is made visible.
 fn harmless(text: &str) -> String {
-    text.chars()
-        .map(|c| {
-            if is_harmful(c) {
-                char::REPLACEMENT_CHARACTER
-            } else {
-                c
-            }
-        })
-        .collect()
+    text.chars().map(|c| if is_harmful(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
 /// As [`harmless`], with every offset kept.
@@ -217,10 +182,7 @@ impl miette::Diagnostic for Report<'_> {
     }
 
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        self.finding
-            .help
-            .as_ref()
-            .map(|help| Box::new(harmless(help)) as Box<dyn fmt::Display>)
+        self.finding.help.as_ref().map(|help| Box::new(harmless(help)) as Box<dyn fmt::Display>)
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
@@ -230,10 +192,11 @@ impl miette::Diagnostic for Report<'_> {
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
         self.source?;
         let own = LabeledSpan::new_primary_with_span(None, self.finding.span.clone());
-        let others =
-            self.finding.labels.iter().map(|label| {
-                LabeledSpan::new_with_span(Some(label.text.clone()), label.span.clone())
-            });
+        let others = self
+            .finding
+            .labels
+            .iter()
+            .map(|label| LabeledSpan::new_with_span(Some(label.text.clone()), label.span.clone()));
         Some(Box::new(std::iter::once(own).chain(others)))
     }
 }

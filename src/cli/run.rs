@@ -8,8 +8,7 @@ use std::time::Duration;
 use argon::engine::docker::{self, Docker, EngineEnv};
 use argon::event::{Event, RunId};
 use argon::execute::{
-    self, DEFAULT_GRACE, EVENT_BUFFER, OnFailure, PullPolicy, Settings, StepColor, StopReason,
-    Stopper,
+    self, DEFAULT_GRACE, EVENT_BUFFER, OnFailure, PullPolicy, Settings, StepColor, StopReason, Stopper,
 };
 use argon::pipeline::parse_duration;
 use argon::plan::{self, Plan, RunOptions, Selection};
@@ -140,9 +139,7 @@ impl From<OutputArg> for OutputChoice {
 
 fn image_pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
-        Some((from, to)) if !from.is_empty() && !to.is_empty() => {
-            Ok((from.to_owned(), to.to_owned()))
-        }
+        Some((from, to)) if !from.is_empty() && !to.is_empty() => Ok((from.to_owned(), to.to_owned())),
         _ => Err("write it as FROM=TO, as in `python:3.10=my/python`".to_owned()),
     }
 }
@@ -156,9 +153,8 @@ pub(crate) fn run(args: RunArgs, look: &Look) -> Result<Exit, CommandError> {
     block_on(async {
         let stopper = Stopper::default();
         let (events, feed) = mpsc::channel(EVENT_BUFFER);
-        let signals = signals::watch(stopper.clone(), events.downgrade()).map_err(|error| {
-            CommandError::infrastructure(format!("cannot watch signals: {error}"), None)
-        })?;
+        let signals = signals::watch(stopper.clone(), events.downgrade())
+            .map_err(|error| CommandError::infrastructure(format!("cannot watch signals: {error}"), None))?;
         let exit = prepared(args, look, stopper, events, feed).await;
         signals.abort();
         exit
@@ -196,19 +192,11 @@ async fn prepared(
     let settings = Settings {
         run: RunId::generate(),
         parallel: args.parallel.map_or_else(cores, usize::from),
-        on_failure: if args.keep_going {
-            OnFailure::KeepGoing
-        } else {
-            OnFailure::FailFast
-        },
+        on_failure: if args.keep_going { OnFailure::KeepGoing } else { OnFailure::FailFast },
         pull: args.pull.into(),
         timeout: args.timeout,
         grace: args.grace.unwrap_or(DEFAULT_GRACE),
-        color: if style.color == Color::On {
-            StepColor::Forced
-        } else {
-            StepColor::Unsaid
-        },
+        color: if style.color == Color::On { StepColor::Forced } else { StepColor::Unsaid },
     };
     let sinks = sinks(&args, look)?;
     let gone = stopper.clone();
@@ -217,15 +205,9 @@ async fn prepared(
     }));
     let overdue = overdue(stopper.clone(), settings.grace);
     let work = async {
-        let result = execute::run(
-            Arc::new(ready.engine),
-            ready.plan,
-            Arc::new(ready.workspace),
-            settings,
-            stopper,
-            events,
-        )
-        .await;
+        let result =
+            execute::run(Arc::new(ready.engine), ready.plan, Arc::new(ready.workspace), settings, stopper, events)
+                .await;
         let report = pump.await;
         let result = result.map_err(|error| CommandError::usage(&error, "give smaller secrets"))?;
         finish(Exit::from(&result), report.unwrap_or_default())
@@ -264,20 +246,12 @@ async fn prepare(args: &RunArgs, look: &Look) -> Result<Ready, CommandError> {
     let (planned, engine) = tokio::join!(source_and_plan(args, look), docker::connect(&env));
     // An invalid pipeline is told before an engine that does not answer: it can be mended without one.
     let (workspace, plan) = planned?;
-    Ok(Ready {
-        engine: engine?,
-        workspace,
-        plan,
-    })
+    Ok(Ready { engine: engine?, workspace, plan })
 }
 
 async fn source_and_plan(args: &RunArgs, look: &Look) -> Result<(Workspace, Plan), CommandError> {
     let options = options(args)?;
-    let warnings = if args.quiet || matches!(args.output, OutputArg::Json) {
-        Warnings::Hide
-    } else {
-        Warnings::Show
-    };
+    let warnings = if args.quiet || matches!(args.output, OutputArg::Json) { Warnings::Hide } else { Warnings::Show };
     let here = load::here()?;
     if args.repo.is_none() && args.commit.is_none() {
         // The file comes first: what is wrong with it is told before a large tree is listed.
@@ -289,29 +263,15 @@ async fn source_and_plan(args: &RunArgs, look: &Look) -> Result<(Workspace, Plan
     }
     let repository = match &args.repo {
         Some(repository) => repository.clone(),
-        None => pipeline_file::repository_root(&here.join(".runnerci.yml"))
-            .display()
-            .to_string(),
+        None => pipeline_file::repository_root(&here.join(".runnerci.yml")).display().to_string(),
     };
-    let workspace = open(SourceRequest::Checkout {
-        repository,
-        revision: args.commit.clone(),
-    })
-    .await?;
-    let name = args
-        .file
-        .file
-        .clone()
-        .unwrap_or_else(|| PathBuf::from(".runnerci.yml"));
+    let workspace = open(SourceRequest::Checkout { repository, revision: args.commit.clone() }).await?;
+    let name = args.file.file.clone().unwrap_or_else(|| PathBuf::from(".runnerci.yml"));
     let path = workspace.root.join(&name);
     if path.symlink_metadata().is_err() {
         let at = args.commit.as_deref().unwrap_or("the default branch");
         return Err(CommandError::usage(
-            format!(
-                "there is no `{}` in {} at {at}",
-                name.display(),
-                workspace.info.location
-            ),
+            format!("there is no `{}` in {} at {at}", name.display(), workspace.info.location),
             "name the file with `--file`, or another commit with `--commit`",
         ));
     }
@@ -334,12 +294,7 @@ fn options(args: &RunArgs) -> Result<RunOptions, CommandError> {
         (false, false) => Selection::WithNeeds(args.selected.clone()),
     };
     let images: BTreeMap<String, String> = args.image.iter().cloned().collect();
-    Ok(RunOptions {
-        selection,
-        env: args.variables.env()?,
-        secrets: args.variables.secrets()?,
-        images,
-    })
+    Ok(RunOptions { selection, env: args.variables.env()?, secrets: args.variables.secrets()?, images })
 }
 
 fn cores() -> usize {
@@ -355,32 +310,13 @@ fn sinks(args: &RunArgs, look: &Look) -> Result<Vec<Box<dyn Sink>>, CommandError
     let style = look.stdout();
     let rerun = rerun(args);
     let stdout = || {
-        out::stdout().map_err(|error| {
-            CommandError::infrastructure(format!("cannot write to standard output: {error}"), None)
-        })
+        out::stdout()
+            .map_err(|error| CommandError::infrastructure(format!("cannot write to standard output: {error}"), None))
     };
-    let main: Box<dyn Sink> = match choose::output(
-        args.output.into(),
-        verbosity,
-        &look.facts(&std::io::stdout()),
-    ) {
+    let main: Box<dyn Sink> = match choose::output(args.output.into(), verbosity, &look.facts(&std::io::stdout())) {
         Output::Json => Box::new(Json::new(stdout()?)),
-        Output::Plain => Box::new(Plain::new(
-            stdout()?,
-            PlainOptions {
-                style,
-                verbosity,
-                rerun,
-            },
-        )),
-        Output::Terminal => Box::new(Terminal::new(
-            TerminalOptions {
-                style,
-                verbosity,
-                rerun,
-            },
-            Screen::stdout(),
-        )),
+        Output::Plain => Box::new(Plain::new(stdout()?, PlainOptions { style, verbosity, rerun })),
+        Output::Terminal => Box::new(Terminal::new(TerminalOptions { style, verbosity, rerun }, Screen::stdout())),
     };
     let mut sinks = vec![main];
     if let Some(path) = &args.junit {
@@ -392,32 +328,17 @@ fn sinks(args: &RunArgs, look: &Look) -> Result<Vec<Box<dyn Sink>>, CommandError
 /// The command that a job's name is put behind to run it again as it was run now.
 fn rerun(args: &RunArgs) -> String {
     let mut words = vec!["argon run".to_owned()];
-    words.extend(
-        args.file
-            .file
-            .iter()
-            .map(|file| format!("-f {}", file.display())),
-    );
+    words.extend(args.file.file.iter().map(|file| format!("-f {}", file.display())));
     words.extend(args.repo.iter().map(|repo| format!("--repo {repo}")));
-    words.extend(
-        args.commit
-            .iter()
-            .map(|commit| format!("--commit {commit}")),
-    );
-    words.extend(
-        args.image
-            .iter()
-            .map(|(from, to)| format!("--image {from}={to}")),
-    );
+    words.extend(args.commit.iter().map(|commit| format!("--commit {commit}")));
+    words.extend(args.image.iter().map(|(from, to)| format!("--image {from}={to}")));
     words.extend(args.variables.rerun());
     words.join(" ")
 }
 
 /// A report that cannot be written is told before the run, not after it.
 fn check_report_folder(path: &Path) -> Result<(), CommandError> {
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     match folder {
         Some(folder) if !folder.is_dir() => Err(CommandError::usage(
             format!("there is no folder `{}` for the report", folder.display()),
@@ -432,11 +353,7 @@ fn finish(exit: Exit, report: PumpReport) -> Result<Exit, CommandError> {
     match report.failures.into_iter().next() {
         None => Ok(exit),
         Some(error) => Err(CommandError {
-            exit: if exit == Exit::Success {
-                Exit::Infrastructure
-            } else {
-                exit
-            },
+            exit: if exit == Exit::Success { Exit::Infrastructure } else { exit },
             message: error.to_string(),
             hint: Some("is the disk full, or the folder missing?".to_owned()),
         }),

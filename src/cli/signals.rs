@@ -7,10 +7,7 @@ use tokio::task::JoinHandle;
 
 /// Stops the run at signals until the task is aborted. Holds no sender alive: the end of the events is the run's to say.
 #[cfg(unix)]
-pub(crate) fn watch(
-    stopper: Stopper,
-    events: WeakSender<Event>,
-) -> std::io::Result<JoinHandle<()>> {
+pub(crate) fn watch(stopper: Stopper, events: WeakSender<Event>) -> std::io::Result<JoinHandle<()>> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -30,10 +27,7 @@ pub(crate) fn watch(
 
 /// Stops the run at Ctrl-C until the task is aborted.
 #[cfg(not(unix))]
-pub(crate) fn watch(
-    stopper: Stopper,
-    events: WeakSender<Event>,
-) -> std::io::Result<JoinHandle<()>> {
+pub(crate) fn watch(stopper: Stopper, events: WeakSender<Event>) -> std::io::Result<JoinHandle<()>> {
     Ok(tokio::spawn(async move {
         while tokio::signal::ctrl_c().await.is_ok() {
             stopper.interrupt();
@@ -51,10 +45,6 @@ fn tell(stopper: &Stopper, events: &WeakSender<Event>, name: &str) {
         }
     };
     if let Some(events) = events.upgrade() {
-        let _ = events.try_send(Event::Notice {
-            level: Level::Warn,
-            job: None,
-            message,
-        });
+        let _ = events.try_send(Event::Notice { level: Level::Warn, job: None, message });
     }
 }

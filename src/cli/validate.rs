@@ -62,22 +62,12 @@ pub(crate) fn run(
     } else {
         args.files
             .iter()
-            .map(|path| {
-                if path == Path::new("-") {
-                    check_input(args, input)
-                } else {
-                    check_file(path)
-                }
-            })
+            .map(|path| if path == Path::new("-") { check_input(args, input) } else { check_file(path) })
             .collect()
     };
     write(&checked, args.format, style, out)?;
     out.flush()?;
-    let worst = checked
-        .iter()
-        .flat_map(|file| &file.findings)
-        .map(Diagnostic::severity)
-        .min();
+    let worst = checked.iter().flat_map(|file| &file.findings).map(Diagnostic::severity).min();
     Ok(match worst {
         Some(Severity::Error) => 2,
         Some(Severity::Warning) if args.strict => 2,
@@ -87,10 +77,7 @@ pub(crate) fn run(
 
 fn check_default() -> Checked {
     let found = std::env::current_dir()
-        .map_err(|source| PipelineFileError::Unreadable {
-            path: PathBuf::from("."),
-            source,
-        })
+        .map_err(|source| PipelineFileError::Unreadable { path: PathBuf::from("."), source })
         .and_then(|folder| Ok((pipeline_file::find(&folder)?, folder)));
     match found {
         // Shown as one would type it, where it is in this very folder.
@@ -108,31 +95,18 @@ fn check_file(path: &Path) -> Checked {
 }
 
 fn check_input(args: &ValidateArgs, input: &mut dyn Read) -> Checked {
-    let name = args
-        .stdin_path
-        .as_ref()
-        .map_or_else(|| "<stdin>".to_owned(), |path| path.display().to_string());
+    let name = args.stdin_path.as_ref().map_or_else(|| "<stdin>".to_owned(), |path| path.display().to_string());
     let mut bytes = Vec::new();
     match input.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes) {
         Ok(_) => check_bytes(name, &bytes),
-        Err(source) => unreadable(
-            name,
-            &PipelineFileError::Unreadable {
-                path: PathBuf::from("-"),
-                source,
-            },
-        ),
+        Err(source) => unreadable(name, &PipelineFileError::Unreadable { path: PathBuf::from("-"), source }),
     }
 }
 
 fn check_bytes(name: String, bytes: &[u8]) -> Checked {
     let (_, findings) = pipeline::parse_bytes(bytes);
     // Up to the first byte that is not UTF-8 the offsets are the same.
-    Checked {
-        name,
-        text: String::from_utf8_lossy(bytes).into_owned(),
-        findings,
-    }
+    Checked { name, text: String::from_utf8_lossy(bytes).into_owned(), findings }
 }
 
 fn unreadable(name: String, error: &PipelineFileError) -> Checked {
@@ -147,17 +121,10 @@ fn unreadable(name: String, error: &PipelineFileError) -> Checked {
     }
 }
 
-fn write(
-    checked: &[Checked],
-    format: Format,
-    style: ReportStyle,
-    out: &mut dyn Write,
-) -> io::Result<()> {
+fn write(checked: &[Checked], format: Format, style: ReportStyle, out: &mut dyn Write) -> io::Result<()> {
     if format == Format::Json {
-        let all: Vec<_> = checked
-            .iter()
-            .flat_map(|file| report::json(&file.findings, &file.name, &file.text))
-            .collect();
+        let all: Vec<_> =
+            checked.iter().flat_map(|file| report::json(&file.findings, &file.name, &file.text)).collect();
         serde_json::to_writer_pretty(&mut *out, &all)?;
         return writeln!(out);
     }
@@ -177,30 +144,15 @@ fn write(
 
 fn summary(checked: &[Checked]) -> String {
     let count = |severity| {
-        checked
-            .iter()
-            .flat_map(|file| &file.findings)
-            .filter(|finding| finding.severity() == severity)
-            .count()
+        checked.iter().flat_map(|file| &file.findings).filter(|finding| finding.severity() == severity).count()
     };
     let plural = |number: usize, word: &str| {
-        if number == 1 {
-            format!("1 {word}")
-        } else {
-            format!("{number} {word}s")
-        }
+        if number == 1 { format!("1 {word}") } else { format!("{number} {word}s") }
     };
     match (count(Severity::Error), count(Severity::Warning)) {
-        (0, 0) => checked
-            .iter()
-            .map(|file| format!("{} is valid\n", file.name))
-            .collect(),
+        (0, 0) => checked.iter().map(|file| format!("{} is valid\n", file.name)).collect(),
         (0, warnings) => format!("valid, with {}\n", plural(warnings, "warning")),
         (errors, 0) => format!("{}\n", plural(errors, "error")),
-        (errors, warnings) => format!(
-            "{}, {}\n",
-            plural(errors, "error"),
-            plural(warnings, "warning")
-        ),
+        (errors, warnings) => format!("{}, {}\n", plural(errors, "error"), plural(warnings, "warning")),
     }
 }

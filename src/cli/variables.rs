@@ -47,19 +47,12 @@ impl VariableArgs {
     pub(crate) fn rerun(&self) -> Vec<String> {
         let quoted = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
         let files = |option: &str, files: &[PathBuf]| {
-            files
-                .iter()
-                .map(|file| format!("{option} {}", file.display()))
-                .collect::<Vec<_>>()
+            files.iter().map(|file| format!("{option} {}", file.display())).collect::<Vec<_>>()
         };
         let mut words = files("--env-file", &self.env_file);
         words.extend(self.env.iter().map(|text| format!("-e {}", quoted(text))));
         words.extend(files("--secret-file", &self.secret_file));
-        let name = |text: &str| {
-            text.split_once('=')
-                .map_or(text, |(name, _)| name)
-                .to_owned()
-        };
+        let name = |text: &str| text.split_once('=').map_or(text, |(name, _)| name).to_owned();
         words.extend(self.secret.iter().map(|text| format!("-s {}", name(text))));
         words
     }
@@ -98,14 +91,11 @@ fn pair(text: &str, option: &str) -> Result<(String, String), CommandError> {
     check_name(name, option)?;
     match value.map_or_else(|| std::env::var(name), Ok) {
         Ok(value) if !value.contains('\0') => Ok((name.to_owned(), value)),
-        Ok(_) => Err(CommandError::usage(
-            format!("the value of `{name}` holds a NUL byte"),
-            "no environment variable can",
-        )),
+        Ok(_) => {
+            Err(CommandError::usage(format!("the value of `{name}` holds a NUL byte"), "no environment variable can"))
+        }
         Err(_) => Err(CommandError::usage(
-            format!(
-                "`{option} {name}` takes the value from the environment, and `{name}` is not set there"
-            ),
+            format!("`{option} {name}` takes the value from the environment, and `{name}` is not set there"),
             format!("set it, or write `{option} {name}=VALUE`"),
         )),
     }
@@ -113,9 +103,7 @@ fn pair(text: &str, option: &str) -> Result<(String, String), CommandError> {
 
 fn check_name(name: &str, place: &str) -> Result<(), CommandError> {
     let mut chars = name.chars();
-    let good = chars
-        .next()
-        .is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
+    let good = chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
         && chars.all(|c| c.is_ascii_alphanumeric() || c == '_');
     if good {
         return Ok(());
@@ -129,10 +117,7 @@ fn check_name(name: &str, place: &str) -> Result<(), CommandError> {
 fn read_pairs(file: &Path) -> Result<Vec<(String, String)>, CommandError> {
     let shown = file.display();
     let entries = dotenvy::from_path_iter(file).map_err(|error| {
-        CommandError::usage(
-            format!("cannot read {shown}: {error}"),
-            "check the path and its permissions",
-        )
+        CommandError::usage(format!("cannot read {shown}: {error}"), "check the path and its permissions")
     })?;
     let mut pairs = Vec::new();
     for entry in entries {
@@ -158,10 +143,7 @@ fn refuse_readable_by_others(file: &Path) -> Result<(), CommandError> {
     use std::os::unix::fs::PermissionsExt;
     let shown = file.display();
     let meta = std::fs::metadata(file).map_err(|error| {
-        CommandError::usage(
-            format!("cannot read {shown}: {error}"),
-            "check the path and its permissions",
-        )
+        CommandError::usage(format!("cannot read {shown}: {error}"), "check the path and its permissions")
     })?;
     if meta.permissions().mode() & 0o077 == 0 {
         return Ok(());

@@ -23,8 +23,8 @@ use tokio::sync::mpsc;
 pub use self::connect::{EngineEnv, connect};
 pub use self::endpoint::Endpoint;
 use super::{
-    ContainerEnd, ContainerId, ContainerSpec, Engine, EngineError, EngineInfo, Image,
-    OwnedContainer, Session, TarStream,
+    ContainerEnd, ContainerId, ContainerSpec, Engine, EngineError, EngineInfo, Image, OwnedContainer, Session,
+    TarStream,
 };
 use crate::event::PullEvent;
 
@@ -66,11 +66,7 @@ impl Engine for Docker {
         facts::image(self, image).await
     }
 
-    async fn pull(
-        &self,
-        image: &str,
-        progress: mpsc::Sender<PullEvent>,
-    ) -> Result<Image, EngineError> {
+    async fn pull(&self, image: &str, progress: mpsc::Sender<PullEvent>) -> Result<Image, EngineError> {
         pull::pull(self, image, progress).await
     }
 
@@ -82,12 +78,7 @@ impl Engine for Docker {
         container::start(self, container).await
     }
 
-    async fn upload(
-        &self,
-        container: &ContainerId,
-        directory: &str,
-        tar: TarStream,
-    ) -> Result<(), EngineError> {
+    async fn upload(&self, container: &ContainerId, directory: &str, tar: TarStream) -> Result<(), EngineError> {
         archive::upload(self, container, directory, tar).await
     }
 

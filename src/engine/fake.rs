@@ -12,8 +12,8 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Chunk, ContainerEnd, ContainerId, ContainerSpec, Engine, EngineError, EngineInfo, Image,
-    OwnedContainer, Session, TarStream,
+    Chunk, ContainerEnd, ContainerId, ContainerSpec, Engine, EngineError, EngineInfo, Image, OwnedContainer, Session,
+    TarStream,
 };
 use crate::event::{PullEvent, Stream};
 
@@ -66,11 +66,7 @@ impl Fake {
 
 impl Engine for Fake {
     async fn info(&self) -> Result<EngineInfo, EngineError> {
-        Ok(EngineInfo {
-            product: "Fake".into(),
-            platform: "linux/amd64".into(),
-            ..EngineInfo::default()
-        })
+        Ok(EngineInfo { product: "Fake".into(), platform: "linux/amd64".into(), ..EngineInfo::default() })
     }
 
     async fn image(&self, image: &str) -> Result<Option<Image>, EngineError> {
@@ -83,25 +79,14 @@ impl Engine for Fake {
         }))
     }
 
-    async fn pull(
-        &self,
-        image: &str,
-        progress: mpsc::Sender<PullEvent>,
-    ) -> Result<Image, EngineError> {
+    async fn pull(&self, image: &str, progress: mpsc::Sender<PullEvent>) -> Result<Image, EngineError> {
         let _ = progress.send(PullEvent::Started).await;
         self.with(|state| state.pulls += 1);
         if image.starts_with("gone") {
-            return Err(EngineError::ImageNotFound {
-                image: image.to_owned(),
-                detail: "manifest unknown".into(),
-            });
+            return Err(EngineError::ImageNotFound { image: image.to_owned(), detail: "manifest unknown".into() });
         }
         self.with(|state| state.pulled.insert(image.to_owned()));
-        self.image(image)
-            .await?
-            .ok_or_else(|| EngineError::ImageMissing {
-                image: image.to_owned(),
-            })
+        self.image(image).await?.ok_or_else(|| EngineError::ImageMissing { image: image.to_owned() })
     }
 
     async fn create(&self, _: &ContainerSpec) -> Result<Session, EngineError> {
@@ -117,12 +102,8 @@ impl Engine for Fake {
         let (output, receiver) = mpsc::channel(64);
         let (engine, container) = (self.clone(), id.clone());
         tokio::spawn(async move {
-            let mut supervisor = Supervisor {
-                input: BufReader::new(theirs),
-                output,
-                nonce: String::new(),
-                script: String::new(),
-            };
+            let mut supervisor =
+                Supervisor { input: BufReader::new(theirs), output, nonce: String::new(), script: String::new() };
             tokio::select! {
                 _ = supervisor.play() => {}
                 () = token.cancelled() => {}
@@ -130,46 +111,29 @@ impl Engine for Fake {
             drop(supervisor);
             engine.drop_container(&container);
         });
-        let output = futures_util::stream::unfold(receiver, async |mut receiver| {
-            Some((Ok(receiver.recv().await?), receiver))
-        });
-        Ok(Session {
-            id,
-            stdin: Box::pin(ours),
-            output: Box::pin(output),
-        })
+        let output =
+            futures_util::stream::unfold(receiver, async |mut receiver| Some((Ok(receiver.recv().await?), receiver)));
+        Ok(Session { id, stdin: Box::pin(ours), output: Box::pin(output) })
     }
 
     async fn start(&self, _: &ContainerId) -> Result<(), EngineError> {
         Ok(())
     }
 
-    async fn upload(
-        &self,
-        _: &ContainerId,
-        _: &str,
-        mut tar: TarStream,
-    ) -> Result<(), EngineError> {
+    async fn upload(&self, _: &ContainerId, _: &str, mut tar: TarStream) -> Result<(), EngineError> {
         let copied = tokio::io::copy(&mut tar, &mut tokio::io::sink()).await;
-        copied
-            .map(|_| ())
-            .map_err(|error| EngineError::Connection(error.to_string()))
+        copied.map(|_| ()).map_err(|error| EngineError::Connection(error.to_string()))
     }
 
     async fn read_file(&self, _: &ContainerId, path: &str) -> Result<Vec<u8>, EngineError> {
-        Err(EngineError::Refused {
-            status: 404,
-            message: format!("no {path}"),
-        })
+        Err(EngineError::Refused { status: 404, message: format!("no {path}") })
     }
 
     async fn removed(&self, container: &ContainerId) -> Result<ContainerEnd, EngineError> {
         while self.with(|state| state.containers.iter().any(|(id, _)| id == container)) {
             tokio::time::sleep(std::time::Duration::from_millis(1)).await;
         }
-        Ok(ContainerEnd {
-            exit_code: Some(137),
-        })
+        Ok(ContainerEnd { exit_code: Some(137) })
     }
 
     async fn remove(&self, container: &ContainerId) -> Result<(), EngineError> {
@@ -268,24 +232,12 @@ impl Supervisor {
     }
 
     async fn say(&self, text: String) -> Option<()> {
-        self.output
-            .send(Chunk {
-                stream: Stream::Stdout,
-                bytes: Bytes::from(text),
-            })
-            .await
-            .ok()
+        self.output.send(Chunk { stream: Stream::Stdout, bytes: Bytes::from(text) }).await.ok()
     }
 
     async fn report(&self, words: &str) -> Option<()> {
         let text = format!("\u{1e}{} {words}\n", self.nonce);
-        self.output
-            .send(Chunk {
-                stream: Stream::Stderr,
-                bytes: Bytes::from(text.clone()),
-            })
-            .await
-            .ok()?;
+        self.output.send(Chunk { stream: Stream::Stderr, bytes: Bytes::from(text.clone()) }).await.ok()?;
         self.say(text).await
     }
 }

@@ -10,8 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
 use super::{
-    Cause, Envelope, Event, JobId, JobInfo, LayerPhase, Level, PullEvent, RunId, SourceInfo,
-    Status, StepIndex, Stream,
+    Cause, Envelope, Event, JobId, JobInfo, LayerPhase, Level, PullEvent, RunId, SourceInfo, Status, StepIndex, Stream,
 };
 
 /// The `v` of every line.
@@ -46,27 +45,13 @@ struct Place<'a> {
 impl Encoder {
     /// Appends the event to `out` as lines of JSON: one, or more where a step ended in the middle of a character.
     pub fn encode(&mut self, envelope: &Envelope, out: &mut Vec<u8>) -> serde_json::Result<()> {
-        let place = Place {
-            seq: envelope.seq,
-            time: envelope.time,
-            run: &envelope.run,
-        };
+        let place = Place { seq: envelope.seq, time: envelope.time, run: &envelope.run };
         match &envelope.event {
             Event::RunStarted { jobs, .. } => {
-                self.jobs = jobs
-                    .iter()
-                    .map(|job| (job.id.clone(), job.clone()))
-                    .collect();
+                self.jobs = jobs.iter().map(|job| (job.id.clone(), job.clone())).collect();
             }
-            Event::Log {
-                job,
-                step,
-                stream,
-                bytes,
-            } => return self.log(place, (job, *step, *stream), bytes, out),
-            Event::StepStarted { job, .. }
-            | Event::StepFinished { job, .. }
-            | Event::JobFinished { job, .. } => {
+            Event::Log { job, step, stream, bytes } => return self.log(place, (job, *step, *stream), bytes, out),
+            Event::StepStarted { job, .. } | Event::StepFinished { job, .. } | Event::JobFinished { job, .. } => {
                 self.release(job, place.run, out)?;
             }
             _ => {}
@@ -108,12 +93,7 @@ impl Encoder {
         };
         let (now, later) = bytes.split_at(bytes.len() - incomplete(bytes));
         if !later.is_empty() {
-            let held = Held {
-                bytes: later.to_vec(),
-                step,
-                seq: place.seq,
-                time: place.time,
-            };
+            let held = Held { bytes: later.to_vec(), step, seq: place.seq, time: place.time };
             self.held.insert((job.clone(), stream), held);
         }
         self.log_line(place, (job, step, stream), now, out)
@@ -125,11 +105,7 @@ impl Encoder {
             let Some(held) = self.held.remove(&(job.clone(), stream)) else {
                 continue;
             };
-            let place = Place {
-                seq: held.seq,
-                time: held.time,
-                run,
-            };
+            let place = Place { seq: held.seq, time: held.time, run };
             self.log_line(place, (job, held.step, stream), &held.bytes, out)?;
         }
         Ok(())
@@ -175,35 +151,26 @@ impl Encoder {
     }
 
     fn job_context(&self, job: &JobId) -> Context {
-        Context {
-            image: self.jobs.get(job).map(|job| job.image.clone()),
-            step: Some(job.as_str().to_owned()),
-        }
+        Context { image: self.jobs.get(job).map(|job| job.image.clone()), step: Some(job.as_str().to_owned()) }
     }
 
     fn step_context(&self, job: &JobId, step: StepIndex) -> Context {
-        Context {
-            step: Some(format!("{job}/{}", self.step_name(job, step))),
-            ..self.job_context(job)
-        }
+        Context { step: Some(format!("{job}/{}", self.step_name(job, step))), ..self.job_context(job) }
     }
 
     fn context(&self, event: &Event) -> Context {
         match event {
-            Event::ImagePull { image, .. } => Context {
-                image: Some(image.clone()),
-                step: Some("pull".to_owned()),
-            },
-            Event::StepStarted { job, step }
-            | Event::StepFinished { job, step, .. }
-            | Event::Log { job, step, .. } => self.step_context(job, *step),
-            Event::JobQueued { job }
-            | Event::JobStarted { job }
-            | Event::JobFinished { job, .. } => self.job_context(job),
+            Event::ImagePull { image, .. } => Context { image: Some(image.clone()), step: Some("pull".to_owned()) },
+            Event::StepStarted { job, step } | Event::StepFinished { job, step, .. } | Event::Log { job, step, .. } => {
+                self.step_context(job, *step)
+            }
+            Event::JobQueued { job } | Event::JobStarted { job } | Event::JobFinished { job, .. } => {
+                self.job_context(job)
+            }
             Event::Notice { job: Some(job), .. } => self.job_context(job),
-            Event::RunStarted { .. }
-            | Event::RunFinished { .. }
-            | Event::Notice { job: None, .. } => Context::default(),
+            Event::RunStarted { .. } | Event::RunFinished { .. } | Event::Notice { job: None, .. } => {
+                Context::default()
+            }
         }
     }
 
@@ -218,17 +185,10 @@ impl Encoder {
             }
             Event::Log { .. } => String::new(),
             Event::StepFinished { job, step, result } => {
-                format!(
-                    "Step finished: {}: {}",
-                    self.step_name(job, *step),
-                    ending(result.status, result.exit_code)
-                )
+                format!("Step finished: {}: {}", self.step_name(job, *step), ending(result.status, result.exit_code))
             }
             Event::JobFinished { job, result } => {
-                format!(
-                    "Job {job} finished: {}",
-                    ending(result.status, result.exit_code)
-                )
+                format!("Job {job} finished: {}", ending(result.status, result.exit_code))
             }
             Event::RunFinished { result } => format!("Run finished: {}", result.status),
             Event::Notice { message, .. } => message.clone(),
@@ -261,9 +221,7 @@ fn pull_message(pull: &PullEvent) -> String {
     match pull {
         PullEvent::Started => "Pulling Docker image".to_owned(),
         PullEvent::Layer(layer) => format!("Layer {}: {}", layer.id, phase(layer.phase)),
-        PullEvent::Retrying {
-            attempt, reason, ..
-        } => format!("Pull failed at try {attempt}, trying again: {reason}"),
+        PullEvent::Retrying { attempt, reason, .. } => format!("Pull failed at try {attempt}, trying again: {reason}"),
         PullEvent::Finished { .. } => "Docker image pulled".to_owned(),
         PullEvent::Failed { message } => format!("Pull failed: {message}"),
     }
@@ -301,18 +259,9 @@ fn level(event: &Event) -> &'static str {
         Status::Failure | Status::Error => "ERROR",
     };
     match event {
-        Event::ImagePull {
-            pull: PullEvent::Layer(_),
-            ..
-        } => "DEBUG",
-        Event::ImagePull {
-            pull: PullEvent::Retrying { .. },
-            ..
-        } => "WARN",
-        Event::ImagePull {
-            pull: PullEvent::Failed { .. },
-            ..
-        } => "ERROR",
+        Event::ImagePull { pull: PullEvent::Layer(_), .. } => "DEBUG",
+        Event::ImagePull { pull: PullEvent::Retrying { .. }, .. } => "WARN",
+        Event::ImagePull { pull: PullEvent::Failed { .. }, .. } => "ERROR",
         Event::StepFinished { result, .. } => of_end(result.status, result.forgiven),
         Event::JobFinished { result, .. } => of_end(result.status, result.forgiven),
         Event::RunFinished { result } => of_end(result.status, false),
@@ -447,11 +396,7 @@ impl<'a> From<&'a JobInfo> for Job<'a> {
             job: info.id.as_str(),
             image: &info.image,
             needs: info.needs.iter().map(JobId::as_str).collect(),
-            steps: info
-                .steps
-                .iter()
-                .map(|step| StepName { name: &step.name })
-                .collect(),
+            steps: info.steps.iter().map(|step| StepName { name: &step.name }).collect(),
         }
     }
 }
@@ -460,23 +405,10 @@ impl<'a> From<&'a JobInfo> for Job<'a> {
 #[serde(tag = "state", rename_all = "kebab-case")]
 enum Pull<'a> {
     Started,
-    Layer {
-        layer: &'a str,
-        phase: &'static str,
-        current_bytes: u64,
-        total_bytes: Option<u64>,
-    },
-    Retrying {
-        attempt: u32,
-        wait_ms: f64,
-        reason: &'a str,
-    },
-    Finished {
-        duration_ms: f64,
-    },
-    Failed {
-        reason: &'a str,
-    },
+    Layer { layer: &'a str, phase: &'static str, current_bytes: u64, total_bytes: Option<u64> },
+    Retrying { attempt: u32, wait_ms: f64, reason: &'a str },
+    Finished { duration_ms: f64 },
+    Failed { reason: &'a str },
 }
 
 impl<'a> From<&'a PullEvent> for Pull<'a> {
@@ -489,18 +421,10 @@ impl<'a> From<&'a PullEvent> for Pull<'a> {
                 current_bytes: layer.current,
                 total_bytes: layer.total,
             },
-            PullEvent::Retrying {
-                attempt,
-                wait,
-                reason,
-            } => Self::Retrying {
-                attempt: *attempt,
-                wait_ms: millis(*wait),
-                reason,
-            },
-            PullEvent::Finished { duration } => Self::Finished {
-                duration_ms: millis(*duration),
-            },
+            PullEvent::Retrying { attempt, wait, reason } => {
+                Self::Retrying { attempt: *attempt, wait_ms: millis(*wait), reason }
+            }
+            PullEvent::Finished { duration } => Self::Finished { duration_ms: millis(*duration) },
             PullEvent::Failed { message } => Self::Failed { reason: message },
         }
     }
@@ -509,75 +433,37 @@ impl<'a> From<&'a PullEvent> for Pull<'a> {
 #[derive(Serialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 enum CauseWire<'a> {
-    Exit {
-        code: i32,
-    },
-    CommandNotFound {
-        command: Option<&'a str>,
-    },
-    ShellNotFound {
-        shell: &'a str,
-    },
-    WorkingDirectory {
-        directory: &'a str,
-    },
-    Signal {
-        signal: i32,
-    },
-    OutOfMemory {
-        limit_bytes: Option<u64>,
-    },
-    TimedOut {
-        scope: &'static str,
-        limit_ms: f64,
-    },
-    StepFailed {
-        step: usize,
-    },
-    NeedFailed {
-        need: &'a str,
-        status: &'static str,
-    },
-    FailFast {
-        job: &'a str,
-    },
+    Exit { code: i32 },
+    CommandNotFound { command: Option<&'a str> },
+    ShellNotFound { shell: &'a str },
+    WorkingDirectory { directory: &'a str },
+    Signal { signal: i32 },
+    OutOfMemory { limit_bytes: Option<u64> },
+    TimedOut { scope: &'static str, limit_ms: f64 },
+    StepFailed { step: usize },
+    NeedFailed { need: &'a str, status: &'static str },
+    FailFast { job: &'a str },
     EarlierStepFailed,
     Interrupted,
-    Infrastructure {
-        message: &'a str,
-        hint: Option<&'a str>,
-    },
+    Infrastructure { message: &'a str, hint: Option<&'a str> },
 }
 
 impl<'a> From<&'a Cause> for CauseWire<'a> {
     fn from(cause: &'a Cause) -> Self {
         match cause {
             Cause::Exit { code } => Self::Exit { code: *code },
-            Cause::CommandNotFound { command } => Self::CommandNotFound {
-                command: command.as_deref(),
-            },
+            Cause::CommandNotFound { command } => Self::CommandNotFound { command: command.as_deref() },
             Cause::ShellNotFound { shell } => Self::ShellNotFound { shell },
             Cause::WorkingDirectory { directory } => Self::WorkingDirectory { directory },
             Cause::Signal { signal } => Self::Signal { signal: *signal },
-            Cause::OutOfMemory { limit } => Self::OutOfMemory {
-                limit_bytes: *limit,
-            },
-            Cause::TimedOut { scope, limit } => Self::TimedOut {
-                scope: scope.word(),
-                limit_ms: millis(*limit),
-            },
+            Cause::OutOfMemory { limit } => Self::OutOfMemory { limit_bytes: *limit },
+            Cause::TimedOut { scope, limit } => Self::TimedOut { scope: scope.word(), limit_ms: millis(*limit) },
             Cause::StepFailed { step } => Self::StepFailed { step: step.0 + 1 },
-            Cause::NeedFailed { need, status } => Self::NeedFailed {
-                need: need.as_str(),
-                status: status.word(),
-            },
+            Cause::NeedFailed { need, status } => Self::NeedFailed { need: need.as_str(), status: status.word() },
             Cause::FailFast { job } => Self::FailFast { job: job.as_str() },
             Cause::EarlierStepFailed => Self::EarlierStepFailed,
             Cause::Interrupted => Self::Interrupted,
-            Cause::Infrastructure { message, hint } => Self::Infrastructure {
-                message,
-                hint: hint.as_deref(),
-            },
+            Cause::Infrastructure { message, hint } => Self::Infrastructure { message, hint: hint.as_deref() },
         }
     }
 }
@@ -585,28 +471,15 @@ impl<'a> From<&'a Cause> for CauseWire<'a> {
 impl<'a> Body<'a> {
     fn of(event: &'a Event) -> Self {
         match event {
-            Event::RunStarted {
-                pipeline,
-                source,
-                jobs,
-            } => Self::RunStarted {
+            Event::RunStarted { pipeline, source, jobs } => Self::RunStarted {
                 pipeline: pipeline.as_deref(),
                 source: source.into(),
                 jobs: jobs.iter().map(Job::from).collect(),
             },
             Event::JobQueued { job } | Event::JobStarted { job } => Self::Job { job: job.as_str() },
-            Event::ImagePull { image, pull } => Self::Pull {
-                image,
-                pull: pull.into(),
-            },
-            Event::StepStarted { job, step } => Self::Step {
-                job: job.as_str(),
-                step: step.0 + 1,
-            },
-            Event::Log { job, step, .. } => Self::Step {
-                job: job.as_str(),
-                step: step.0 + 1,
-            },
+            Event::ImagePull { image, pull } => Self::Pull { image, pull: pull.into() },
+            Event::StepStarted { job, step } => Self::Step { job: job.as_str(), step: step.0 + 1 },
+            Event::Log { job, step, .. } => Self::Step { job: job.as_str(), step: step.0 + 1 },
             Event::StepFinished { job, step, result } => Self::Finished {
                 job: Some(job.as_str()),
                 step: Some(step.0 + 1),
@@ -615,10 +488,7 @@ impl<'a> Body<'a> {
                 duration_ms: millis(result.duration),
                 cause: result.cause.as_ref().map(CauseWire::from),
                 forgiven: Some(result.forgiven),
-                usage: Some(Usage {
-                    cpu_ms: result.cpu.map(millis),
-                    peak_memory_bytes: result.peak_memory,
-                }),
+                usage: Some(Usage { cpu_ms: result.cpu.map(millis), peak_memory_bytes: result.peak_memory }),
             },
             Event::JobFinished { job, result } => Self::Finished {
                 job: Some(job.as_str()),
@@ -640,9 +510,7 @@ impl<'a> Body<'a> {
                 forgiven: None,
                 usage: None,
             },
-            Event::Notice { job, .. } => Self::Notice {
-                job: job.as_ref().map(JobId::as_str),
-            },
+            Event::Notice { job, .. } => Self::Notice { job: job.as_ref().map(JobId::as_str) },
         }
     }
 }

@@ -47,10 +47,7 @@ pub(super) struct Conversation {
 
 impl Conversation {
     pub(super) fn new(session: Session, nonce: Nonce, mask: &Mask) -> Self {
-        let ear = || Ear {
-            scanner: Scanner::new(&nonce),
-            redactor: mask.stream(),
-        };
+        let ear = || Ear { scanner: Scanner::new(&nonce), redactor: mask.stream() };
         Self {
             id: session.id,
             stdout: ear(),
@@ -87,15 +84,11 @@ impl Conversation {
         directory: &str,
         tar: &mut (dyn AsyncRead + Send + Unpin),
     ) -> std::io::Result<()> {
-        self.write(format!("unpack {directory}\n").as_bytes())
-            .await?;
+        self.write(format!("unpack {directory}\n").as_bytes()).await?;
         let mut piece = Vec::with_capacity(64 * 1024);
         loop {
             piece.clear();
-            (&mut *tar)
-                .take(UNPACK_PIECE as u64)
-                .read_to_end(&mut piece)
-                .await?;
+            (&mut *tar).take(UNPACK_PIECE as u64).read_to_end(&mut piece).await?;
             self.write(format!("{}\n", piece.len()).as_bytes()).await?;
             if piece.is_empty() {
                 return Ok(());
@@ -120,9 +113,7 @@ impl Conversation {
 
     /// Says nothing more, which ends the container, and waits until it has ended.
     pub(super) async fn hang_up(self) {
-        let Self {
-            stdin, mut output, ..
-        } = self;
+        let Self { stdin, mut output, .. } = self;
         drop(stdin);
         while let Some(Ok(_)) = output.next().await {}
     }
@@ -140,20 +131,14 @@ impl Conversation {
                 }
                 Piece::Report(report) => {
                     push_log(&mut self.heard, chunk.stream, ear.redactor.flush());
-                    self.heard.push_back(Heard::Report {
-                        stream: chunk.stream,
-                        report,
-                    });
+                    self.heard.push_back(Heard::Report { stream: chunk.stream, report });
                 }
             }
         }
     }
 
     fn close(&mut self) {
-        for (stream, ear) in [
-            (Stream::Stdout, &mut self.stdout),
-            (Stream::Stderr, &mut self.stderr),
-        ] {
+        for (stream, ear) in [(Stream::Stdout, &mut self.stdout), (Stream::Stderr, &mut self.stderr)] {
             let rest = ear.scanner.rest();
             push_log(&mut self.heard, stream, ear.redactor.feed(rest));
             push_log(&mut self.heard, stream, ear.redactor.flush());

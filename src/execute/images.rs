@@ -40,15 +40,10 @@ impl Images {
         policy: PullPolicy,
         events: &mpsc::Sender<Event>,
     ) -> Self {
-        let mut this = Self {
-            pending: BTreeMap::new(),
-            tasks: Vec::new(),
-        };
+        let mut this = Self { pending: BTreeMap::new(), tasks: Vec::new() };
         for image in images {
             if !this.pending.contains_key(&image) {
-                let pending = ensure(engine.clone(), image.clone(), policy, events.clone())
-                    .boxed()
-                    .shared();
+                let pending = ensure(engine.clone(), image.clone(), policy, events.clone()).boxed().shared();
                 // A task drives it, so that it moves before a job waits for it.
                 let driver = pending.clone();
                 this.tasks.push(tokio::spawn(async move {
@@ -69,17 +64,10 @@ impl Images {
     ///
     /// The engine is asked only where an image is not for this machine's: to tell its platform, Docker starts three
     /// programs, in the very moment in which it should start containers.
-    pub(super) async fn check_platforms<E: Engine>(
-        self: &Arc<Self>,
-        engine: &E,
-        events: &mpsc::Sender<Event>,
-    ) {
+    pub(super) async fn check_platforms<E: Engine>(self: &Arc<Self>, engine: &E, events: &mpsc::Sender<Event>) {
         let mut foreign = Vec::new();
         for (name, pending) in &self.pending {
-            if let Ok(Image {
-                platform: Some(platform),
-                ..
-            }) = pending.clone().await
+            if let Ok(Image { platform: Some(platform), .. }) = pending.clone().await
                 && platform != own_platform()
             {
                 foreign.push((name, platform));
@@ -91,21 +79,12 @@ impl Images {
         let Ok(info) = engine.info().await else {
             return;
         };
-        for (name, platform) in foreign
-            .into_iter()
-            .filter(|(_, platform)| *platform != info.platform)
-        {
+        for (name, platform) in foreign.into_iter().filter(|(_, platform)| *platform != info.platform) {
             let message = format!(
                 "image {name} was built for {platform}, and the engine runs {}: it will be emulated, or fail",
                 info.platform
             );
-            let _ = events
-                .send(Event::Notice {
-                    level: Level::Warn,
-                    job: None,
-                    message,
-                })
-                .await;
+            let _ = events.send(Event::Notice { level: Level::Warn, job: None, message }).await;
         }
     }
 }
@@ -146,37 +125,19 @@ async fn ensure<E: Engine>(
     }
 }
 
-async fn pull<E: Engine>(
-    engine: &E,
-    image: &str,
-    events: &mpsc::Sender<Event>,
-) -> Result<Image, EngineError> {
+async fn pull<E: Engine>(engine: &E, image: &str, events: &mpsc::Sender<Event>) -> Result<Image, EngineError> {
     let began = Instant::now();
     let (progress, mut moments) = mpsc::channel(64);
     let forward = async {
         while let Some(pull) = moments.recv().await {
-            let _ = events
-                .send(Event::ImagePull {
-                    image: image.to_owned(),
-                    pull,
-                })
-                .await;
+            let _ = events.send(Event::ImagePull { image: image.to_owned(), pull }).await;
         }
     };
     let (result, ()) = tokio::join!(engine.pull(image, progress), forward);
     let last = match &result {
-        Ok(_) => PullEvent::Finished {
-            duration: began.elapsed(),
-        },
-        Err(error) => PullEvent::Failed {
-            message: error.to_string(),
-        },
+        Ok(_) => PullEvent::Finished { duration: began.elapsed() },
+        Err(error) => PullEvent::Failed { message: error.to_string() },
     };
-    let _ = events
-        .send(Event::ImagePull {
-            image: image.to_owned(),
-            pull: last,
-        })
-        .await;
+    let _ = events.send(Event::ImagePull { image: image.to_owned(), pull: last }).await;
     result
 }

@@ -32,10 +32,7 @@ const END_LIMIT: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 enum Broken {
     /// The machinery failed.
-    Infrastructure {
-        message: String,
-        hint: Option<String>,
-    },
+    Infrastructure { message: String, hint: Option<String> },
     /// It was stopped, or its time was up.
     Stopped(Cause),
     /// The engine has no init for containers.
@@ -46,10 +43,7 @@ impl Broken {
     fn status(&self) -> Status {
         match self {
             Self::Infrastructure { .. } | Self::NoInit => Status::Error,
-            Self::Stopped(Cause::TimedOut {
-                scope: TimeoutScope::Job,
-                ..
-            }) => Status::Failure,
+            Self::Stopped(Cause::TimedOut { scope: TimeoutScope::Job, .. }) => Status::Failure,
             Self::Stopped(_) => Status::Cancelled,
         }
     }
@@ -60,10 +54,7 @@ impl Broken {
             Self::Stopped(cause) => cause,
             Self::NoInit => {
                 let error = EngineError::InitMissing;
-                Cause::Infrastructure {
-                    message: error.to_string(),
-                    hint: error.hint(),
-                }
+                Cause::Infrastructure { message: error.to_string(), hint: error.hint() }
             }
         }
     }
@@ -71,10 +62,7 @@ impl Broken {
 
 impl From<EngineError> for Broken {
     fn from(error: EngineError) -> Self {
-        Self::Infrastructure {
-            message: error.to_string(),
-            hint: error.hint(),
-        }
+        Self::Infrastructure { message: error.to_string(), hint: error.hint() }
     }
 }
 
@@ -82,14 +70,10 @@ impl From<UploadError> for Broken {
     fn from(error: UploadError) -> Self {
         match error {
             UploadError::Engine(error) => error.into(),
-            UploadError::Source(error) => Self::Infrastructure {
-                message: error.to_string(),
-                hint: error.hint(),
-            },
-            UploadError::Pipe(_) => Self::Infrastructure {
-                message: format!("the workspace could not be brought in: {error}"),
-                hint: None,
-            },
+            UploadError::Source(error) => Self::Infrastructure { message: error.to_string(), hint: error.hint() },
+            UploadError::Pipe(_) => {
+                Self::Infrastructure { message: format!("the workspace could not be brought in: {error}"), hint: None }
+            }
         }
     }
 }
@@ -117,19 +101,8 @@ pub(super) async fn run<E: Engine>(
     let outcome = match ready {
         Err(broken) => never_started(broken),
         Ok((image, _slot)) => {
-            context
-                .emit(Event::JobStarted {
-                    job: job.id.clone(),
-                })
-                .await;
-            JobRun {
-                context,
-                job,
-                image,
-                deadline: job.timeout.map(|limit| (began + limit, limit)),
-            }
-            .live()
-            .await
+            context.emit(Event::JobStarted { job: job.id.clone() }).await;
+            JobRun { context, job, image, deadline: job.timeout.map(|limit| (began + limit, limit)) }.live().await
         }
     };
     JobResult {
@@ -146,11 +119,7 @@ fn never_started(broken: Broken) -> Outcome {
         Status::Error => Status::Error,
         _ => Status::Skipped,
     };
-    Outcome {
-        status,
-        cause: Some(broken.into_cause()),
-        exit_code: None,
-    }
+    Outcome { status, cause: Some(broken.into_cause()), exit_code: None }
 }
 
 /// Waits for the image, then for a slot: a slow pull holds no slot.
@@ -159,18 +128,11 @@ async fn prepare(
     images: &Images,
     slots: &Arc<Semaphore>,
 ) -> Result<(Image, tokio::sync::OwnedSemaphorePermit), Broken> {
-    let pending = images
-        .get(&job.image)
-        .ok_or_else(|| EngineError::ImageMissing {
-            image: job.image.clone(),
-        })?;
+    let pending = images.get(&job.image).ok_or_else(|| EngineError::ImageMissing { image: job.image.clone() })?;
     let image = pending.await?;
     match slots.clone().acquire_owned().await {
         Ok(slot) => Ok((image, slot)),
-        Err(_) => Err(Broken::Infrastructure {
-            message: "the scheduler is gone".to_owned(),
-            hint: None,
-        }),
+        Err(_) => Err(Broken::Infrastructure { message: "the scheduler is gone".to_owned(), hint: None }),
     }
 }
 
@@ -217,13 +179,9 @@ impl<E: Engine> JobRun<'_, E> {
         let id = talk.id().clone();
         let owner = self.workspace_owner(&id).await?;
         if let Some(owner) = owner {
-            self.note_upload(upload::by_engine(engine, &id, &self.context.workspace, owner).await?)
-                .await;
+            self.note_upload(upload::by_engine(engine, &id, &self.context.workspace, owner).await?).await;
         }
-        engine
-            .start(&id)
-            .await
-            .map_err(|error| self.explain_start(error))?;
+        engine.start(&id).await.map_err(|error| self.explain_start(error))?;
         talk.say(&format!("{}\n", talk.nonce().as_str())).await;
         let (unpacker, counters) = self.ready(talk).await?;
         match (owner, unpacker) {
@@ -234,11 +192,8 @@ impl<E: Engine> JobRun<'_, E> {
                 self.note_upload(sent?).await;
             }
             (None, Unpacker::Engine) => {
-                self.note_upload(
-                    upload::by_engine(engine, &id, &self.context.workspace, Owner::default())
-                        .await?,
-                )
-                .await;
+                self.note_upload(upload::by_engine(engine, &id, &self.context.workspace, Owner::default()).await?)
+                    .await;
             }
         }
         Ok(counters)
@@ -256,9 +211,7 @@ impl<E: Engine> JobRun<'_, E> {
                     Some(owner) => Ok(Some(owner)),
                     None => Err(Broken::Infrastructure {
                         message: format!("the image {} has no user `{user}`", self.job.image),
-                        hint: Some(
-                            "name a user that is in its /etc/passwd, or give a number".to_owned(),
-                        ),
+                        hint: Some("name a user that is in its /etc/passwd, or give a number".to_owned()),
                     }),
                 }
             }
@@ -278,15 +231,10 @@ impl<E: Engine> JobRun<'_, E> {
         let heard = tokio::time::timeout(READY_LIMIT, async {
             loop {
                 // An init that starts and does not find `sh` says so in the output.
-                match talk
-                    .listen()
-                    .await
-                    .map_err(|error| self.explain_start(error))?
-                {
-                    Heard::Report {
-                        report: Report::Ready { unpacker, counters },
-                        ..
-                    } => return Ok((unpacker, counters)),
+                match talk.listen().await.map_err(|error| self.explain_start(error))? {
+                    Heard::Report { report: Report::Ready { unpacker, counters }, .. } => {
+                        return Ok((unpacker, counters));
+                    }
                     Heard::Closed => return Err(self.ended_early(talk.id()).await),
                     Heard::Log { .. } | Heard::Report { .. } => {}
                 }
@@ -294,10 +242,7 @@ impl<E: Engine> JobRun<'_, E> {
         });
         heard.await.unwrap_or_else(|_| {
             Err(Broken::Infrastructure {
-                message: format!(
-                    "the container did not begin its work within {} s",
-                    READY_LIMIT.as_secs()
-                ),
+                message: format!("the container did not begin its work within {} s", READY_LIMIT.as_secs()),
                 hint: Some("look at the engine's log; `argon doctor` shows its state".to_owned()),
             })
         })
@@ -307,20 +252,12 @@ impl<E: Engine> JobRun<'_, E> {
         let mut words = Vec::new();
         loop {
             match talk.listen().await? {
-                Heard::Report {
-                    report: Report::Unpacked { status: 0 },
-                    ..
-                } => return Ok(()),
-                Heard::Report {
-                    report: Report::Unpacked { status },
-                    ..
-                } => {
+                Heard::Report { report: Report::Unpacked { status: 0 }, .. } => return Ok(()),
+                Heard::Report { report: Report::Unpacked { status }, .. } => {
                     let words = String::from_utf8_lossy(&words).trim().to_owned();
                     return Err(Broken::Infrastructure {
                         message: format!("tar in the container ended with {status}: {words}"),
-                        hint: Some(
-                            "is the engine's disk full? `docker system df` tells".to_owned(),
-                        ),
+                        hint: Some("is the engine's disk full? `docker system df` tells".to_owned()),
                     });
                 }
                 Heard::Log { bytes, .. } => {
@@ -335,25 +272,10 @@ impl<E: Engine> JobRun<'_, E> {
     async fn note_upload(&self, summary: TarSummary) {
         let job = Some(self.job.id.clone());
         for message in summary.warnings {
-            self.context
-                .emit(Event::Notice {
-                    level: Level::Warn,
-                    job: job.clone(),
-                    message,
-                })
-                .await;
+            self.context.emit(Event::Notice { level: Level::Warn, job: job.clone(), message }).await;
         }
-        let message = format!(
-            "workspace: {} files, {} bytes",
-            summary.files, summary.bytes
-        );
-        self.context
-            .emit(Event::Notice {
-                level: Level::Debug,
-                job,
-                message,
-            })
-            .await;
+        let message = format!("workspace: {} files, {} bytes", summary.files, summary.bytes);
+        self.context.emit(Event::Notice { level: Level::Debug, job, message }).await;
     }
 
     /// Runs the steps in their order; what comes after a failure is skipped, and said to be.
@@ -363,18 +285,9 @@ impl<E: Engine> JobRun<'_, E> {
             if let Some(reason) = stopped.reason() {
                 let cause = reason.cause();
                 self.skip_from(step.index.0, &cause).await;
-                return Outcome {
-                    status: Status::Cancelled,
-                    cause: Some(cause),
-                    exit_code: None,
-                };
+                return Outcome { status: Status::Cancelled, cause: Some(cause), exit_code: None };
             }
-            self.context
-                .emit(Event::StepStarted {
-                    job: self.job.id.clone(),
-                    step: step.index,
-                })
-                .await;
+            self.context.emit(Event::StepStarted { job: self.job.id.clone(), step: step.index }).await;
             let env = self.environment(step);
             let run = StepRun {
                 context: self.context,
@@ -388,8 +301,7 @@ impl<E: Engine> JobRun<'_, E> {
                 Ok(result) => {
                     self.finish_step(step.index, result.clone()).await;
                     if let Some(outcome) = after_step(step.index, &result) {
-                        self.skip_from(step.index.0 + 1, &Cause::EarlierStepFailed)
-                            .await;
+                        self.skip_from(step.index.0 + 1, &Cause::EarlierStepFailed).await;
                         return outcome;
                     }
                 }
@@ -402,11 +314,7 @@ impl<E: Engine> JobRun<'_, E> {
                 }
             }
         }
-        Outcome {
-            status: Status::Success,
-            cause: None,
-            exit_code: None,
-        }
+        Outcome { status: Status::Success, cause: None, exit_code: None }
     }
 
     /// What a step's shell sees, but for its secrets.
@@ -421,22 +329,10 @@ impl<E: Engine> JobRun<'_, E> {
             pair("ARGON_STEP", &step.name),
             pair("ARGON_WORKSPACE", WORKSPACE),
         ];
-        env.extend(
-            info.branch
-                .iter()
-                .map(|branch| pair("ARGON_BRANCH", branch)),
-        );
-        env.extend(
-            info.commit
-                .iter()
-                .map(|commit| pair("ARGON_COMMIT", commit)),
-        );
+        env.extend(info.branch.iter().map(|branch| pair("ARGON_BRANCH", branch)));
+        env.extend(info.commit.iter().map(|commit| pair("ARGON_COMMIT", commit)));
         if self.context.settings.color == StepColor::Forced {
-            env.extend([
-                pair("FORCE_COLOR", "1"),
-                pair("CLICOLOR_FORCE", "1"),
-                pair("TERM", "xterm-256color"),
-            ]);
+            env.extend([pair("FORCE_COLOR", "1"), pair("CLICOLOR_FORCE", "1"), pair("TERM", "xterm-256color")]);
         }
         env.retain(|(name, _)| !step.env.iter().any(|(own, _)| own == name));
         env.extend(step.env.iter().cloned());
@@ -444,19 +340,12 @@ impl<E: Engine> JobRun<'_, E> {
     }
 
     async fn finish_step(&self, step: StepIndex, result: StepResult) {
-        self.context
-            .emit(Event::StepFinished {
-                job: self.job.id.clone(),
-                step,
-                result,
-            })
-            .await;
+        self.context.emit(Event::StepFinished { job: self.job.id.clone(), step, result }).await;
     }
 
     async fn skip_from(&self, first: usize, cause: &Cause) {
         for step in self.job.steps.iter().skip(first) {
-            self.finish_step(step.index, skipped_step(cause.clone()))
-                .await;
+            self.finish_step(step.index, skipped_step(cause.clone())).await;
         }
     }
 
@@ -465,36 +354,34 @@ impl<E: Engine> JobRun<'_, E> {
         let status = broken.status();
         let cause = broken.into_cause();
         if let Some(duration) = in_step {
-            let result = StepResult {
-                status,
-                duration,
-                ..skipped_step(cause.clone())
-            };
+            let result = StepResult { status, duration, ..skipped_step(cause.clone()) };
             self.finish_step(StepIndex(at), result).await;
         }
-        self.skip_from(
-            at + usize::from(in_step.is_some()),
-            &Cause::EarlierStepFailed,
-        )
-        .await;
-        Outcome {
-            status,
-            cause: Some(cause),
-            exit_code: None,
-        }
+        self.skip_from(at + usize::from(in_step.is_some()), &Cause::EarlierStepFailed).await;
+        Outcome { status, cause: Some(cause), exit_code: None }
     }
 
     /// The container ended before its work did. Says what is known of why.
     async fn ended_early(&self, id: &ContainerId) -> Broken {
-        let end =
-            tokio::time::timeout(Duration::from_secs(3), self.context.engine.removed(id)).await;
-        let code = end.ok().and_then(Result::ok).and_then(|end| end.exit_code);
-        let how = code
-            .map(|code| format!(" (exit code {code})"))
-            .unwrap_or_default();
+        let end = tokio::time::timeout(Duration::from_secs(3), self.context.engine.removed(id)).await;
+        let how = match end {
+            Ok(Err(error)) => {
+                return Broken::Infrastructure {
+                    message: format!("the engine went away in the middle of the job: {error}"),
+                    hint: Some(
+                        "it stopped, restarted or crashed; see that it runs (`argon doctor`), and run the job again"
+                            .to_owned(),
+                    ),
+                };
+            }
+            Ok(Ok(end)) => end.exit_code.map(|code| format!(" (exit code {code})")).unwrap_or_default(),
+            Err(_) => String::new(),
+        };
         Broken::Infrastructure {
             message: format!("the container ended in the middle of the job{how}"),
-            hint: Some("it was removed from outside, the engine stopped or restarted, or a step killed every process; run the job again".to_owned()),
+            hint: Some(
+                "it was removed from outside, the engine stopped or restarted, or a step killed every process; run the job again".to_owned(),
+            ),
         }
     }
 
@@ -503,26 +390,23 @@ impl<E: Engine> JobRun<'_, E> {
             EngineError::InitMissing => Broken::NoInit,
             EngineError::ProgramMissing { .. } => Broken::Infrastructure {
                 message: format!("the image {} has no `sh`, so it cannot run steps", self.job.image),
-                hint: Some("use an image with a shell: the `-debug`, `-slim` or `alpine` variant of most images has one".to_owned()),
+                hint: Some(
+                    "use an image with a shell: the `-debug`, `-slim` or `alpine` variant of most images has one"
+                        .to_owned(),
+                ),
             },
             other => other.into(),
         }
     }
 
     /// Races what comes before the steps against stops and the job's timeout.
-    async fn until_stopped<T>(
-        &self,
-        work: impl Future<Output = Result<T, Broken>>,
-    ) -> Result<T, Broken> {
+    async fn until_stopped<T>(&self, work: impl Future<Output = Result<T, Broken>>) -> Result<T, Broken> {
         let mut stop = self.context.stopper.watch();
         let timeout = async {
             match self.deadline {
                 Some((at, limit)) => {
                     tokio::time::sleep_until(at.into()).await;
-                    Cause::TimedOut {
-                        scope: TimeoutScope::Job,
-                        limit,
-                    }
+                    Cause::TimedOut { scope: TimeoutScope::Job, limit }
                 }
                 None => std::future::pending().await,
             }
@@ -560,13 +444,7 @@ impl<E: Engine> JobRun<'_, E> {
                 "the container {id} may be left on the engine: {error}; the next run, or `argon clean`, removes it"
             );
             let job = Some(self.job.id.clone());
-            self.context
-                .emit(Event::Notice {
-                    level: Level::Warn,
-                    job,
-                    message,
-                })
-                .await;
+            self.context.emit(Event::Notice { level: Level::Warn, job, message }).await;
         }
     }
 
@@ -597,53 +475,25 @@ fn after_step(step: StepIndex, result: &StepResult) -> Option<Outcome> {
     match result.status {
         Status::Success => None,
         Status::Failure if result.forgiven => None,
-        Status::Cancelled => Some(Outcome {
-            status: Status::Cancelled,
-            cause: result.cause.clone(),
-            exit_code: None,
-        }),
-        Status::Failure
-            if matches!(
-                result.cause,
-                Some(Cause::TimedOut {
-                    scope: TimeoutScope::Job,
-                    ..
-                })
-            ) =>
-        {
-            Some(Outcome {
-                status: Status::Failure,
-                cause: result.cause.clone(),
-                exit_code: result.exit_code,
-            })
+        Status::Cancelled => Some(Outcome { status: Status::Cancelled, cause: result.cause.clone(), exit_code: None }),
+        Status::Failure if matches!(result.cause, Some(Cause::TimedOut { scope: TimeoutScope::Job, .. })) => {
+            Some(Outcome { status: Status::Failure, cause: result.cause.clone(), exit_code: result.exit_code })
         }
-        status => Some(Outcome {
-            status,
-            cause: Some(Cause::StepFailed { step }),
-            exit_code: result.exit_code,
-        }),
+        status => Some(Outcome { status, cause: Some(Cause::StepFailed { step }), exit_code: result.exit_code }),
     }
 }
 
 fn limits(resources: &Resources) -> Limits {
     Limits {
-        nano_cpus: resources
-            .milli_cpus
-            .map(|milli| i64::from(milli.get()) * 1_000_000),
-        memory: resources
-            .memory
-            .map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX)),
+        nano_cpus: resources.milli_cpus.map(|milli| i64::from(milli.get()) * 1_000_000),
+        memory: resources.memory.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX)),
         pids: i64::from(resources.pids.map_or(DEFAULT_PIDS, |pids| pids.get())),
     }
 }
 
 /// A host name from a job's name (RFC 1123: 63 letters, digits and hyphens).
 fn hostname(job: &str) -> String {
-    let name: String = job
-        .chars()
-        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
-        .take(63)
-        .collect();
+    let name: String = job.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(63).collect();
     match name.trim_matches('-') {
         "" => "job".to_owned(),
         name => name.to_owned(),
@@ -654,22 +504,13 @@ fn hostname(job: &str) -> String {
 fn owner_from(user: &str, group: &str, passwd: &str, groups: &str) -> Option<Owner> {
     let field = |line: &str, at: usize| line.split(':').nth(at).map(str::to_owned);
     let number = |text: Option<String>| text.and_then(|text| text.parse::<u32>().ok());
-    let entry = passwd.lines().find(|line| {
-        field(line, 0).as_deref() == Some(user) || field(line, 2).as_deref() == Some(user)
-    });
-    let uid = user
-        .parse()
-        .ok()
-        .or_else(|| number(entry.and_then(|line| field(line, 2))))?;
+    let entry =
+        passwd.lines().find(|line| field(line, 0).as_deref() == Some(user) || field(line, 2).as_deref() == Some(user));
+    let uid = user.parse().ok().or_else(|| number(entry.and_then(|line| field(line, 2))))?;
     let gid = match group {
         "" => number(entry.and_then(|line| field(line, 3))).unwrap_or(0),
         group => group.parse().ok().or_else(|| {
-            number(
-                groups
-                    .lines()
-                    .find(|line| field(line, 0).as_deref() == Some(group))
-                    .and_then(|line| field(line, 2)),
-            )
+            number(groups.lines().find(|line| field(line, 0).as_deref() == Some(group)).and_then(|line| field(line, 2)))
         })?,
     };
     Some(Owner { uid, gid })
@@ -683,9 +524,7 @@ mod tests {
     fn users_are_found_by_name_and_by_number() {
         let passwd = "root:x:0:0:root:/root:/bin/sh\ndev:x:1000:1001::/home/dev:/bin/sh\n";
         let groups = "root:x:0:\nstaff:x:50:\n";
-        let find = |user, group| {
-            owner_from(user, group, passwd, groups).map(|owner| (owner.uid, owner.gid))
-        };
+        let find = |user, group| owner_from(user, group, passwd, groups).map(|owner| (owner.uid, owner.gid));
         assert_eq!(find("dev", ""), Some((1000, 1001)));
         assert_eq!(find("1000", ""), Some((1000, 1001)));
         assert_eq!(find("4711", ""), Some((4711, 0)));
@@ -697,10 +536,7 @@ mod tests {
 
     #[test]
     fn host_names_are_valid() {
-        assert_eq!(
-            hostname("test (python 3.11, linux)"),
-            "test--python-3-11--linux"
-        );
+        assert_eq!(hostname("test (python 3.11, linux)"), "test--python-3-11--linux");
         assert_eq!(hostname("_"), "job");
     }
 }

@@ -36,41 +36,24 @@ struct Patterns {
 impl Mask {
     /// The mask for these secrets. Fails where they are too large for one.
     pub fn new(secrets: &[Secret]) -> Result<Self, MaskError> {
-        let patterns: BTreeSet<Vec<u8>> = secrets
-            .iter()
-            .flat_map(|secret| forms(secret.value.expose()))
-            .collect();
-        let sorted: Vec<Vec<u8>> = patterns
-            .into_iter()
-            .filter(|pattern| !pattern.is_empty())
-            .collect();
+        let patterns: BTreeSet<Vec<u8>> = secrets.iter().flat_map(|secret| forms(secret.value.expose())).collect();
+        let sorted: Vec<Vec<u8>> = patterns.into_iter().filter(|pattern| !pattern.is_empty()).collect();
         let Some(longest) = sorted.iter().map(Vec::len).max() else {
             return Ok(Self(None));
         };
-        let finder = AhoCorasick::builder()
-            .match_kind(MatchKind::LeftmostLongest)
-            .build(&sorted)?;
-        Ok(Self(Some(Arc::new(Patterns {
-            finder,
-            sorted,
-            longest,
-        }))))
+        let finder = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&sorted)?;
+        Ok(Self(Some(Arc::new(Patterns { finder, sorted, longest }))))
     }
 
     /// A stream to be masked.
     pub fn stream(&self) -> Redactor {
-        Redactor {
-            mask: self.clone(),
-            held: BytesMut::new(),
-        }
+        Redactor { mask: self.clone(), held: BytesMut::new() }
     }
 
     /// A whole text, masked.
     pub fn text(&self, text: &str) -> String {
         let mut stream = self.stream();
-        let mut out = stream
-            .feed(Bytes::copy_from_slice(text.as_bytes()))
-            .to_vec();
+        let mut out = stream.feed(Bytes::copy_from_slice(text.as_bytes())).to_vec();
         out.extend_from_slice(&stream.flush());
         String::from_utf8_lossy(&out).into_owned()
     }
@@ -114,30 +97,20 @@ impl Patterns {
     /// Where the first suffix starts that more bytes could make a secret (or a longer one).
     fn open_from(&self, bytes: &[u8]) -> usize {
         let first = (bytes.len() + 1).saturating_sub(self.longest);
-        (first..bytes.len())
-            .find(|&start| self.may_begin(&bytes[start..]))
-            .unwrap_or(bytes.len())
+        (first..bytes.len()).find(|&start| self.may_begin(&bytes[start..])).unwrap_or(bytes.len())
     }
 
     /// A pattern begins with these bytes, and is longer.
     fn may_begin(&self, head: &[u8]) -> bool {
-        let after = self
-            .sorted
-            .partition_point(|pattern| pattern.as_slice() <= head);
-        self.sorted
-            .get(after)
-            .is_some_and(|pattern| pattern.starts_with(head))
+        let after = self.sorted.partition_point(|pattern| pattern.as_slice() <= head);
+        self.sorted.get(after).is_some_and(|pattern| pattern.starts_with(head))
     }
 
     /// Masks what begins before `open`. Gives the masked bytes, and how many bytes they stand for.
     fn replace(&self, bytes: &[u8], open: usize) -> (Bytes, usize) {
         let mut out = BytesMut::with_capacity(bytes.len());
         let mut done = 0;
-        for found in self
-            .finder
-            .find_iter(bytes)
-            .take_while(|found| found.start() < open)
-        {
+        for found in self.finder.find_iter(bytes).take_while(|found| found.start() < open) {
             out.extend_from_slice(&bytes[done..found.start()]);
             out.extend_from_slice(MASK);
             done = found.end();
@@ -180,10 +153,7 @@ fn base64_forms(value: &[u8]) -> Vec<Vec<u8>> {
         let padded = [&b"\0\0"[..before], value].concat();
         let first = (before * 8).div_ceil(6);
         let last = padded.len() * 8 / 6;
-        for text in [
-            BASE64_STANDARD_NO_PAD.encode(&padded),
-            BASE64_URL_SAFE_NO_PAD.encode(&padded),
-        ] {
+        for text in [BASE64_STANDARD_NO_PAD.encode(&padded), BASE64_URL_SAFE_NO_PAD.encode(&padded)] {
             forms.push(text.as_bytes()[first..last].to_vec());
         }
     }
@@ -213,11 +183,7 @@ fn percent_forms(value: &str) -> [Vec<u8>; 3] {
         })
     };
     let upper = escaped(false);
-    [
-        upper.replace("%20", "+").into_bytes(),
-        upper.into_bytes(),
-        escaped(true).into_bytes(),
-    ]
+    [upper.replace("%20", "+").into_bytes(), upper.into_bytes(), escaped(true).into_bytes()]
 }
 
 fn json_form(value: &str) -> Option<Vec<u8>> {

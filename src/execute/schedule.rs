@@ -19,24 +19,13 @@ use crate::plan::PlannedJob;
 const ASIDE_LIMIT: Duration = Duration::from_secs(2);
 
 /// Runs all jobs; gives the run's status, and its cause where no job tells it.
-pub(super) async fn run_jobs<E: Engine>(
-    context: &Arc<Context<E>>,
-    jobs: Vec<PlannedJob>,
-) -> (Status, Option<Cause>) {
+pub(super) async fn run_jobs<E: Engine>(context: &Arc<Context<E>>, jobs: Vec<PlannedJob>) -> (Status, Option<Cause>) {
     for job in &jobs {
-        context
-            .emit(Event::JobQueued {
-                job: job.id.clone(),
-            })
-            .await;
+        context.emit(Event::JobQueued { job: job.id.clone() }).await;
     }
     let pull = context.settings.pull;
-    let images = Arc::new(Images::begin(
-        &context.engine,
-        jobs.iter().map(|job| job.image.clone()),
-        pull,
-        &context.events,
-    ));
+    let images =
+        Arc::new(Images::begin(&context.engine, jobs.iter().map(|job| job.image.clone()), pull, &context.events));
     let mut aside = aside(context, &images);
     let limit = spawn_run_timeout(context);
 
@@ -50,10 +39,7 @@ pub(super) async fn run_jobs<E: Engine>(
     }
     // A run that was stopped waits for nothing more: an image that was still being pulled would be waited for, too.
     if context.stopper.watch().now() == Stop::No {
-        let _ = tokio::time::timeout(ASIDE_LIMIT, async {
-            while aside.join_next().await.is_some() {}
-        })
-        .await;
+        let _ = tokio::time::timeout(ASIDE_LIMIT, async { while aside.join_next().await.is_some() {} }).await;
     }
     board.verdict()
 }
@@ -65,24 +51,13 @@ fn aside<E: Engine>(context: &Arc<Context<E>>, images: &Arc<Images>) -> JoinSet<
     aside.spawn(async move {
         let message = match sweep(&*for_sweep.engine).await {
             Ok(removed) if removed.is_empty() => return,
-            Ok(removed) => format!(
-                "removed {} container(s) that a crash had left",
-                removed.len()
-            ),
+            Ok(removed) => format!("removed {} container(s) that a crash had left", removed.len()),
             Err(error) => format!("could not look for containers that a crash had left: {error}"),
         };
-        for_sweep
-            .emit(Event::Notice {
-                level: Level::Debug,
-                job: None,
-                message,
-            })
-            .await;
+        for_sweep.emit(Event::Notice { level: Level::Debug, job: None, message }).await;
     });
     aside.spawn(async move {
-        images
-            .check_platforms(&*for_check.engine, &for_check.events)
-            .await;
+        images.check_platforms(&*for_check.engine, &for_check.events).await;
     });
     aside
 }
@@ -109,32 +84,17 @@ struct Board<E> {
 impl<E: Engine> Board<E> {
     fn new(context: Arc<Context<E>>, images: Arc<Images>, jobs: Vec<PlannedJob>) -> Self {
         let slots = Arc::new(Semaphore::new(context.settings.parallel.max(1)));
-        Self {
-            context,
-            images,
-            slots,
-            waiting: jobs,
-            running: JoinSet::new(),
-            ended: BTreeMap::new(),
-        }
+        Self { context, images, slots, waiting: jobs, running: JoinSet::new(), ended: BTreeMap::new() }
     }
 
     /// Starts every waiting job whose needs are done.
     fn start_ready(&mut self) {
         let (ready, waiting) = std::mem::take(&mut self.waiting)
             .into_iter()
-            .partition(|job| {
-                job.needs
-                    .iter()
-                    .all(|need| self.ended.get(need).is_some_and(counts_as_success))
-            });
+            .partition(|job| job.needs.iter().all(|need| self.ended.get(need).is_some_and(counts_as_success)));
         self.waiting = waiting;
         for job in Vec::from_iter::<Vec<PlannedJob>>(ready) {
-            let (context, images, slots) = (
-                self.context.clone(),
-                self.images.clone(),
-                self.slots.clone(),
-            );
+            let (context, images, slots) = (self.context.clone(), self.images.clone(), self.slots.clone());
             self.running.spawn(async move {
                 let result = job::run(&context, &job, &images, &slots).await;
                 (job, result)
@@ -154,9 +114,7 @@ impl<E: Engine> Board<E> {
         let ok = counts_as_success(&result);
         self.book(job, result).await;
         if !ok && self.context.settings.on_failure == OnFailure::FailFast {
-            self.context.stopper.stop(StopReason::FailFast {
-                job: job.id.clone(),
-            });
+            self.context.stopper.stop(StopReason::FailFast { job: job.id.clone() });
         }
         let stopped = self.context.stopper.watch().now();
         match stopped.reason() {
@@ -167,17 +125,13 @@ impl<E: Engine> Board<E> {
     }
 
     /// Skips waiting jobs, and those that need them, until none is left to skip.
-    async fn skip_where(
-        &mut self,
-        cause: impl Fn(&PlannedJob, &BTreeMap<JobId, JobResult>) -> Option<Cause>,
-    ) {
+    async fn skip_where(&mut self, cause: impl Fn(&PlannedJob, &BTreeMap<JobId, JobResult>) -> Option<Cause>) {
         loop {
             // A job that waits for a failed need says so, whatever else stopped the run.
-            let found = self.waiting.iter().position(|job| {
-                need_failed(job, &self.ended)
-                    .or_else(|| cause(job, &self.ended))
-                    .is_some()
-            });
+            let found = self
+                .waiting
+                .iter()
+                .position(|job| need_failed(job, &self.ended).or_else(|| cause(job, &self.ended)).is_some());
             let Some(at) = found else { return };
             let job = self.waiting.remove(at);
             let cause = need_failed(&job, &self.ended).or_else(|| cause(&job, &self.ended));
@@ -193,12 +147,7 @@ impl<E: Engine> Board<E> {
     }
 
     async fn book(&mut self, job: &PlannedJob, result: JobResult) {
-        self.context
-            .emit(Event::JobFinished {
-                job: job.id.clone(),
-                result: result.clone(),
-            })
-            .await;
+        self.context.emit(Event::JobFinished { job: job.id.clone(), result: result.clone() }).await;
         self.ended.insert(job.id.clone(), result);
     }
 
@@ -229,13 +178,8 @@ fn counts_as_success(result: &JobResult) -> bool {
 
 fn need_failed(job: &PlannedJob, ended: &BTreeMap<JobId, JobResult>) -> Option<Cause> {
     job.needs.iter().find_map(|need| {
-        let result = ended
-            .get(need)
-            .filter(|result| !counts_as_success(result))?;
-        Some(Cause::NeedFailed {
-            need: need.clone(),
-            status: result.status,
-        })
+        let result = ended.get(need).filter(|result| !counts_as_success(result))?;
+        Some(Cause::NeedFailed { need: need.clone(), status: result.status })
     })
 }
 

@@ -70,10 +70,7 @@ impl<E: Engine> StepRun<'_, E> {
     /// Runs the step to its end. All of its output has been emitted then.
     pub(super) async fn run(self, talk: &mut Conversation) -> Result<StepResult, Lost> {
         let began = Instant::now();
-        let lost = |error| Lost {
-            error,
-            duration: began.elapsed(),
-        };
+        let lost = |error| Lost { error, duration: began.elapsed() };
         let deadline = self.deadline(began);
         let mut stop = self.context.stopper.watch();
         let mut at_once = self.context.stopper.watch();
@@ -82,13 +79,7 @@ impl<E: Engine> StepRun<'_, E> {
         let mut stderr_done = self.job.output == OutputMode::Merged;
         let mut end = None;
 
-        talk.say(&supervisor::start_step(
-            talk.nonce(),
-            self.step,
-            self.job.output,
-            self.env,
-        ))
-        .await;
+        talk.say(&supervisor::start_step(talk.nonce(), self.step, self.job.output, self.env)).await;
         while end.is_none() || !stderr_done {
             let wake = match &phase {
                 Phase::Running => deadline.as_ref().map(|(at, _)| *at),
@@ -110,25 +101,16 @@ impl<E: Engine> StepRun<'_, E> {
                     tail.push(&bytes);
                     self.log(stream, bytes).await;
                 }
-                Moment::Heard(Heard::Report {
-                    stream,
-                    report:
-                        Report::End {
-                            step,
-                            code,
-                            not_started,
-                            counters,
-                        },
-                }) if step == self.step.index => match stream {
-                    Stream::Stdout => {
-                        end = Some(End {
-                            code,
-                            not_started,
-                            counters,
-                        });
+                Moment::Heard(Heard::Report { stream, report: Report::End { step, code, not_started, counters } })
+                    if step == self.step.index =>
+                {
+                    match stream {
+                        Stream::Stdout => {
+                            end = Some(End { code, not_started, counters });
+                        }
+                        Stream::Stderr => stderr_done = true,
                     }
-                    Stream::Stderr => stderr_done = true,
-                },
+                }
                 Moment::Heard(Heard::Report { .. }) => {}
                 Moment::Heard(Heard::Closed) => return Err(lost(None)),
                 Moment::Stopped(why) => phase = self.terminate(talk, why).await,
@@ -139,10 +121,7 @@ impl<E: Engine> StepRun<'_, E> {
                     }
                     Phase::Terminating { why, .. } => {
                         talk.say(&supervisor::kill("KILL", self.step.index)).await;
-                        phase = Phase::Killing {
-                            why,
-                            give_up_at: Instant::now() + KILL_LIMIT,
-                        };
+                        phase = Phase::Killing { why, give_up_at: Instant::now() + KILL_LIMIT };
                     }
                     Phase::Killing { why, .. } => return self.give_up(talk.id(), why, began).await,
                 },
@@ -165,37 +144,21 @@ impl<E: Engine> StepRun<'_, E> {
     /// The nearer of the step's and the job's deadlines, and what passing it means.
     fn deadline(&self, began: Instant) -> Option<(Instant, Cause)> {
         let timed_out = |scope, limit| Cause::TimedOut { scope, limit };
-        let step = self
-            .step
-            .timeout
-            .map(|limit| (began + limit, timed_out(TimeoutScope::Step, limit)));
-        let job = self
-            .job_deadline
-            .map(|(at, limit)| (at, timed_out(TimeoutScope::Job, limit)));
+        let step = self.step.timeout.map(|limit| (began + limit, timed_out(TimeoutScope::Step, limit)));
+        let job = self.job_deadline.map(|(at, limit)| (at, timed_out(TimeoutScope::Job, limit)));
         [step, job].into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
     async fn terminate(&self, talk: &mut Conversation, why: Cause) -> Phase {
         talk.say(&supervisor::kill("TERM", self.step.index)).await;
-        Phase::Terminating {
-            why,
-            kill_at: Instant::now() + self.context.settings.grace,
-        }
+        Phase::Terminating { why, kill_at: Instant::now() + self.context.settings.grace }
     }
 
     /// Takes the container away from under the step.
-    async fn give_up(
-        &self,
-        container: &ContainerId,
-        why: Cause,
-        began: Instant,
-    ) -> Result<StepResult, Lost> {
+    async fn give_up(&self, container: &ContainerId, why: Cause, began: Instant) -> Result<StepResult, Lost> {
         match self.context.engine.remove(container).await {
             Ok(()) => Ok(self.stopped(why, None, began.elapsed())),
-            Err(error) => Err(Lost {
-                error: Some(error),
-                duration: began.elapsed(),
-            }),
+            Err(error) => Err(Lost { error: Some(error), duration: began.elapsed() }),
         }
     }
 
@@ -203,14 +166,7 @@ impl<E: Engine> StepRun<'_, E> {
         while !bytes.is_empty() {
             let piece = bytes.split_to(bytes.len().min(LARGEST_PIECE));
             let (job, step) = (self.job.id.clone(), self.step.index);
-            self.context
-                .emit(Event::Log {
-                    job,
-                    step,
-                    stream,
-                    bytes: piece,
-                })
-                .await;
+            self.context.emit(Event::Log { job, step, stream, bytes: piece }).await;
         }
     }
 
@@ -225,20 +181,10 @@ impl<E: Engine> StepRun<'_, E> {
                 "the kernel killed a process of step {} for want of memory, and the step went on",
                 self.step.index
             );
-            self.context
-                .emit(Event::Notice {
-                    level: Level::Warn,
-                    job: Some(self.job.id.clone()),
-                    message,
-                })
-                .await;
+            self.context.emit(Event::Notice { level: Level::Warn, job: Some(self.job.id.clone()), message }).await;
         }
         let cause = (end.code != 0).then(|| self.explain(end, killed, tail));
-        let status = if end.code == 0 {
-            Status::Success
-        } else {
-            Status::Failure
-        };
+        let status = if end.code == 0 { Status::Success } else { Status::Failure };
         let result = self.result(status, cause, Some(end), duration);
         *self.counters = end.counters;
         result
@@ -246,19 +192,15 @@ impl<E: Engine> StepRun<'_, E> {
 
     fn explain(&self, end: &End, out_of_memory: bool, tail: &Tail) -> Cause {
         match (end.not_started, end.code) {
-            (Some(NotStarted::WorkingDirectory), _) => Cause::WorkingDirectory {
-                directory: self.step.working_directory.clone(),
-            },
+            (Some(NotStarted::WorkingDirectory), _) => {
+                Cause::WorkingDirectory { directory: self.step.working_directory.clone() }
+            }
             (Some(NotStarted::Shell), _) => {
                 let shell = supervisor::program(&self.step.shell, "").swap_remove(0);
                 Cause::ShellNotFound { shell }
             }
-            (None, _) if out_of_memory => Cause::OutOfMemory {
-                limit: self.job.resources.memory,
-            },
-            (None, 127) => Cause::CommandNotFound {
-                command: missing_command::find(&tail.0),
-            },
+            (None, _) if out_of_memory => Cause::OutOfMemory { limit: self.job.resources.memory },
+            (None, 127) => Cause::CommandNotFound { command: missing_command::find(&tail.0) },
             // A shell reports death by signal N as 128 + N (POSIX, 2.8.2).
             (None, code @ 129..=192) => Cause::Signal { signal: code - 128 },
             (None, code) => Cause::Exit { code },
@@ -268,39 +210,22 @@ impl<E: Engine> StepRun<'_, E> {
     /// The result of a step that Argon ended.
     fn stopped(&self, why: Cause, end: Option<&End>, duration: Duration) -> StepResult {
         let status = match why {
-            Cause::TimedOut {
-                scope: TimeoutScope::Step | TimeoutScope::Job,
-                ..
-            } => Status::Failure,
+            Cause::TimedOut { scope: TimeoutScope::Step | TimeoutScope::Job, .. } => Status::Failure,
             _ => Status::Cancelled,
         };
         self.result(status, Some(why), end, duration)
     }
 
-    fn result(
-        &self,
-        status: Status,
-        cause: Option<Cause>,
-        end: Option<&End>,
-        duration: Duration,
-    ) -> StepResult {
+    fn result(&self, status: Status, cause: Option<Cause>, end: Option<&End>, duration: Duration) -> StepResult {
         let counters = end.map(|end| end.counters).unwrap_or_default();
-        let cpu = counters.cpu_nanos.map(|now| {
-            Duration::from_nanos(now.saturating_sub(self.counters.cpu_nanos.unwrap_or(0)))
-        });
+        let cpu = counters
+            .cpu_nanos
+            .map(|now| Duration::from_nanos(now.saturating_sub(self.counters.cpu_nanos.unwrap_or(0))));
         // A step's own timeout may be forgiven as its failures are; the job's may not.
-        let by_step = !matches!(
-            cause,
-            Some(Cause::TimedOut {
-                scope: TimeoutScope::Job,
-                ..
-            })
-        );
+        let by_step = !matches!(cause, Some(Cause::TimedOut { scope: TimeoutScope::Job, .. }));
         StepResult {
             status,
-            exit_code: end
-                .filter(|end| end.not_started.is_none())
-                .map(|end| end.code),
+            exit_code: end.filter(|end| end.not_started.is_none()).map(|end| end.code),
             duration,
             cpu,
             peak_memory: counters.peak_memory,

@@ -29,10 +29,7 @@ impl StopReason {
         match self {
             Self::Interrupted => Cause::Interrupted,
             Self::FailFast { job } => Cause::FailFast { job: job.clone() },
-            Self::RunTimeout { limit } => Cause::TimedOut {
-                scope: TimeoutScope::Run,
-                limit: *limit,
-            },
+            Self::RunTimeout { limit } => Cause::TimedOut { scope: TimeoutScope::Run, limit: *limit },
         }
     }
 }
@@ -109,12 +106,7 @@ impl StopWatch {
 
     /// Resolves when the run is being stopped, at the latest when it is told.
     pub async fn stopped(&mut self) -> StopReason {
-        match self
-            .0
-            .wait_for(|stop| *stop != Stop::No)
-            .await
-            .map(|stop| stop.reason().cloned())
-        {
+        match self.0.wait_for(|stop| *stop != Stop::No).await.map(|stop| stop.reason().cloned()) {
             Ok(Some(reason)) => reason,
             _ => std::future::pending().await,
         }
@@ -122,12 +114,7 @@ impl StopWatch {
 
     /// Resolves when the run is to end at once.
     pub async fn at_once(&mut self) -> StopReason {
-        match self
-            .0
-            .wait_for(|stop| matches!(stop, Stop::AtOnce(_)))
-            .await
-            .map(|stop| stop.reason().cloned())
-        {
+        match self.0.wait_for(|stop| matches!(stop, Stop::AtOnce(_))).await.map(|stop| stop.reason().cloned()) {
             Ok(Some(reason)) => reason,
             _ => std::future::pending().await,
         }

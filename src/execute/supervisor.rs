@@ -45,9 +45,7 @@ pub(super) fn command() -> Vec<String> {
         .filter(|line| !line.trim_start().starts_with('#') && !line.trim().is_empty())
         .flat_map(|line| [line, "\n"])
         .collect();
-    ["sh", "-c", &script, "argon", SCRATCH]
-        .map(str::to_owned)
-        .to_vec()
+    ["sh", "-c", &script, "argon", SCRATCH].map(str::to_owned).to_vec()
 }
 
 /// The secret word between Argon and one supervisor. Steps cannot know it, so they cannot forge a report.
@@ -70,22 +68,12 @@ impl Nonce {
 }
 
 /// `run` and what must be put before it: the step's script, and the file that becomes the step.
-pub(super) fn start_step(
-    nonce: &Nonce,
-    step: &PlannedStep,
-    output: OutputMode,
-    env: &[(String, String)],
-) -> String {
+pub(super) fn start_step(nonce: &Nonce, step: &PlannedStep, output: OutputMode, env: &[(String, String)]) -> String {
     let id = step.index.0;
     let script_file = format!("{id}.script");
     let mut text = String::with_capacity(step.script.len() + 1024);
     put(&mut text, nonce, &script_file, &step.script);
-    put(
-        &mut text,
-        nonce,
-        &id.to_string(),
-        &launch(step, output, env, &format!("{SCRATCH}/{script_file}")),
-    );
+    put(&mut text, nonce, &id.to_string(), &launch(step, output, env, &format!("{SCRATCH}/{script_file}")));
     let _ = writeln!(text, "run {id}");
     text
 }
@@ -101,22 +89,10 @@ fn put(text: &mut String, nonce: &Nonce, file: &str, content: &str) {
 }
 
 /// What the child sources: it sets the environment, forgets the file that held it, and becomes the step.
-fn launch(
-    step: &PlannedStep,
-    output: OutputMode,
-    env: &[(String, String)],
-    script: &str,
-) -> String {
+fn launch(step: &PlannedStep, output: OutputMode, env: &[(String, String)], script: &str) -> String {
     let mut text = String::new();
-    let secrets = step
-        .secrets
-        .iter()
-        .map(|secret| (secret.name.as_str(), secret.value.expose()));
-    for (name, value) in env
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_str()))
-        .chain(secrets)
-    {
+    let secrets = step.secrets.iter().map(|secret| (secret.name.as_str(), secret.value.expose()));
+    for (name, value) in env.iter().map(|(name, value)| (name.as_str(), value.as_str())).chain(secrets) {
         let _ = writeln!(text, "export {name}={}", quote(value));
     }
     let id = step.index.0;
@@ -137,11 +113,7 @@ fn launch(
     );
     let words: Vec<String> = program.iter().map(|word| quote(word)).collect();
     // On the line of the exec: a shell reads what it sources in pieces, and would miss what is cut off before.
-    let _ = writeln!(
-        text,
-        ": >{SCRATCH}/{id}; exec ${{argon_setsid:+\"$argon_setsid\"}} {}{merge}",
-        words.join(" ")
-    );
+    let _ = writeln!(text, ": >{SCRATCH}/{id}; exec ${{argon_setsid:+\"$argon_setsid\"}} {}{merge}", words.join(" "));
     text
 }
 
@@ -194,19 +166,9 @@ pub(super) enum NotStarted {
 /// A word of the supervisor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Report {
-    Ready {
-        unpacker: Unpacker,
-        counters: Counters,
-    },
-    Unpacked {
-        status: i32,
-    },
-    End {
-        step: StepIndex,
-        code: i32,
-        not_started: Option<NotStarted>,
-        counters: Counters,
-    },
+    Ready { unpacker: Unpacker, counters: Counters },
+    Unpacked { status: i32 },
+    End { step: StepIndex, code: i32, not_started: Option<NotStarted>, counters: Counters },
 }
 
 impl Report {
@@ -215,21 +177,12 @@ impl Report {
         let number = |word: Option<&str>| word.and_then(|word| word.parse().ok());
         match words.next()? {
             "ready" => {
-                let unpacker = if words.next()? == "tar" {
-                    Unpacker::InContainer
-                } else {
-                    Unpacker::Engine
-                };
-                let counters = Counters {
-                    cpu_nanos: number(words.next()),
-                    peak_memory: None,
-                    oom_kills: number(words.next()),
-                };
+                let unpacker = if words.next()? == "tar" { Unpacker::InContainer } else { Unpacker::Engine };
+                let counters =
+                    Counters { cpu_nanos: number(words.next()), peak_memory: None, oom_kills: number(words.next()) };
                 Some(Self::Ready { unpacker, counters })
             }
-            "unpacked" => Some(Self::Unpacked {
-                status: words.next()?.parse().ok()?,
-            }),
+            "unpacked" => Some(Self::Unpacked { status: words.next()?.parse().ok()? }),
             "end" => {
                 let step = StepIndex(words.next()?.parse().ok()?);
                 let code = words.next()?.parse().ok()?;
@@ -243,12 +196,7 @@ impl Report {
                     peak_memory: number(words.next()),
                     oom_kills: number(words.next()),
                 };
-                Some(Self::End {
-                    step,
-                    code,
-                    not_started,
-                    counters,
-                })
+                Some(Self::End { step, code, not_started, counters })
             }
             _ => None,
         }
@@ -271,10 +219,7 @@ pub(super) struct Scanner {
 impl Scanner {
     pub(super) fn new(nonce: &Nonce) -> Self {
         let marker = [&[MARK], nonce.0.as_bytes(), b" "].concat();
-        Self {
-            marker,
-            pending: BytesMut::new(),
-        }
+        Self { marker, pending: BytesMut::new() }
     }
 
     /// Takes bytes as they came, gives pieces in their order. What may be the beginning of a report is kept back.
@@ -316,20 +261,11 @@ impl Scanner {
             return Found::Nothing;
         }
         let Some(end) = memchr::memchr(b'\n', bytes) else {
-            return if bytes.len() < LONGEST_REPORT {
-                Found::Incomplete
-            } else {
-                Found::Nothing
-            };
+            return if bytes.len() < LONGEST_REPORT { Found::Incomplete } else { Found::Nothing };
         };
-        let report = bytes
-            .get(self.marker.len()..end)
-            .and_then(|line| std::str::from_utf8(line).ok())
-            .and_then(Report::parse);
-        report.map_or(Found::Nothing, |report| Found::Report {
-            report,
-            length: end + 1,
-        })
+        let report =
+            bytes.get(self.marker.len()..end).and_then(|line| std::str::from_utf8(line).ok()).and_then(Report::parse);
+        report.map_or(Found::Nothing, |report| Found::Report { report, length: end + 1 })
     }
 }
 

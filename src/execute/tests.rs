@@ -19,32 +19,22 @@ struct Ran {
 impl Ran {
     /// The events that matter to order and outcome, a line each.
     fn story(&self) -> Vec<String> {
-        let cause = |cause: &Option<crate::event::Cause>| {
-            cause
-                .as_ref()
-                .map(|cause| format!(" {cause:?}"))
-                .unwrap_or_default()
-        };
+        let cause =
+            |cause: &Option<crate::event::Cause>| cause.as_ref().map(|cause| format!(" {cause:?}")).unwrap_or_default();
         self.events
             .iter()
             .filter_map(|event| match event {
                 Event::JobStarted { job } => Some(format!("{job} started")),
-                Event::Log { job, bytes, .. } => Some(format!(
-                    "{job} says {}",
-                    String::from_utf8_lossy(bytes).trim_end()
-                )),
-                Event::StepFinished { job, step, result } => Some(format!(
-                    "{job}/{step} {}{}",
-                    result.status,
-                    cause(&result.cause)
-                )),
-                Event::JobFinished { job, result } => {
-                    Some(format!("{job} {}{}", result.status, cause(&result.cause)))
+                Event::Log { job, bytes, .. } => {
+                    Some(format!("{job} says {}", String::from_utf8_lossy(bytes).trim_end()))
                 }
-                Event::ImagePull { image, pull } => Some(format!(
-                    "{image} {}",
-                    format!("{pull:?}").split([' ', '{']).next().unwrap()
-                )),
+                Event::StepFinished { job, step, result } => {
+                    Some(format!("{job}/{step} {}{}", result.status, cause(&result.cause)))
+                }
+                Event::JobFinished { job, result } => Some(format!("{job} {}{}", result.status, cause(&result.cause))),
+                Event::ImagePull { image, pull } => {
+                    Some(format!("{image} {}", format!("{pull:?}").split([' ', '{']).next().unwrap()))
+                }
                 _ => None,
             })
             .collect()
@@ -66,52 +56,30 @@ fn settings() -> Settings {
 async fn play(jobs: &str, settings: Settings, during: impl FnOnce(Stopper)) -> Ran {
     let (pipeline, findings) = parse(&format!("version: 1.0\njobs:\n{jobs}"));
     let pipeline = pipeline.unwrap_or_else(|| panic!("{findings:?}"));
-    let options = RunOptions {
-        secrets: vec![Secret::new("TOKEN", "hunter2hunter2".into())],
-        ..RunOptions::default()
-    };
+    let options = RunOptions { secrets: vec![Secret::new("TOKEN", "hunter2hunter2".into())], ..RunOptions::default() };
     let plan = plan(&pipeline, &options).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let workspace = Arc::new(workspace(folder.path()));
     let engine = Fake::default();
     let stopper = Stopper::default();
     let (events, mut feed) = mpsc::channel(EVENT_BUFFER);
-    let run = tokio::spawn(run(
-        Arc::new(engine.clone()),
-        plan,
-        workspace,
-        settings,
-        stopper.clone(),
-        events,
-    ));
+    let run = tokio::spawn(run(Arc::new(engine.clone()), plan, workspace, settings, stopper.clone(), events));
     during(stopper);
     let mut seen = Vec::new();
     while let Some(event) = feed.recv().await {
         seen.push(event);
     }
-    Ran {
-        result: run.await.unwrap().unwrap(),
-        events: seen,
-        engine,
-    }
+    Ran { result: run.await.unwrap().unwrap(), events: seen, engine }
 }
 
 fn workspace(folder: &Path) -> Workspace {
-    open(&SourceRequest::WorkingTree {
-        folder: folder.to_owned(),
-    })
-    .unwrap()
+    open(&SourceRequest::WorkingTree { folder: folder.to_owned() }).unwrap()
 }
 
 fn job(name: &str, extra: &str, steps: &[&str]) -> String {
     let steps: String = steps
         .iter()
-        .map(|script| {
-            format!(
-                "      - run: |\n          {}\n",
-                script.replace('\n', "\n          ")
-            )
-        })
+        .map(|script| format!("      - run: |\n          {}\n", script.replace('\n', "\n          ")))
         .collect();
     format!("  {name}:\n    image: box:1\n{extra}    steps:\n{steps}")
 }
@@ -142,47 +110,18 @@ async fn a_failing_step_skips_the_rest_and_what_needs_its_job() {
 async fn fail_fast_stops_the_others_and_keep_going_does_not() {
     let jobs = [job("a", "", &["exit 1"]), job("b", "", &["hang"])].concat();
     let ran = play(&jobs, settings(), |_| {}).await;
-    assert!(
-        ran.story()
-            .contains(&r#"b cancelled FailFast { job: JobId("a") }"#.to_owned()),
-        "{:#?}",
-        ran.story()
-    );
-    assert_eq!(
-        (ran.result.status, ran.engine.containers()),
-        (Status::Failure, 0)
-    );
+    assert!(ran.story().contains(&r#"b cancelled FailFast { job: JobId("a") }"#.to_owned()), "{:#?}", ran.story());
+    assert_eq!((ran.result.status, ran.engine.containers()), (Status::Failure, 0));
 
-    let jobs = [
-        job("a", "", &["exit 1"]),
-        job("b", "", &["say on"]),
-        job("c", "    needs: b\n", &["say on"]),
-    ]
-    .concat();
-    let ran = play(
-        &jobs,
-        Settings {
-            on_failure: OnFailure::KeepGoing,
-            parallel: 1,
-            ..settings()
-        },
-        |_| {},
-    )
-    .await;
-    assert!(
-        ran.story().contains(&"c success".to_owned()),
-        "{:#?}",
-        ran.story()
-    );
+    let jobs = [job("a", "", &["exit 1"]), job("b", "", &["say on"]), job("c", "    needs: b\n", &["say on"])].concat();
+    let ran = play(&jobs, Settings { on_failure: OnFailure::KeepGoing, parallel: 1, ..settings() }, |_| {}).await;
+    assert!(ran.story().contains(&"c success".to_owned()), "{:#?}", ran.story());
 }
 
 #[tokio::test]
 async fn forgiven_failures_fail_nothing() {
-    let jobs = [
-        job("a", "    continue-on-error: true\n", &["exit 1"]),
-        job("b", "    needs: a\n", &["say on"]),
-    ]
-    .concat();
+    let jobs =
+        [job("a", "    continue-on-error: true\n", &["exit 1"]), job("b", "    needs: a\n", &["say on"])].concat();
     let ran = play(&jobs, settings(), |_| {}).await;
     assert_eq!(ran.result.status, Status::Success);
     assert!(ran.story().contains(&"b success".to_owned()));
@@ -192,52 +131,29 @@ async fn forgiven_failures_fail_nothing() {
 async fn a_container_that_vanishes_is_an_error_and_never_a_failure() {
     let ran = play(&job("a", "", &["say one\nvanish"]), settings(), |_| {}).await;
     assert_eq!(ran.result.status, Status::Error);
-    assert!(
-        ran.story()
-            .iter()
-            .any(|line| line.starts_with("a/1 error Infrastructure")),
-        "{:#?}",
-        ran.story()
-    );
+    assert!(ran.story().iter().any(|line| line.starts_with("a/1 error Infrastructure")), "{:#?}", ran.story());
 }
 
 #[tokio::test]
 async fn a_step_that_ignores_term_is_killed_at_its_timeout_and_grace() {
-    let jobs =
-        "  a:\n    image: box:1\n    steps:\n      - run: ignore-term\n        timeout: 1s\n";
+    let jobs = "  a:\n    image: box:1\n    steps:\n      - run: ignore-term\n        timeout: 1s\n";
     let ran = play(jobs, settings(), |_| {}).await;
-    let Some(Event::StepFinished { result, .. }) = ran
-        .events
-        .iter()
-        .find(|event| matches!(event, Event::StepFinished { .. }))
+    let Some(Event::StepFinished { result, .. }) =
+        ran.events.iter().find(|event| matches!(event, Event::StepFinished { .. }))
     else {
         panic!("no step finished");
     };
     assert_eq!(
         result.cause,
-        Some(crate::event::Cause::TimedOut {
-            scope: TimeoutScope::Step,
-            limit: Duration::from_secs(1)
-        })
+        Some(crate::event::Cause::TimedOut { scope: TimeoutScope::Step, limit: Duration::from_secs(1) })
     );
-    assert_eq!(
-        (result.status, result.exit_code),
-        (Status::Failure, Some(137))
-    );
-    assert!(
-        result.duration < Duration::from_millis(1500),
-        "{:?}",
-        result.duration
-    );
+    assert_eq!((result.status, result.exit_code), (Status::Failure, Some(137)));
+    assert!(result.duration < Duration::from_millis(1500), "{:?}", result.duration);
 }
 
 #[tokio::test]
 async fn an_interrupt_cancels_what_runs_and_skips_what_waits() {
-    let jobs = [
-        job("a", "", &["hang"]),
-        job("b", "    needs: a\n", &["say never"]),
-    ]
-    .concat();
+    let jobs = [job("a", "", &["hang"]), job("b", "    needs: a\n", &["say never"])].concat();
     let ran = play(&jobs, settings(), |stopper| {
         tokio::spawn(async move {
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -246,19 +162,13 @@ async fn an_interrupt_cancels_what_runs_and_skips_what_waits() {
     })
     .await;
     assert_eq!(ran.result.status, Status::Cancelled);
-    assert_eq!(
-        ran.story().last().unwrap(),
-        r#"b skipped NeedFailed { need: JobId("a"), status: Cancelled }"#
-    );
+    assert_eq!(ran.story().last().unwrap(), r#"b skipped NeedFailed { need: JobId("a"), status: Cancelled }"#);
     assert_eq!(ran.engine.containers(), 0);
 }
 
 #[tokio::test]
 async fn a_second_interrupt_does_not_wait_for_the_grace() {
-    let slow = Settings {
-        grace: Duration::from_secs(600),
-        ..settings()
-    };
+    let slow = Settings { grace: Duration::from_secs(600), ..settings() };
     let ran = play(&job("a", "", &["ignore-term"]), slow, |stopper| {
         tokio::spawn(async move {
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -273,83 +183,36 @@ async fn a_second_interrupt_does_not_wait_for_the_grace() {
 
 #[tokio::test]
 async fn an_image_is_pulled_once_for_all_its_jobs() {
-    let jobs = [job("a", "", &["say a"]), job("b", "", &["say b"])]
-        .concat()
-        .replace("box:1", "missing:1");
+    let jobs = [job("a", "", &["say a"]), job("b", "", &["say b"])].concat().replace("box:1", "missing:1");
     let ran = play(&jobs, settings(), |_| {}).await;
-    assert_eq!(
-        (ran.result.status, ran.engine.pulls()),
-        (Status::Success, 1)
-    );
+    assert_eq!((ran.result.status, ran.engine.pulls()), (Status::Success, 1));
 }
 
 #[tokio::test]
 async fn an_image_that_cannot_be_had_is_an_error() {
-    let ran = play(
-        &job("a", "", &["say a"]).replace("box:1", "gone:1"),
-        settings(),
-        |_| {},
-    )
-    .await;
+    let ran = play(&job("a", "", &["say a"]).replace("box:1", "gone:1"), settings(), |_| {}).await;
     assert_eq!(ran.result.status, Status::Error);
-    assert!(
-        ran.story().contains(&"gone:1 Failed".to_owned()),
-        "{:#?}",
-        ran.story()
-    );
+    assert!(ran.story().contains(&"gone:1 Failed".to_owned()), "{:#?}", ran.story());
 }
 
 #[tokio::test]
 async fn no_more_jobs_run_at_once_than_allowed() {
-    let jobs: String = (0..6)
-        .map(|n| job(&format!("j{n}"), "", &["say x"]))
-        .collect();
-    let ran = play(
-        &jobs,
-        Settings {
-            parallel: 3,
-            ..settings()
-        },
-        |_| {},
-    )
-    .await;
+    let jobs: String = (0..6).map(|n| job(&format!("j{n}"), "", &["say x"])).collect();
+    let ran = play(&jobs, Settings { parallel: 3, ..settings() }, |_| {}).await;
     assert_eq!(ran.result.status, Status::Success);
     assert!(ran.engine.most_at_once() <= 3);
 }
 
 #[tokio::test]
 async fn secrets_leave_masked() {
-    let ran = play(
-        &job("a", "", &["say the token is hunter2hunter2"]),
-        settings(),
-        |_| {},
-    )
-    .await;
-    assert!(
-        ran.story().contains(&"a says the token is ***".to_owned()),
-        "{:#?}",
-        ran.story()
-    );
+    let ran = play(&job("a", "", &["say the token is hunter2hunter2"]), settings(), |_| {}).await;
+    assert!(ran.story().contains(&"a says the token is ***".to_owned()), "{:#?}", ran.story());
 }
 
 #[tokio::test]
 async fn the_run_s_timeout_is_the_run_s_cause() {
     let jobs = job("a", "", &["hang"]);
-    let ran = play(
-        &jobs,
-        Settings {
-            timeout: Some(Duration::from_millis(200)),
-            ..settings()
-        },
-        |_| {},
-    )
-    .await;
+    let ran = play(&jobs, Settings { timeout: Some(Duration::from_millis(200)), ..settings() }, |_| {}).await;
     assert_eq!(ran.result.status, Status::Failure);
-    assert!(matches!(
-        ran.result.cause,
-        Some(crate::event::Cause::TimedOut {
-            scope: TimeoutScope::Run,
-            ..
-        })
-    ));
+    assert!(matches!(ran.result.cause, Some(crate::event::Cause::TimedOut { scope: TimeoutScope::Run, .. })));
 }

@@ -30,11 +30,7 @@ pub(super) async fn by_supervisor(
     workspace: &Arc<Workspace>,
     talk: &mut Conversation,
 ) -> Result<TarSummary, UploadError> {
-    let options = TarOptions {
-        prefix: String::new(),
-        owner: Owner::default(),
-        include_top: Top::Omit,
-    };
+    let options = TarOptions { prefix: String::new(), owner: Owner::default(), include_top: Top::Omit };
     let (mut reader, writer) = archive(workspace, options);
     let sent = talk.unpack(WORKSPACE, &mut reader).await;
     drop(reader);
@@ -50,11 +46,7 @@ pub(super) async fn by_engine<E: Engine>(
     workspace: &Arc<Workspace>,
     owner: Owner,
 ) -> Result<TarSummary, UploadError> {
-    let options = TarOptions {
-        prefix: WORKSPACE.trim_start_matches('/').to_owned(),
-        owner,
-        include_top: Top::Include,
-    };
+    let options = TarOptions { prefix: WORKSPACE.trim_start_matches('/').to_owned(), owner, include_top: Top::Include };
     let (reader, writer) = archive(workspace, options);
     let sent = engine.upload(container, "/", Box::pin(reader)).await;
     let summary = joined(writer).await;
@@ -66,9 +58,7 @@ type Writer = JoinHandle<Result<TarSummary, SourceError>>;
 fn archive(workspace: &Arc<Workspace>, options: TarOptions) -> (DuplexStream, Writer) {
     let (reader, writer) = tokio::io::duplex(PIPE);
     let workspace = workspace.clone();
-    let writer = tokio::task::spawn_blocking(move || {
-        workspace.write_tar(SyncIoBridge::new(writer), &options)
-    });
+    let writer = tokio::task::spawn_blocking(move || workspace.write_tar(SyncIoBridge::new(writer), &options));
     (reader, writer)
 }
 

@@ -157,11 +157,7 @@ impl Code {
     /// Errors begin with `E`, warnings with `W`.
     #[must_use]
     pub fn severity(self) -> Severity {
-        if self.as_str().starts_with('W') {
-            Severity::Warning
-        } else {
-            Severity::Error
-        }
+        if self.as_str().starts_with('W') { Severity::Warning } else { Severity::Error }
     }
 }
 

@@ -30,13 +30,7 @@ impl Diagnostic {
     /// A finding without help or labels.
     #[must_use]
     pub fn new(code: Code, span: Span, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            message: message.into(),
-            help: None,
-            span,
-            labels: Vec::new(),
-        }
+        Self { code, message: message.into(), help: None, span, labels: Vec::new() }
     }
 
     /// Says what to do.
@@ -49,10 +43,7 @@ impl Diagnostic {
     /// Points at another place.
     #[must_use]
     pub fn label(mut self, span: Span, text: impl Into<String>) -> Self {
-        self.labels.push(Label {
-            span,
-            text: text.into(),
-        });
+        self.labels.push(Label { span, text: text.into() });
         self
     }
 
@@ -87,9 +78,7 @@ impl<'a> LineIndex<'a> {
     /// Reads the text once.
     #[must_use]
     pub fn new(text: &'a str) -> Self {
-        let starts = std::iter::once(0)
-            .chain(memchr::memchr_iter(b'\n', text.as_bytes()).map(|at| at + 1))
-            .collect();
+        let starts = std::iter::once(0).chain(memchr::memchr_iter(b'\n', text.as_bytes()).map(|at| at + 1)).collect();
         Self { text, starts }
     }
 
@@ -98,22 +87,14 @@ impl<'a> LineIndex<'a> {
     pub fn place(&self, span: &Span) -> Place {
         let (line, column) = self.position(span.start);
         let (end_line, end_column) = self.position(span.end.max(span.start));
-        Place {
-            line,
-            column,
-            end_line,
-            end_column,
-        }
+        Place { line, column, end_line, end_column }
     }
 
     fn position(&self, offset: usize) -> (usize, usize) {
         let offset = self.text.floor_char_boundary(offset);
         let line = self.starts.partition_point(|start| *start <= offset);
         let start = self.starts.get(line - 1).copied().unwrap_or(0);
-        let column = self
-            .text
-            .get(start..offset)
-            .map_or(0, |before| before.chars().count());
+        let column = self.text.get(start..offset).map_or(0, |before| before.chars().count());
         (line, column + 1)
     }
 }

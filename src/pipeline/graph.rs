@@ -20,13 +20,9 @@ pub(super) fn check(jobs: &[Needs<'_>], keys: &[&str], findings: &mut Vec<Diagno
             let at = need.span.clone();
             if let Some(first) = seen.insert(name, at.clone()) {
                 findings.push(
-                    Diagnostic::new(
-                        Code::DuplicateNeed,
-                        at,
-                        format!("`{}` needs `{name}` twice", job.key.value),
-                    )
-                    .label(first, "it stands here first")
-                    .help("keep one of them"),
+                    Diagnostic::new(Code::DuplicateNeed, at, format!("`{}` needs `{name}` twice", job.key.value))
+                        .label(first, "it stands here first")
+                        .help("keep one of them"),
                 );
             } else if name == job.key.value {
                 findings.push(
@@ -42,44 +38,27 @@ pub(super) fn check(jobs: &[Needs<'_>], keys: &[&str], findings: &mut Vec<Diagno
 }
 
 fn unknown(job: &Needs<'_>, need: &Spanned<String>, keys: &[&str]) -> Diagnostic {
-    let message = format!(
-        "`{}` needs `{}`, and there is no such job",
-        job.key.value, need.value
-    );
+    let message = format!("`{}` needs `{}`, and there is no such job", job.key.value, need.value);
     let finding = Diagnostic::new(Code::UnknownNeed, need.span.clone(), message);
-    let others: Vec<&str> = keys
-        .iter()
-        .copied()
-        .filter(|key| *key != job.key.value)
-        .collect();
+    let others: Vec<&str> = keys.iter().copied().filter(|key| *key != job.key.value).collect();
     match keys::near(&need.value, others.iter().copied()) {
         Some(near) => finding.help(format!("did you mean `{near}`?")),
         None if others.is_empty() => finding.help("remove it: there is no other job"),
-        None if others.len() <= 12 => {
-            finding.help(format!("the other jobs: {}", keys::list(others)))
-        }
+        None if others.len() <= 12 => finding.help(format!("the other jobs: {}", keys::list(others))),
         None => finding.help("`needs` takes the keys of jobs, not their names"),
     }
 }
 
 /// Reports each cycle once, at the need that closes it. Without recursion: a chain of needs may be long.
 fn cycles(jobs: &[Needs<'_>], findings: &mut Vec<Diagnostic>) {
-    let index: HashMap<&str, usize> = jobs
-        .iter()
-        .enumerate()
-        .map(|(at, job)| (job.key.value.as_str(), at))
-        .collect();
+    let index: HashMap<&str, usize> = jobs.iter().enumerate().map(|(at, job)| (job.key.value.as_str(), at)).collect();
     let mut done = vec![false; jobs.len()];
     for start in 0..jobs.len() {
         let mut path = vec![(start, 0_usize)];
         let mut on_path = HashSet::from([start]);
         while let Some((at, next)) = path.last_mut() {
             let (current, job) = (*at, &jobs[*at]);
-            let need = if done[current] {
-                None
-            } else {
-                job.needs.get(*next)
-            };
+            let need = if done[current] { None } else { job.needs.get(*next) };
             *next += 1;
             let Some(need) = need else {
                 done[current] = true;
@@ -96,29 +75,15 @@ fn cycles(jobs: &[Needs<'_>], findings: &mut Vec<Diagnostic>) {
             if on_path.insert(target) {
                 path.push((target, 0));
             } else {
-                findings.push(cycle(
-                    jobs,
-                    path.iter()
-                        .map(|(at, _)| *at)
-                        .skip_while(|at| *at != target),
-                    need,
-                ));
+                findings.push(cycle(jobs, path.iter().map(|(at, _)| *at).skip_while(|at| *at != target), need));
             }
         }
     }
 }
 
-fn cycle(
-    jobs: &[Needs<'_>],
-    members: impl Iterator<Item = usize>,
-    closing: &Spanned<String>,
-) -> Diagnostic {
+fn cycle(jobs: &[Needs<'_>], members: impl Iterator<Item = usize>, closing: &Spanned<String>) -> Diagnostic {
     let mut names: Vec<&str> = members.map(|at| jobs[at].key.value.as_str()).collect();
     names.extend(names.first().copied());
-    Diagnostic::new(
-        Code::Cycle,
-        closing.span.clone(),
-        format!("these jobs wait for each other: {}", names.join(" → ")),
-    )
-    .help("remove one of these needs")
+    Diagnostic::new(Code::Cycle, closing.span.clone(), format!("these jobs wait for each other: {}", names.join(" → ")))
+        .help("remove one of these needs")
 }

@@ -17,10 +17,7 @@ pub(super) struct BadImage {
 }
 
 fn bad<T>(why: impl Into<String>, help: impl Into<String>) -> Result<T, BadImage> {
-    Err(BadImage {
-        why: why.into(),
-        help: help.into(),
-    })
+    Err(BadImage { why: why.into(), help: help.into() })
 }
 
 const EXAMPLE: &str = "write it like `python:3.10` or `registry.example.com:5000/team/app:1.2`";
@@ -31,10 +28,7 @@ pub(super) fn check(text: &str) -> Result<Pinned, BadImage> {
         return bad("it is empty", EXAMPLE);
     }
     if let Some(scheme) = text.find("://") {
-        return bad(
-            "it is a URL",
-            format!("leave out the `{}`", &text[..scheme + 3]),
-        );
+        return bad("it is a URL", format!("leave out the `{}`", &text[..scheme + 3]));
     }
     if let Some(space) = text.chars().find(|c| c.is_whitespace() || c.is_control()) {
         return bad(format!("it has {space:?} in it"), EXAMPLE);
@@ -49,21 +43,14 @@ pub(super) fn check(text: &str) -> Result<Pinned, BadImage> {
     // A colon before a slash is a port.
     let path_at = name_and_tag.rfind('/').map_or(0, |slash| slash + 1);
     let (name, tag) = match name_and_tag[path_at..].find(':') {
-        Some(colon) => (
-            &name_and_tag[..path_at + colon],
-            Some(&name_and_tag[path_at + colon + 1..]),
-        ),
+        Some(colon) => (&name_and_tag[..path_at + colon], Some(&name_and_tag[path_at + colon + 1..])),
         None => (name_and_tag, None),
     };
     if let Some(tag) = tag {
         check_tag(tag)?;
     }
     check_name(name, text)?;
-    Ok(if tag.is_some() || digest.is_some() {
-        Pinned::Yes
-    } else {
-        Pinned::No
-    })
+    Ok(if tag.is_some() || digest.is_some() { Pinned::Yes } else { Pinned::No })
 }
 
 fn check_name(name: &str, whole: &str) -> Result<(), BadImage> {
@@ -71,9 +58,7 @@ fn check_name(name: &str, whole: &str) -> Result<(), BadImage> {
         return bad("its name is longer than 255 characters", EXAMPLE);
     }
     let (registry, path) = match name.split_once('/') {
-        Some((first, rest)) if first.contains(['.', ':']) || first == "localhost" => {
-            (Some(first), rest)
-        }
+        Some((first, rest)) if first.contains(['.', ':']) || first == "localhost" => (Some(first), rest),
         _ => (None, name),
     };
     if let Some(registry) = registry {
@@ -81,23 +66,14 @@ fn check_name(name: &str, whole: &str) -> Result<(), BadImage> {
     }
     if path.chars().any(|c| c.is_ascii_uppercase()) {
         let fixed = whole.replacen(path, &path.to_ascii_lowercase(), 1);
-        return bad(
-            "an image's name has no capital letters",
-            format!("write `{fixed}`"),
-        );
+        return bad("an image's name has no capital letters", format!("write `{fixed}`"));
     }
     for part in path.split('/') {
         if part.is_empty() {
             return bad("a part of its name is empty", EXAMPLE);
         }
-        if let Some(wrong) = part
-            .chars()
-            .find(|c| !matches!(c, 'a'..='z' | '0'..='9' | '.' | '_' | '-'))
-        {
-            return bad(
-                format!("its name has `{wrong}` in it"),
-                "a name is made of a-z, 0-9, `.`, `_`, `-` and `/`",
-            );
+        if let Some(wrong) = part.chars().find(|c| !matches!(c, 'a'..='z' | '0'..='9' | '.' | '_' | '-')) {
+            return bad(format!("its name has `{wrong}` in it"), "a name is made of a-z, 0-9, `.`, `_`, `-` and `/`");
         }
         let edge = |c: Option<char>| c.is_some_and(|c| !c.is_ascii_alphanumeric());
         if edge(part.chars().next()) || edge(part.chars().next_back()) {
@@ -139,9 +115,7 @@ fn check_registry(registry: &str) -> Result<(), BadImage> {
         !label.is_empty()
             && !label.starts_with('-')
             && !label.ends_with('-')
-            && label
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b == b'-')
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
     };
     if is_v6 || host.split('.').all(is_label) {
         Ok(())
@@ -156,33 +130,25 @@ fn check_tag(tag: &str) -> Result<(), BadImage> {
     }
     let is_good = tag.len() <= 128
         && tag.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
-        && tag
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'));
+        && tag.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'));
     if is_good {
         Ok(())
     } else {
-        bad(
-            format!("`{tag}` is not a tag"),
-            "a tag is up to 128 of letters, digits, `_`, `.` and `-`",
-        )
+        bad(format!("`{tag}` is not a tag"), "a tag is up to 128 of letters, digits, `_`, `.` and `-`")
     }
 }
 
 fn check_digest(digest: &str) -> Result<(), BadImage> {
     let lengths = [("sha256:", 64), ("sha384:", 96), ("sha512:", 128)];
     let is_good = lengths.iter().any(|(algorithm, length)| {
-        digest.strip_prefix(algorithm).is_some_and(|hex| {
-            hex.len() == *length && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
-        })
+        digest
+            .strip_prefix(algorithm)
+            .is_some_and(|hex| hex.len() == *length && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')))
     });
     if is_good {
         Ok(())
     } else {
-        bad(
-            format!("`{digest}` is not a digest"),
-            "a digest is `sha256:` and 64 of 0-9 and a-f",
-        )
+        bad(format!("`{digest}` is not a digest"), "a digest is `sha256:` and 64 of 0-9 and a-f")
     }
 }
 

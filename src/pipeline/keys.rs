@@ -14,13 +14,7 @@ pub(super) enum Place {
 }
 
 impl Place {
-    const ALL: [Self; 5] = [
-        Self::Top,
-        Self::Defaults,
-        Self::Job,
-        Self::Step,
-        Self::Resources,
-    ];
+    const ALL: [Self; 5] = [Self::Top, Self::Defaults, Self::Job, Self::Step, Self::Resources];
 
     /// The keys that are built.
     pub(super) fn built(self) -> &'static [&'static str] {
@@ -42,16 +36,9 @@ impl Place {
                 "output",
                 "steps",
             ],
-            Self::Step => &[
-                "name",
-                "run",
-                "env",
-                "secrets",
-                "shell",
-                "working-directory",
-                "timeout",
-                "continue-on-error",
-            ],
+            Self::Step => {
+                &["name", "run", "env", "secrets", "shell", "working-directory", "timeout", "continue-on-error"]
+            }
             Self::Resources => &["cpus", "memory", "pids"],
         }
     }
@@ -60,17 +47,7 @@ impl Place {
     pub(super) fn planned(self) -> &'static [&'static str] {
         match self {
             Self::Top => &["on", "include", "concurrency"],
-            Self::Job => &[
-                "if",
-                "matrix",
-                "services",
-                "retry",
-                "cache",
-                "artifacts",
-                "inputs",
-                "outputs",
-                "security",
-            ],
+            Self::Job => &["if", "matrix", "services", "retry", "cache", "artifacts", "inputs", "outputs", "security"],
             Self::Step => &["id", "if", "retry"],
             Self::Defaults | Self::Resources => &[],
         }
@@ -123,37 +100,17 @@ pub(super) fn refuse(place: Place, key: &Spanned<String>) -> Diagnostic {
     let name = key.value.as_str();
     let at = key.span.clone();
     if place.planned().contains(&name) {
-        return Diagnostic::new(
-            Code::NotSupportedYet,
-            at,
-            format!("`{name}` is not supported yet"),
-        )
-        .help(format!(
-            "remove `{name}`: the pipeline would not do what it says"
-        ));
+        return Diagnostic::new(Code::NotSupportedYet, at, format!("`{name}` is not supported yet"))
+            .help(format!("remove `{name}`: the pipeline would not do what it says"));
     }
-    if let Some(home) = Place::ALL
-        .into_iter()
-        .find(|other| other.built().contains(&name))
-    {
-        return Diagnostic::new(
-            Code::MisplacedKey,
-            at,
-            format!("`{name}` does not belong in {}", place.owner()),
-        )
-        .help(format!("`{name}` belongs {}", home.belongs()));
+    if let Some(home) = Place::ALL.into_iter().find(|other| other.built().contains(&name)) {
+        return Diagnostic::new(Code::MisplacedKey, at, format!("`{name}` does not belong in {}", place.owner()))
+            .help(format!("`{name}` belongs {}", home.belongs()));
     }
-    let finding = Diagnostic::new(
-        Code::UnknownKey,
-        at,
-        format!("{} has no key `{name}`", place.owner()),
-    );
+    let finding = Diagnostic::new(Code::UnknownKey, at, format!("{} has no key `{name}`", place.owner()));
     match suggest(place, name) {
         Some(near) => finding.help(format!("did you mean `{near}`?")),
-        None => finding.help(format!(
-            "its keys are {}",
-            list(place.built().iter().copied())
-        )),
+        None => finding.help(format!("its keys are {}", list(place.built().iter().copied()))),
     }
 }
 
@@ -163,25 +120,16 @@ pub(super) fn is_meant(node: &Node, place: Place, wanted: &str) -> bool {
         return false;
     };
     let names = entries.iter().map(|entry| entry.key.value.as_str());
-    names
-        .filter(|name| !place.built().contains(name))
-        .any(|name| suggest(place, name) == Some(wanted))
+    names.filter(|name| !place.built().contains(name)).any(|name| suggest(place, name) == Some(wanted))
 }
 
 fn suggest(place: Place, name: &str) -> Option<&'static str> {
-    let foreign = FOREIGN
-        .iter()
-        .find(|(theirs, ours)| *theirs == name && place.built().contains(ours));
-    foreign
-        .map(|(_, ours)| *ours)
-        .or_else(|| near(name, place.built().iter().copied()))
+    let foreign = FOREIGN.iter().find(|(theirs, ours)| *theirs == name && place.built().contains(ours));
+    foreign.map(|(_, ours)| *ours).or_else(|| near(name, place.built().iter().copied()))
 }
 
 /// The candidate that a typing error away from `name` might have been. Case and `_` for `-` cost nothing.
-pub(super) fn near<'a>(
-    name: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub(super) fn near<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let folded = name.to_lowercase().replace('_', "-");
     if folded.len() > 64 {
         return None;
@@ -193,16 +141,9 @@ pub(super) fn near<'a>(
     };
     candidates
         .into_iter()
-        .map(|candidate| {
-            (
-                strsim::damerau_levenshtein(&folded, &candidate.to_lowercase().replace('_', "-")),
-                candidate,
-            )
-        })
+        .map(|candidate| (strsim::damerau_levenshtein(&folded, &candidate.to_lowercase().replace('_', "-")), candidate))
         // Something must remain: `ab` is not a misspelt `x`.
-        .filter(|(distance, candidate)| {
-            *distance <= allowed && *distance < candidate.chars().count().max(2) / 2 + 1
-        })
+        .filter(|(distance, candidate)| *distance <= allowed && *distance < candidate.chars().count().max(2) / 2 + 1)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }

@@ -27,27 +27,19 @@ impl Reader<'_> {
             }
             _ => format!("write one value behind `{key}:`"),
         };
-        self.findings
-            .push(Diagnostic::new(Code::WrongType, self.visible(node), message).help(help));
+        self.findings.push(Diagnostic::new(Code::WrongType, self.visible(node), message).help(help));
         self.findings.last_mut()
     }
 
     /// A long value is shown by its first line: where it begins is what people look for.
     fn visible(&self, node: &Node) -> Span {
         let text = self.text.get(node.span.clone()).unwrap_or_default();
-        let length = text
-            .find('\n')
-            .map_or(text.len(), |line| text[..line].trim_end().len());
+        let length = text.find('\n').map_or(text.len(), |line| text[..line].trim_end().len());
         node.span.start..node.span.start + length
     }
 
     /// The entries of a mapping; those that are not built where they stand are refused.
-    pub(super) fn mapping<'n>(
-        &mut self,
-        what: &str,
-        place: Place,
-        node: &'n Node,
-    ) -> Option<Vec<&'n Entry>> {
+    pub(super) fn mapping<'n>(&mut self, what: &str, place: Place, node: &'n Node) -> Option<Vec<&'n Entry>> {
         let Kind::Map(entries) = &node.kind else {
             let help = format!("its keys are {}", keys::list(place.built().iter().copied()));
             if let Some(finding) = self.wrong_type(what, node, "a mapping") {
@@ -70,12 +62,7 @@ impl Reader<'_> {
     }
 
     /// The entries of a mapping whose keys the user chooses.
-    pub(super) fn open_mapping<'n>(
-        &mut self,
-        what: &str,
-        help: &str,
-        node: &'n Node,
-    ) -> Option<&'n [Entry]> {
+    pub(super) fn open_mapping<'n>(&mut self, what: &str, help: &str, node: &'n Node) -> Option<&'n [Entry]> {
         match &node.kind {
             Kind::Map(entries) => Some(entries),
             _ => {
@@ -88,18 +75,12 @@ impl Reader<'_> {
     }
 
     /// The items of a list.
-    pub(super) fn list<'n>(
-        &mut self,
-        what: &str,
-        wanted: &str,
-        node: &'n Node,
-    ) -> Option<&'n [std::rc::Rc<Node>]> {
+    pub(super) fn list<'n>(&mut self, what: &str, wanted: &str, node: &'n Node) -> Option<&'n [std::rc::Rc<Node>]> {
         match &node.kind {
             Kind::Seq(items) => Some(items),
             _ => {
                 if let Some(finding) = self.wrong_type(what, node, wanted) {
-                    finding.help =
-                        Some("write each item on a line of its own, behind `- `".to_owned());
+                    finding.help = Some("write each item on a line of its own, behind `- `".to_owned());
                 }
                 None
             }
@@ -109,9 +90,7 @@ impl Reader<'_> {
     /// A text as it was typed: `3.10` stays `3.10`. Not null, no NUL, no expression.
     pub(super) fn text<'n>(&mut self, key: &str, node: &'n Node) -> Option<&'n str> {
         match &node.kind {
-            Kind::Plain(text) | Kind::Text(text) if !node.is_null() => {
-                self.plain_text(key, text, node).then_some(text)
-            }
+            Kind::Plain(text) | Kind::Text(text) if !node.is_null() => self.plain_text(key, text, node).then_some(text),
             _ => {
                 self.wrong_type(key, node, "text");
                 None
@@ -124,12 +103,8 @@ impl Reader<'_> {
         let text = self.text(key, node)?;
         if text.trim().is_empty() {
             self.report(
-                Diagnostic::new(
-                    Code::EmptyText,
-                    node.span.clone(),
-                    format!("`{key}` is empty"),
-                )
-                .help("give it a value, or remove the key"),
+                Diagnostic::new(Code::EmptyText, node.span.clone(), format!("`{key}` is empty"))
+                    .help("give it a value, or remove the key"),
             );
             return None;
         }
@@ -188,46 +163,26 @@ impl Reader<'_> {
             _ => "write one of them, or remove the key",
         };
         let message = format!("`{key}` takes `true` or `false`, not `{text}`");
-        let message = if is_plain {
-            message
-        } else {
-            format!("`{key}` takes `true` or `false`, not a text in quotes")
-        };
+        let message = if is_plain { message } else { format!("`{key}` takes `true` or `false`, not a text in quotes") };
         self.report(Diagnostic::new(Code::Boolean, node.span.clone(), message).help(help));
         None
     }
 
     pub(super) fn on_error(&mut self, node: &Node) -> OnError {
-        if self.boolean("continue-on-error", node) == Some(true) {
-            OnError::Continue
-        } else {
-            OnError::Fail
-        }
+        if self.boolean("continue-on-error", node) == Some(true) { OnError::Continue } else { OnError::Fail }
     }
 
     /// One of a few words.
-    pub(super) fn choice<T: Copy>(
-        &mut self,
-        key: &str,
-        node: &Node,
-        choices: &[(&str, T)],
-    ) -> Option<T> {
+    pub(super) fn choice<T: Copy>(&mut self, key: &str, node: &Node, choices: &[(&str, T)]) -> Option<T> {
         let text = self.text(key, node)?;
         if let Some((_, value)) = choices.iter().find(|(word, _)| *word == text) {
             return Some(*value);
         }
         let words = || choices.iter().map(|(word, _)| *word);
-        let finding = Diagnostic::new(
-            Code::Choice,
-            node.span.clone(),
-            format!("`{key}` cannot be `{text}`"),
-        );
+        let finding = Diagnostic::new(Code::Choice, node.span.clone(), format!("`{key}` cannot be `{text}`"));
         self.report(match keys::near(text, words()) {
             Some(near) => finding.help(format!("did you mean `{near}`?")),
-            None => finding.help(format!(
-                "it takes {}",
-                keys::list(words()).replace(" and ", " or ")
-            )),
+            None => finding.help(format!("it takes {}", keys::list(words()).replace(" and ", " or "))),
         });
         None
     }
@@ -253,12 +208,8 @@ impl Reader<'_> {
         units::size(text)
             .map_err(|help| {
                 self.report(
-                    Diagnostic::new(
-                        Code::Size,
-                        node.span.clone(),
-                        format!("`{text}` is not a size for `{key}`"),
-                    )
-                    .help(help),
+                    Diagnostic::new(Code::Size, node.span.clone(), format!("`{text}` is not a size for `{key}`"))
+                        .help(help),
                 );
             })
             .ok()
@@ -267,12 +218,8 @@ impl Reader<'_> {
     pub(super) fn image(&mut self, node: &Node) -> Option<Spanned<String>> {
         if let Kind::Map(_) = &node.kind {
             self.report(
-                Diagnostic::new(
-                    Code::NotSupportedYet,
-                    self.visible(node),
-                    "`image` as a mapping is not supported yet",
-                )
-                .help("build the image yourself and name it: `image: my-image:1`"),
+                Diagnostic::new(Code::NotSupportedYet, self.visible(node), "`image` as a mapping is not supported yet")
+                    .help("build the image yourself and name it: `image: my-image:1`"),
             );
             return None;
         }
@@ -281,18 +228,22 @@ impl Reader<'_> {
         match image::check(text) {
             Ok(image::Pinned::Yes) => {}
             Ok(image::Pinned::No) => self.report(
-                Diagnostic::new(Code::ImageNotPinned, at.clone(), format!("the image `{text}` has no tag: it changes when the registry's `latest` does"))
-                    .help(format!("name a version, such as `{text}:VERSION`")),
+                Diagnostic::new(
+                    Code::ImageNotPinned,
+                    at.clone(),
+                    format!("the image `{text}` has no tag: it changes when the registry's `latest` does"),
+                )
+                .help(format!("name a version, such as `{text}:VERSION`")),
             ),
             Err(bad) => {
-                self.report(Diagnostic::new(Code::Image, at, format!("`{text}` is not an image reference: {}", bad.why)).help(bad.help));
+                self.report(
+                    Diagnostic::new(Code::Image, at, format!("`{text}` is not an image reference: {}", bad.why))
+                        .help(bad.help),
+                );
                 return None;
             }
         }
-        Some(Spanned {
-            value: text.to_owned(),
-            span: at,
-        })
+        Some(Spanned { value: text.to_owned(), span: at })
     }
 
     /// Absolute in the container, or below the workspace.
@@ -333,42 +284,29 @@ impl Reader<'_> {
             "bash" => return Some(Shell::Bash),
             "python" => return Some(Shell::Python),
             _ => {
-                let finding = Diagnostic::new(
-                    Code::Shell,
-                    node.span.clone(),
-                    format!("there is no shell `{text}`"),
-                );
+                let finding = Diagnostic::new(Code::Shell, node.span.clone(), format!("there is no shell `{text}`"));
                 // `fish` is no misspelt `bash`: for words this short one letter is all that may differ.
-                let near = ["bash", "python"]
-                    .into_iter()
-                    .find(|shell| strsim::damerau_levenshtein(text, shell) <= 1);
+                let near = ["bash", "python"].into_iter().find(|shell| strsim::damerau_levenshtein(text, shell) <= 1);
                 self.report(match near {
                     Some(near) => finding.help(format!("did you mean `{near}`?")),
-                    None => finding.help(format!(
-                        "it takes `sh`, `bash`, `python`, or a command such as `{text} {{0}}`"
-                    )),
+                    None => {
+                        finding.help(format!("it takes `sh`, `bash`, `python`, or a command such as `{text} {{0}}`"))
+                    }
                 });
                 return None;
             }
         }
-        Some(Shell::Custom(
-            text.split_whitespace().map(str::to_owned).collect(),
-        ))
+        Some(Shell::Custom(text.split_whitespace().map(str::to_owned).collect()))
     }
 
     /// Variables. A value is what was typed; nothing is the empty text.
     pub(super) fn env(&mut self, node: &Node) -> Env {
-        let Some(entries) = self.open_mapping(
-            "env",
-            "write a name and a value on each line, such as `MODE: release`",
-            node,
-        ) else {
+        let Some(entries) =
+            self.open_mapping("env", "write a name and a value on each line, such as `MODE: release`", node)
+        else {
             return Env::new();
         };
-        entries
-            .iter()
-            .filter_map(|entry| self.variable(entry))
-            .collect()
+        entries.iter().filter_map(|entry| self.variable(entry)).collect()
     }
 
     fn variable(&mut self, entry: &Entry) -> Option<(String, String)> {
@@ -376,15 +314,8 @@ impl Reader<'_> {
         let at = entry.key.span.clone();
         let is_named = if !is_variable(name) {
             self.report(
-                Diagnostic::new(
-                    Code::EnvName,
-                    at,
-                    format!("`{name}` cannot be the name of a variable"),
-                )
-                .help(format!(
-                    "use letters, digits and `_`, such as `{}`",
-                    variable_like(name)
-                )),
+                Diagnostic::new(Code::EnvName, at, format!("`{name}` cannot be the name of a variable"))
+                    .help(format!("use letters, digits and `_`, such as `{}`", variable_like(name))),
             );
             false
         } else if is_reserved(name) {
@@ -407,15 +338,10 @@ impl Reader<'_> {
     fn variable_value(&mut self, name: &str, node: &Node) -> Option<String> {
         match &node.kind {
             _ if node.is_null() => Some(String::new()),
-            Kind::Plain(text) | Kind::Text(text) => {
-                self.plain_text(name, text, node).then(|| text.clone())
-            }
+            Kind::Plain(text) | Kind::Text(text) => self.plain_text(name, text, node).then(|| text.clone()),
             Kind::Broken => None,
             Kind::Seq(_) | Kind::Map(_) => {
-                let message = format!(
-                    "the variable `{name}` takes one value, this is {}",
-                    node.describe()
-                );
+                let message = format!("the variable `{name}` takes one value, this is {}", node.describe());
                 self.report(
                     Diagnostic::new(Code::EnvValue, self.visible(node), message)
                         .help("write it as one text, in quotes where it has `: ` or ` #`"),
@@ -438,24 +364,18 @@ impl Reader<'_> {
             let at = item.span.clone();
             if !is_variable(name) || is_reserved(name) {
                 self.report(
-                    Diagnostic::new(Code::SecretName, at, format!("`{name}` cannot be the name of a secret"))
-                        .help("a secret becomes a variable: use letters, digits and `_`, and do not begin with `ARGON`"),
+                    Diagnostic::new(Code::SecretName, at, format!("`{name}` cannot be the name of a secret")).help(
+                        "a secret becomes a variable: use letters, digits and `_`, and do not begin with `ARGON`",
+                    ),
                 );
             } else if let Some(first) = names.iter().find(|other| other.value == name) {
                 self.findings.push(
-                    Diagnostic::new(
-                        Code::DuplicateSecret,
-                        at,
-                        format!("the secret `{name}` stands twice"),
-                    )
-                    .label(first.span.clone(), "it stands here first")
-                    .help("keep one of them"),
+                    Diagnostic::new(Code::DuplicateSecret, at, format!("the secret `{name}` stands twice"))
+                        .label(first.span.clone(), "it stands here first")
+                        .help("keep one of them"),
                 );
             } else {
-                names.push(Spanned {
-                    value: name.to_owned(),
-                    span: at,
-                });
+                names.push(Spanned { value: name.to_owned(), span: at });
             }
         }
         names
@@ -474,11 +394,7 @@ fn is_reserved(name: &str) -> bool {
 }
 
 fn variable_like(name: &str) -> String {
-    let cleaned: String = name
-        .chars()
-        .take(40)
-        .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
-        .collect();
+    let cleaned: String = name.chars().take(40).map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
     if cleaned.starts_with(|c: char| c.is_ascii_digit()) || cleaned.is_empty() {
         format!("_{cleaned}")
     } else {

@@ -7,20 +7,14 @@ use super::{Code, Diagnostic, tree};
 /// The finding for an error of the parser. Its span is the character at which the parser gave up.
 pub(super) fn explain(error: &ScanError, text: &str) -> Diagnostic {
     let at = text.floor_char_boundary(error.marker().byte_offset().unwrap_or(0));
-    let width = text
-        .get(at..)
-        .and_then(|rest| rest.chars().next())
-        .map_or(0, char::len_utf8);
+    let width = text.get(at..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
     let span = at..at + width;
     let (message, help) = match error.kind() {
         ErrorKind::RecursionLimitExceeded => return tree::too_deep(span),
         ErrorKind::TabNotAllowed
         | ErrorKind::TabInBlockIndentation
         | ErrorKind::TabInIndentation
-        | ErrorKind::TabAtBlockScalarStart => (
-            "a tab stands where YAML takes spaces only",
-            "indent with spaces",
-        ),
+        | ErrorKind::TabAtBlockScalarStart => ("a tab stands where YAML takes spaces only", "indent with spaces"),
         ErrorKind::UnclosedQuotedScalar => ("a quoted text is not closed", "add the closing quote"),
         ErrorKind::UnclosedFlowCollection { open: '[' } | ErrorKind::UnexpectedEofFlowSequence => {
             ("a list that `[` opens is not closed", "add the `]`")
@@ -41,23 +35,16 @@ pub(super) fn explain(error: &ScanError, text: &str) -> Diagnostic {
             "write `key: value`, or indent the line deeper",
         ),
         ErrorKind::UnexpectedCharacter { character } => {
-            return Diagnostic::new(
-                Code::Syntax,
-                span,
-                format!("a value cannot begin with {character:?}"),
-            )
-            .help("put the value in quotes");
+            return Diagnostic::new(Code::Syntax, span, format!("a value cannot begin with {character:?}"))
+                .help("put the value in quotes");
         }
-        ErrorKind::ExpectedBlockMappingKey
-        | ErrorKind::InvalidIndentation
-        | ErrorKind::ExpectedBlockSequenceEntry => (
+        ErrorKind::ExpectedBlockMappingKey | ErrorKind::InvalidIndentation | ErrorKind::ExpectedBlockSequenceEntry => (
             "this line does not fit into the lines above it",
             "give keys of one mapping, and items of one list, the same indentation",
         ),
-        ErrorKind::BlockSequenceEntryNotAllowed => (
-            "a list cannot begin on the line of its key",
-            "put `- …` on the next line, indented deeper than the key",
-        ),
+        ErrorKind::BlockSequenceEntryNotAllowed => {
+            ("a list cannot begin on the line of its key", "put `- …` on the next line, indented deeper than the key")
+        }
         ErrorKind::UnknownQuotedScalarEscape => (
             "a text in double quotes has an escape that YAML does not know",
             "write `\\\\` for a backslash, or use single quotes",

@@ -75,15 +75,8 @@ pub(super) fn read(text: &str, findings: &mut Vec<Diagnostic>) -> Option<Rc<Node
         flow_nesting_limit: MAX_DEPTH + 1,
         block_nesting_limit: MAX_DEPTH + 1,
     };
-    let mut builder = Builder {
-        text,
-        findings,
-        stack: Vec::new(),
-        anchors: HashMap::new(),
-        root: None,
-        aliases: 0,
-        nodes: 0,
-    };
+    let mut builder =
+        Builder { text, findings, stack: Vec::new(), anchors: HashMap::new(), root: None, aliases: 0, nodes: 0 };
     let mut documents = 0;
     for next in Parser::new_from_str_with_options(text, options) {
         let (event, span) = match next {
@@ -98,12 +91,8 @@ pub(super) fn read(text: &str, findings: &mut Vec<Diagnostic>) -> Option<Rc<Node
             documents += 1;
             if documents > 1 {
                 builder.report(
-                    Diagnostic::new(
-                        Code::ManyDocuments,
-                        at,
-                        "the file holds more than one YAML document",
-                    )
-                    .help("keep one document: remove what stands behind the second `---`"),
+                    Diagnostic::new(Code::ManyDocuments, at, "the file holds more than one YAML document")
+                        .help("keep one document: remove what stands behind the second `---`"),
                 );
                 break;
             }
@@ -118,18 +107,8 @@ pub(super) fn read(text: &str, findings: &mut Vec<Diagnostic>) -> Option<Rc<Node
 struct Stop;
 
 enum Frame {
-    Seq {
-        start: usize,
-        anchor: usize,
-        items: Vec<Rc<Node>>,
-    },
-    Map {
-        start: usize,
-        anchor: usize,
-        entries: Vec<Entry>,
-        merges: Vec<Entry>,
-        key: KeyState,
-    },
+    Seq { start: usize, anchor: usize, items: Vec<Rc<Node>> },
+    Map { start: usize, anchor: usize, entries: Vec<Entry>, merges: Vec<Entry>, key: KeyState },
 }
 
 /// Which half of a pair a mapping waits for.
@@ -160,30 +139,12 @@ impl Builder<'_> {
         match event {
             Event::Scalar(value, style, anchor, tag) => {
                 let is_text = style != ScalarStyle::Plain || self.tag(tag.as_deref(), tag_at, &at);
-                let kind = if is_text {
-                    Kind::Text(value.into_owned())
-                } else {
-                    Kind::Plain(value.into_owned())
-                };
-                self.place(
-                    Node {
-                        span: at,
-                        kind,
-                        size: 1,
-                    },
-                    anchor,
-                )
+                let kind = if is_text { Kind::Text(value.into_owned()) } else { Kind::Plain(value.into_owned()) };
+                self.place(Node { span: at, kind, size: 1 }, anchor)
             }
             Event::SequenceStart(_, anchor, tag) => {
                 self.tag(tag.as_deref(), tag_at, &at);
-                self.push(
-                    Frame::Seq {
-                        start: at.start,
-                        anchor,
-                        items: Vec::new(),
-                    },
-                    at,
-                )
+                self.push(Frame::Seq { start: at.start, anchor, items: Vec::new() }, at)
             }
             Event::MappingStart(_, anchor, tag) => {
                 self.tag(tag.as_deref(), tag_at, &at);
@@ -200,17 +161,16 @@ impl Builder<'_> {
             Event::Alias(id) => self.alias(id, at),
             Event::UnresolvedAlias(name) => {
                 self.report(
-                    Diagnostic::new(Code::UnknownAnchor, at.clone(), format!("the alias `*{name}` has no anchor before it"))
-                        .help(format!("mark the value it stands for with `&{name}`, above; quote the text if a `*` is meant")),
+                    Diagnostic::new(
+                        Code::UnknownAnchor,
+                        at.clone(),
+                        format!("the alias `*{name}` has no anchor before it"),
+                    )
+                    .help(format!(
+                        "mark the value it stands for with `&{name}`, above; quote the text if a `*` is meant"
+                    )),
                 );
-                self.place(
-                    Node {
-                        span: at,
-                        kind: Kind::Broken,
-                        size: 1,
-                    },
-                    0,
-                )
+                self.place(Node { span: at, kind: Kind::Broken, size: 1 }, 0)
             }
             _ => Ok(()),
         }
@@ -224,12 +184,8 @@ impl Builder<'_> {
         }
         let written = tag_at.unwrap_or_else(|| at.clone());
         self.report(
-            Diagnostic::new(
-                Code::Tag,
-                written,
-                format!("the YAML tag `{}` is not supported", tag.original()),
-            )
-            .help("remove the tag; quote a value that has to stay text"),
+            Diagnostic::new(Code::Tag, written, format!("the YAML tag `{}` is not supported", tag.original()))
+                .help("remove the tag; quote a value that has to stay text"),
         );
         false
     }
@@ -245,42 +201,14 @@ impl Builder<'_> {
 
     fn close(&mut self, end: usize) -> Result<(), Stop> {
         match self.stack.pop() {
-            Some(Frame::Seq {
-                start,
-                anchor,
-                items,
-            }) => {
-                let size = items
-                    .iter()
-                    .fold(1_usize, |sum, item| sum.saturating_add(item.size));
-                self.place(
-                    Node {
-                        span: self.trimmed(start, end),
-                        kind: Kind::Seq(items),
-                        size,
-                    },
-                    anchor,
-                )
+            Some(Frame::Seq { start, anchor, items }) => {
+                let size = items.iter().fold(1_usize, |sum, item| sum.saturating_add(item.size));
+                self.place(Node { span: self.trimmed(start, end), kind: Kind::Seq(items), size }, anchor)
             }
-            Some(Frame::Map {
-                start,
-                anchor,
-                mut entries,
-                merges,
-                ..
-            }) => {
+            Some(Frame::Map { start, anchor, mut entries, merges, .. }) => {
                 self.merge(&mut entries, merges)?;
-                let size = entries
-                    .iter()
-                    .fold(1_usize, |sum, entry| sum.saturating_add(entry.value.size));
-                self.place(
-                    Node {
-                        span: self.trimmed(start, end),
-                        kind: Kind::Map(entries),
-                        size,
-                    },
-                    anchor,
-                )
+                let size = entries.iter().fold(1_usize, |sum, entry| sum.saturating_add(entry.value.size));
+                self.place(Node { span: self.trimmed(start, end), kind: Kind::Map(entries), size }, anchor)
             }
             None => Ok(()),
         }
@@ -288,20 +216,14 @@ impl Builder<'_> {
 
     /// A block collection ends where the next token begins; what people mean ends with its last character.
     fn trimmed(&self, start: usize, end: usize) -> Span {
-        let length = self
-            .text
-            .get(start..end)
-            .map_or(0, |text| text.trim_end().len());
+        let length = self.text.get(start..end).map_or(0, |text| text.trim_end().len());
         start..start + length
     }
 
     fn alias(&mut self, id: usize, at: Span) -> Result<(), Stop> {
         self.aliases += 1;
         if self.aliases > MAX_ALIASES {
-            self.report(too_many(
-                at,
-                format!("the file has more than {MAX_ALIASES} aliases"),
-            ));
+            self.report(too_many(at, format!("the file has more than {MAX_ALIASES} aliases")));
             return Err(Stop);
         }
         let Some(node) = self.anchors.get(&id).cloned() else {
@@ -313,14 +235,7 @@ impl Builder<'_> {
                 )
                 .help("a value cannot hold itself: write out what is meant"),
             );
-            return self.place(
-                Node {
-                    span: at,
-                    kind: Kind::Broken,
-                    size: 1,
-                },
-                0,
-            );
+            return self.place(Node { span: at, kind: Kind::Broken, size: 1 }, 0);
         };
         self.place_shared(node, at)
     }
@@ -338,53 +253,33 @@ impl Builder<'_> {
     fn place_shared(&mut self, node: Rc<Node>, at: Span) -> Result<(), Stop> {
         self.nodes += 1;
         if self.nodes > MAX_NODES || node.size > MAX_NODES {
-            self.report(too_many(
-                at,
-                format!("the file holds more than {MAX_NODES} values, aliases written out"),
-            ));
+            self.report(too_many(at, format!("the file holds more than {MAX_NODES} values, aliases written out")));
             return Err(Stop);
         }
         match self.stack.last_mut() {
             None => self.root = Some(node),
             Some(Frame::Seq { items, .. }) => items.push(node),
-            Some(Frame::Map {
-                entries,
-                merges,
-                key,
-                ..
-            }) => {
-                match std::mem::replace(key, KeyState::Wanted) {
-                    KeyState::Wanted => match &node.kind {
-                        Kind::Plain(text) if text == "<<" => *key = KeyState::Merge(at),
-                        Kind::Plain(text) | Kind::Text(text) => {
-                            *key = KeyState::Read(Spanned {
-                                value: text.clone(),
-                                span: at,
-                            });
-                        }
-                        Kind::Seq(_) | Kind::Map(_) => {
-                            *key = KeyState::Refused;
-                            self.report(
+            Some(Frame::Map { entries, merges, key, .. }) => match std::mem::replace(key, KeyState::Wanted) {
+                KeyState::Wanted => match &node.kind {
+                    Kind::Plain(text) if text == "<<" => *key = KeyState::Merge(at),
+                    Kind::Plain(text) | Kind::Text(text) => {
+                        *key = KeyState::Read(Spanned { value: text.clone(), span: at });
+                    }
+                    Kind::Seq(_) | Kind::Map(_) => {
+                        *key = KeyState::Refused;
+                        self.report(
                             Diagnostic::new(Code::BadKey, at, format!("a key cannot be {}", node.describe()))
                                 .help("a key is plain text; quote a value that begins with `{` or `[`"),
                         );
-                        }
-                        Kind::Broken => *key = KeyState::Refused,
-                    },
-                    KeyState::Read(name) => entries.push(Entry {
-                        key: name,
-                        value: node,
-                    }),
-                    KeyState::Merge(span) => merges.push(Entry {
-                        key: Spanned {
-                            value: "<<".to_owned(),
-                            span,
-                        },
-                        value: node,
-                    }),
-                    KeyState::Refused => {}
+                    }
+                    Kind::Broken => *key = KeyState::Refused,
+                },
+                KeyState::Read(name) => entries.push(Entry { key: name, value: node }),
+                KeyState::Merge(span) => {
+                    merges.push(Entry { key: Spanned { value: "<<".to_owned(), span }, value: node })
                 }
-            }
+                KeyState::Refused => {}
+            },
         }
         Ok(())
     }
@@ -418,10 +313,7 @@ impl Builder<'_> {
                 // A chain of merges reads long mappings again and again: it counts.
                 self.nodes = self.nodes.saturating_add(brought.len());
                 if self.nodes > MAX_NODES {
-                    self.report(too_many(
-                        merge.key.span,
-                        format!("`<<` brings in more than {MAX_NODES} values"),
-                    ));
+                    self.report(too_many(merge.key.span, format!("`<<` brings in more than {MAX_NODES} values")));
                     return Err(Stop);
                 }
                 for entry in brought {
@@ -443,8 +335,12 @@ impl Builder<'_> {
         for source in &sources {
             if !matches!(source.kind, Kind::Map(_) | Kind::Broken) {
                 self.findings.push(
-                    Diagnostic::new(Code::BadMerge, source.span.clone(), format!("`<<` merges mappings, this is {}", source.describe()))
-                        .help("write `<<: *name`, where `&name` marks a mapping, or a list of such aliases"),
+                    Diagnostic::new(
+                        Code::BadMerge,
+                        source.span.clone(),
+                        format!("`<<` merges mappings, this is {}", source.describe()),
+                    )
+                    .help("write `<<: *name`, where `&name` marks a mapping, or a list of such aliases"),
                 );
             }
         }
@@ -454,15 +350,10 @@ impl Builder<'_> {
 
 /// The finding for collections nested too deep.
 pub(super) fn too_deep(at: Span) -> Diagnostic {
-    Diagnostic::new(
-        Code::TooDeep,
-        at,
-        format!("values are nested deeper than {MAX_DEPTH} levels"),
-    )
-    .help("a pipeline needs six; this is likely not one")
+    Diagnostic::new(Code::TooDeep, at, format!("values are nested deeper than {MAX_DEPTH} levels"))
+        .help("a pipeline needs six; this is likely not one")
 }
 
 fn too_many(at: Span, message: String) -> Diagnostic {
-    Diagnostic::new(Code::TooManyNodes, at, message)
-        .help("split the pipeline, or do with fewer aliases")
+    Diagnostic::new(Code::TooManyNodes, at, message).help("split the pipeline, or do with fewer aliases")
 }

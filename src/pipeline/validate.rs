@@ -18,11 +18,7 @@ struct Context {
 }
 
 /// The pipeline of a file, as far as it can be built.
-pub(super) fn pipeline(
-    root: &Node,
-    text: &str,
-    findings: &mut Vec<Diagnostic>,
-) -> Option<Pipeline> {
+pub(super) fn pipeline(root: &Node, text: &str, findings: &mut Vec<Diagnostic>) -> Option<Pipeline> {
     if root.is_null() {
         return None;
     }
@@ -43,12 +39,8 @@ pub(super) fn pipeline(
     if let Some(entry) = find("version") {
         version(&mut reader, &entry.value);
     }
-    let name = find("name")
-        .and_then(|entry| reader.filled("name", &entry.value))
-        .map(str::to_owned);
-    let env = find("env")
-        .map(|entry| reader.env(&entry.value))
-        .unwrap_or_default();
+    let name = find("name").and_then(|entry| reader.filled("name", &entry.value)).map(str::to_owned);
+    let env = find("env").map(|entry| reader.env(&entry.value)).unwrap_or_default();
     let declared = find("secrets").map(|entry| reader.secrets(&entry.value));
     let context = defaults(&mut reader, find("defaults").copied(), declared);
     let jobs = match find("jobs") {
@@ -65,19 +57,8 @@ pub(super) fn pipeline(
         }
     }?;
     unused_secrets(&mut reader, &context, &jobs);
-    let secrets = context
-        .declared
-        .unwrap_or_default()
-        .into_iter()
-        .map(|secret| secret.value)
-        .collect();
-    Some(Pipeline {
-        name,
-        env,
-        secrets,
-        defaults: context.defaults,
-        jobs,
-    })
+    let secrets = context.declared.unwrap_or_default().into_iter().map(|secret| secret.value).collect();
+    Some(Pipeline { name, env, secrets, defaults: context.defaults, jobs })
 }
 
 fn first_line(node: &Node, text: &str) -> super::Span {
@@ -101,20 +82,10 @@ fn version(reader: &mut Reader<'_>, node: &Node) {
     }
 }
 
-fn defaults(
-    reader: &mut Reader<'_>,
-    entry: Option<&Entry>,
-    declared: Option<Vec<Spanned<String>>>,
-) -> Context {
-    let mut context = Context {
-        defaults: Defaults::default(),
-        default_image: None,
-        has_default_image: false,
-        declared,
-    };
-    let Some(entries) =
-        entry.and_then(|entry| reader.mapping("defaults", Place::Defaults, &entry.value))
-    else {
+fn defaults(reader: &mut Reader<'_>, entry: Option<&Entry>, declared: Option<Vec<Spanned<String>>>) -> Context {
+    let mut context =
+        Context { defaults: Defaults::default(), default_image: None, has_default_image: false, declared };
+    let Some(entries) = entry.and_then(|entry| reader.mapping("defaults", Place::Defaults, &entry.value)) else {
         return context;
     };
     for entry in entries {
@@ -132,17 +103,12 @@ fn defaults(
             _ => {}
         }
     }
-    context.defaults.image = context
-        .default_image
-        .as_ref()
-        .map(|image| image.value.clone());
+    context.defaults.image = context.default_image.as_ref().map(|image| image.value.clone());
     context
 }
 
 fn jobs(reader: &mut Reader<'_>, entry: &Entry, context: &Context) -> Option<Vec<Job>> {
-    if entry.value.is_null()
-        || matches!(&entry.value.kind, Kind::Map(entries) if entries.is_empty())
-    {
+    if entry.value.is_null() || matches!(&entry.value.kind, Kind::Map(entries) if entries.is_empty()) {
         reader.report(
             Diagnostic::new(Code::NoJobs, entry.key.span.clone(), "`jobs` has no job")
                 .help("add one: a key such as `build`, with `image` and `steps`"),
@@ -164,22 +130,9 @@ fn jobs(reader: &mut Reader<'_>, entry: &Entry, context: &Context) -> Option<Vec
             .help("join small jobs: steps of one job share a container"),
         );
     }
-    let read: Vec<_> = entries
-        .iter()
-        .take(MAX_JOBS)
-        .map(|entry| (entry, job::read(reader, entry, context)))
-        .collect();
-    let keys: Vec<&str> = entries
-        .iter()
-        .map(|entry| entry.key.value.as_str())
-        .collect();
-    let needs: Vec<Needs<'_>> = read
-        .iter()
-        .map(|(entry, job)| Needs {
-            key: &entry.key,
-            needs: &job.needs,
-        })
-        .collect();
+    let read: Vec<_> = entries.iter().take(MAX_JOBS).map(|entry| (entry, job::read(reader, entry, context))).collect();
+    let keys: Vec<&str> = entries.iter().map(|entry| entry.key.value.as_str()).collect();
+    let needs: Vec<Needs<'_>> = read.iter().map(|(entry, job)| Needs { key: &entry.key, needs: &job.needs }).collect();
     graph::check(&needs, &keys, reader.findings);
     read.into_iter().map(|(_, job)| job.built).collect()
 }
@@ -218,13 +171,8 @@ fn undeclared(reader: &mut Reader<'_>, context: &Context, asked: &Spanned<String
         asked.span.clone(),
         format!("the file does not declare the secret `{}`", asked.value),
     );
-    reader.report(
-        match keys::near(
-            &asked.value,
-            declared.iter().map(|secret| secret.value.as_str()),
-        ) {
-            Some(near) => finding.help(format!("did you mean `{near}`?")),
-            None => finding.help("add it to `secrets` at the top of the file"),
-        },
-    );
+    reader.report(match keys::near(&asked.value, declared.iter().map(|secret| secret.value.as_str())) {
+        Some(near) => finding.help(format!("did you mean `{near}`?")),
+        None => finding.help("add it to `secrets` at the top of the file"),
+    });
 }

@@ -39,9 +39,6 @@ pub struct Secret {
 impl Secret {
     /// A secret of this name and value.
     pub fn new(name: &str, value: String) -> Self {
-        Self {
-            name: name.to_owned(),
-            value: SecretValue::new(value),
-        }
+        Self { name: name.to_owned(), value: SecretValue::new(value) }
     }
 }

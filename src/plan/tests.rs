@@ -35,11 +35,7 @@ fn planned(options: &RunOptions) -> Result<Plan, PlanError> {
 }
 
 fn with(selection: Selection) -> RunOptions {
-    RunOptions {
-        selection,
-        secrets: vec![Secret::new("TOKEN", "x".into())],
-        ..RunOptions::default()
-    }
+    RunOptions { selection, secrets: vec![Secret::new("TOKEN", "x".into())], ..RunOptions::default() }
 }
 
 fn ids(plan: &Plan) -> Vec<&str> {
@@ -48,14 +44,8 @@ fn ids(plan: &Plan) -> Vec<&str> {
 
 #[test]
 fn a_selection_takes_its_needs_along_unless_told_not_to() {
-    assert_eq!(
-        ids(&planned(&with(Selection::All)).unwrap()),
-        ["lint", "build", "deploy"]
-    );
-    assert_eq!(
-        ids(&planned(&with(Selection::WithNeeds(vec!["build".into()]))).unwrap()),
-        ["lint", "build"]
-    );
+    assert_eq!(ids(&planned(&with(Selection::All)).unwrap()), ["lint", "build", "deploy"]);
+    assert_eq!(ids(&planned(&with(Selection::WithNeeds(vec!["build".into()]))).unwrap()), ["lint", "build"]);
     let only = planned(&with(Selection::Only(vec!["build".into()]))).unwrap();
     assert_eq!(ids(&only), ["build"]);
     assert!(only.jobs[0].needs.is_empty());
@@ -66,11 +56,7 @@ fn the_nearest_env_wins_and_the_command_line_over_all() {
     let mut options = with(Selection::WithNeeds(vec!["build".into()]));
     options.env = vec![("D".into(), "cli".into()), ("E".into(), "cli".into())];
     let plan = planned(&options).unwrap();
-    let env: Vec<String> = plan.jobs[1].steps[0]
-        .env
-        .iter()
-        .map(|(name, value)| format!("{name}={value}"))
-        .collect();
+    let env: Vec<String> = plan.jobs[1].steps[0].env.iter().map(|(name, value)| format!("{name}={value}")).collect();
     assert_eq!(env, ["A=top", "B=job", "C=step", "D=cli", "E=cli"]);
 }
 
@@ -79,10 +65,7 @@ fn steps_are_named_by_the_first_line_that_does_something() {
     let plan = planned(&with(Selection::All)).unwrap();
     assert_eq!(plan.jobs[1].steps[0].name, "make all");
     assert_eq!(plan.jobs[2].steps[0].name, "Ship");
-    assert_eq!(
-        name_of_script(&"é".repeat(80)),
-        format!("{}…", "é".repeat(60))
-    );
+    assert_eq!(name_of_script(&"é".repeat(80)), format!("{}…", "é".repeat(60)));
 }
 
 #[test]
@@ -112,16 +95,7 @@ fn mistakes_are_named_with_the_near_miss() {
         ("there is no job `biuld`", "did you mean `build`?")
     );
     let error = planned(&RunOptions::default()).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "step Ship of job `deploy` needs the secret `TOKEN`"
-    );
-    let plan = planned(&RunOptions {
-        selection: Selection::WithNeeds(vec!["build".into()]),
-        ..RunOptions::default()
-    });
-    assert!(
-        plan.is_ok(),
-        "a secret that no chosen job needs may be missing"
-    );
+    assert_eq!(error.to_string(), "step Ship of job `deploy` needs the secret `TOKEN`");
+    let plan = planned(&RunOptions { selection: Selection::WithNeeds(vec!["build".into()]), ..RunOptions::default() });
+    assert!(plan.is_ok(), "a secret that no chosen job needs may be missing");
 }

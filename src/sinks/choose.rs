@@ -91,9 +91,7 @@ pub fn output(choice: OutputChoice, verbosity: Verbosity, facts: &Facts<'_>) -> 
         OutputChoice::Json => Output::Json,
         OutputChoice::Plain => Output::Plain,
         OutputChoice::Tui if can_move => Output::Terminal,
-        OutputChoice::Auto if can_move && verbosity != Verbosity::Quiet && !is_on(facts.ci) => {
-            Output::Terminal
-        }
+        OutputChoice::Auto if can_move && verbosity != Verbosity::Quiet && !is_on(facts.ci) => Output::Terminal,
         OutputChoice::Tui | OutputChoice::Auto => Output::Plain,
     }
 }
@@ -106,9 +104,7 @@ pub fn color(choice: ColorChoice, facts: &Facts<'_>) -> Color {
         ColorChoice::Auto if facts.no_color.is_some_and(|value| !value.is_empty()) => false,
         ColorChoice::Auto if is_on(facts.clicolor_force) => true,
         ColorChoice::Auto => {
-            facts.destination == Destination::Terminal
-                && !facts.is_dumb()
-                && facts.clicolor != Some("0")
+            facts.destination == Destination::Terminal && !facts.is_dumb() && facts.clicolor != Some("0")
         }
     };
     if on { Color::On } else { Color::Off }
@@ -116,10 +112,7 @@ pub fn color(choice: ColorChoice, facts: &Facts<'_>) -> Color {
 
 /// The symbols. Where no locale is set (as in most CI) the reader is taken to know UTF-8.
 pub fn symbols(facts: &Facts<'_>) -> Symbols {
-    let locale = [facts.lc_all, facts.lc_ctype, facts.lang]
-        .into_iter()
-        .flatten()
-        .find(|value| !value.is_empty());
+    let locale = [facts.lc_all, facts.lc_ctype, facts.lang].into_iter().flatten().find(|value| !value.is_empty());
     let is_utf8 = |locale: &str| {
         let locale = locale.to_ascii_lowercase();
         locale.contains("utf-8") || locale.contains("utf8")
@@ -145,28 +138,16 @@ mod tests {
         lc_ctype: None,
         lang: None,
     };
-    const PIPE: Facts<'static> = Facts {
-        destination: Destination::Other,
-        ..TTY
-    };
+    const PIPE: Facts<'static> = Facts { destination: Destination::Other, ..TTY };
 
     #[test]
     fn outputs() {
         use Output::{Json, Plain, Terminal};
         use OutputChoice as Choice;
         use Verbosity::{Normal, Quiet, Verbose};
-        let dumb = Facts {
-            term: Some("dumb"),
-            ..TTY
-        };
-        let ci = Facts {
-            ci: Some("true"),
-            ..TTY
-        };
-        let not_ci = Facts {
-            ci: Some("false"),
-            ..TTY
-        };
+        let dumb = Facts { term: Some("dumb"), ..TTY };
+        let ci = Facts { ci: Some("true"), ..TTY };
+        let not_ci = Facts { ci: Some("false"), ..TTY };
         for (choice, verbosity, facts, expected) in [
             (Choice::Auto, Normal, TTY, Terminal),
             (Choice::Auto, Verbose, TTY, Terminal),
@@ -182,38 +163,18 @@ mod tests {
             (Choice::Json, Normal, TTY, Json),
             (Choice::Json, Quiet, PIPE, Json),
         ] {
-            assert_eq!(
-                output(choice, verbosity, &facts),
-                expected,
-                "{choice:?} {verbosity:?} {facts:?}"
-            );
+            assert_eq!(output(choice, verbosity, &facts), expected, "{choice:?} {verbosity:?} {facts:?}");
         }
     }
 
     #[test]
     fn colours() {
         use ColorChoice::{Always, Auto, Never};
-        let no = |value| Facts {
-            no_color: Some(value),
-            ..TTY
-        };
-        let force = |value| Facts {
-            clicolor_force: Some(value),
-            ..PIPE
-        };
-        let both = Facts {
-            no_color: Some("1"),
-            clicolor_force: Some("1"),
-            ..TTY
-        };
-        let cli = |value| Facts {
-            clicolor: Some(value),
-            ..TTY
-        };
-        let dumb = Facts {
-            term: Some("dumb"),
-            ..TTY
-        };
+        let no = |value| Facts { no_color: Some(value), ..TTY };
+        let force = |value| Facts { clicolor_force: Some(value), ..PIPE };
+        let both = Facts { no_color: Some("1"), clicolor_force: Some("1"), ..TTY };
+        let cli = |value| Facts { clicolor: Some(value), ..TTY };
+        let dumb = Facts { term: Some("dumb"), ..TTY };
         for (choice, facts, expected) in [
             (Auto, TTY, Color::On),
             (Auto, PIPE, Color::Off),
@@ -235,12 +196,7 @@ mod tests {
 
     #[test]
     fn locales() {
-        let locale = |lc_all, lc_ctype, lang| Facts {
-            lc_all,
-            lc_ctype,
-            lang,
-            ..TTY
-        };
+        let locale = |lc_all, lc_ctype, lang| Facts { lc_all, lc_ctype, lang, ..TTY };
         for (facts, expected) in [
             (locale(None, None, None), Symbols::Unicode),
             (locale(None, None, Some("en_GB.UTF-8")), Symbols::Unicode),

@@ -25,10 +25,7 @@ pub struct About<'a> {
 
 impl About<'_> {
     fn in_image(&self) -> String {
-        self.image.map_or_else(
-            || "in the image".to_owned(),
-            |image| format!("in image {image}"),
-        )
+        self.image.map_or_else(|| "in the image".to_owned(), |image| format!("in image {image}"))
     }
 
     fn step(&self, step: StepIndex) -> String {
@@ -80,10 +77,7 @@ pub fn explain(cause: &Cause, about: About<'_>) -> Explanation {
         Cause::Infrastructure { message, hint } => (message.clone(), hint.clone()),
     };
     // Some of it is in the words of others: commands, registries.
-    Explanation {
-        what: one_line(&what),
-        hint: hint.as_deref().map(one_line),
-    }
+    Explanation { what: one_line(&what), hint: hint.as_deref().map(one_line) }
 }
 
 /// How a job ended, after its name.
@@ -99,14 +93,8 @@ fn ended(status: Status) -> &'static str {
 
 fn command_not_found(command: Option<&str>, about: About<'_>) -> (String, Option<String>) {
     let what = match command {
-        Some(command) => format!(
-            "exit code 127: `{command}`: command not found {}",
-            about.in_image()
-        ),
-        None => format!(
-            "exit code 127: a command was not found {}",
-            about.in_image()
-        ),
+        Some(command) => format!("exit code 127: `{command}`: command not found {}", about.in_image()),
+        None => format!("exit code 127: a command was not found {}", about.in_image()),
     };
     let hint = match command {
         // A path is a file of the workspace (or its missing interpreter), not a package.
@@ -145,49 +133,22 @@ fn signalled(signal: i32) -> (String, Option<String>) {
         1 => ("SIGHUP", None),
         2 => ("SIGINT", None),
         3 => ("SIGQUIT", None),
-        4 => (
-            "SIGILL",
-            Some("The program uses instructions that this CPU (or its emulation) does not have."),
-        ),
+        4 => ("SIGILL", Some("The program uses instructions that this CPU (or its emulation) does not have.")),
         5 => ("SIGTRAP", None),
-        6 => (
-            "SIGABRT",
-            Some("The program gave up by itself; its last lines may say why."),
-        ),
-        7 => (
-            "SIGBUS",
-            Some("Often a full /dev/shm or a mapped file that shrank."),
-        ),
+        6 => ("SIGABRT", Some("The program gave up by itself; its last lines may say why.")),
+        7 => ("SIGBUS", Some("Often a full /dev/shm or a mapped file that shrank.")),
         8 => ("SIGFPE", Some("A division by zero, or like it.")),
-        9 => (
-            "SIGKILL",
-            Some("Something killed it from outside; Argon did not."),
-        ),
-        11 => (
-            "SIGSEGV",
-            Some("The program crashed: an access to memory that is not its own."),
-        ),
-        13 => (
-            "SIGPIPE",
-            Some("It wrote to a pipe whose reader had ended."),
-        ),
+        9 => ("SIGKILL", Some("Something killed it from outside; Argon did not.")),
+        11 => ("SIGSEGV", Some("The program crashed: an access to memory that is not its own.")),
+        13 => ("SIGPIPE", Some("It wrote to a pipe whose reader had ended.")),
         14 => ("SIGALRM", None),
         15 => ("SIGTERM", Some("Something asked it to end; Argon did not.")),
         24 => ("SIGXCPU", Some("A limit of CPU time (`ulimit -t`) passed.")),
-        25 => (
-            "SIGXFSZ",
-            Some("A limit of file size (`ulimit -f`) passed."),
-        ),
-        31 => (
-            "SIGSYS",
-            Some("A system call that the sandbox does not allow."),
-        ),
+        25 => ("SIGXFSZ", Some("A limit of file size (`ulimit -f`) passed.")),
+        31 => ("SIGSYS", Some("A system call that the sandbox does not allow.")),
         _ => return (format!("ended by signal {signal}"), None),
     };
-    (
-        format!("ended by signal {signal} ({name})"),
-        hint.map(str::to_owned),
-    )
+    (format!("ended by signal {signal} ({name})"), hint.map(str::to_owned))
 }
 
 #[cfg(test)]
@@ -200,72 +161,32 @@ mod tests {
 
     #[test]
     fn every_cause_is_explained() {
-        let steps = [
-            StepInfo {
-                name: "Install".into(),
-            },
-            StepInfo {
-                name: "Test".into(),
-            },
-        ];
-        let about = About {
-            image: Some("python:3.10"),
-            steps: &steps,
-        };
+        let steps = [StepInfo { name: "Install".into() }, StepInfo { name: "Test".into() }];
+        let about = About { image: Some("python:3.10"), steps: &steps };
         let minute = Duration::from_secs(90);
         let causes = [
             Cause::Exit { code: 1 },
             Cause::Exit { code: 126 },
-            Cause::CommandNotFound {
-                command: Some("foo".into()),
-            },
-            Cause::CommandNotFound {
-                command: Some("./run.sh".into()),
-            },
+            Cause::CommandNotFound { command: Some("foo".into()) },
+            Cause::CommandNotFound { command: Some("./run.sh".into()) },
             Cause::CommandNotFound { command: None },
-            Cause::ShellNotFound {
-                shell: "bash".into(),
-            },
-            Cause::WorkingDirectory {
-                directory: "/workspace/dist".into(),
-            },
+            Cause::ShellNotFound { shell: "bash".into() },
+            Cause::WorkingDirectory { directory: "/workspace/dist".into() },
             Cause::Signal { signal: 11 },
             Cause::Signal { signal: 40 },
-            Cause::OutOfMemory {
-                limit: Some(512 << 20),
-            },
+            Cause::OutOfMemory { limit: Some(512 << 20) },
             Cause::OutOfMemory { limit: None },
-            Cause::TimedOut {
-                scope: TimeoutScope::Step,
-                limit: minute,
-            },
-            Cause::TimedOut {
-                scope: TimeoutScope::Job,
-                limit: minute,
-            },
-            Cause::TimedOut {
-                scope: TimeoutScope::Run,
-                limit: minute,
-            },
+            Cause::TimedOut { scope: TimeoutScope::Step, limit: minute },
+            Cause::TimedOut { scope: TimeoutScope::Job, limit: minute },
+            Cause::TimedOut { scope: TimeoutScope::Run, limit: minute },
             Cause::StepFailed { step: StepIndex(1) },
             Cause::StepFailed { step: StepIndex(7) },
-            Cause::NeedFailed {
-                need: JobId::new("build"),
-                status: Status::Failure,
-            },
-            Cause::NeedFailed {
-                need: JobId::new("build"),
-                status: Status::Skipped,
-            },
-            Cause::FailFast {
-                job: JobId::new("build"),
-            },
+            Cause::NeedFailed { need: JobId::new("build"), status: Status::Failure },
+            Cause::NeedFailed { need: JobId::new("build"), status: Status::Skipped },
+            Cause::FailFast { job: JobId::new("build") },
             Cause::EarlierStepFailed,
             Cause::Interrupted,
-            Cause::Infrastructure {
-                message: "the engine went away".into(),
-                hint: Some("Start it.".into()),
-            },
+            Cause::Infrastructure { message: "the engine went away".into(), hint: Some("Start it.".into()) },
         ];
         let mut text = String::new();
         for cause in causes {

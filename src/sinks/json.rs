@@ -20,11 +20,7 @@ pub struct Json<W> {
 impl<W: Write + Send> Json<W> {
     /// Writes to `writer`.
     pub fn new(writer: W) -> Self {
-        Self {
-            out: Out::new(writer, WHAT),
-            encoder: Encoder::default(),
-            line: Vec::new(),
-        }
+        Self { out: Out::new(writer, WHAT), encoder: Encoder::default(), line: Vec::new() }
     }
 }
 
@@ -33,9 +29,7 @@ impl<W: Write + Send> Sink for Json<W> {
         self.line.clear();
         self.encoder
             .encode(envelope, &mut self.line)
-            .map_err(|error| {
-                SinkError::from_io(WHAT, std::io::Error::new(ErrorKind::InvalidData, error))
-            })?;
+            .map_err(|error| SinkError::from_io(WHAT, std::io::Error::new(ErrorKind::InvalidData, error)))?;
         self.out.push(&self.line)
     }
 

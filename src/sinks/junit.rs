@@ -23,19 +23,12 @@ pub struct Junit {
 impl Junit {
     /// Will write to `path`, whole or not at all.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self {
-            path: path.into(),
-            tracker: Tracker::new(Keep::Everything),
-        }
+        Self { path: path.into(), tracker: Tracker::new(Keep::Everything) }
     }
 
     fn write(&self) -> std::io::Result<()> {
         // In the same folder, so that the rename stays within one file system.
-        let folder = self
-            .path
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty())
-            .unwrap_or(Path::new("."));
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let mut builder = tempfile::Builder::new();
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
@@ -53,10 +46,7 @@ impl Sink for Junit {
     }
 
     fn finish(&mut self) -> Result<(), SinkError> {
-        self.write().map_err(|source| SinkError::Write {
-            what: self.path.display().to_string(),
-            source,
-        })
+        self.write().map_err(|source| SinkError::Write { what: self.path.display().to_string(), source })
     }
 }
 
@@ -83,18 +73,13 @@ impl std::ops::Add for Counts {
 }
 
 fn report(tracker: &Tracker) -> String {
-    let (suites, all) = tracker.jobs.iter().map(suite).fold(
-        (String::new(), Counts::default()),
-        |(text, all), (suite, counts)| (text + &suite, all + counts),
-    );
+    let (suites, all) = tracker
+        .jobs
+        .iter()
+        .map(suite)
+        .fold((String::new(), Counts::default()), |(text, all), (suite, counts)| (text + &suite, all + counts));
     let name = escape(tracker.pipeline.as_deref().unwrap_or("argon"));
-    let time = seconds(
-        tracker
-            .result
-            .as_ref()
-            .map(|result| result.duration)
-            .unwrap_or_default(),
-    );
+    let time = seconds(tracker.result.as_ref().map(|result| result.duration).unwrap_or_default());
     format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"{name}\" {} time=\"{time}\">\n{suites}</testsuites>\n",
         attributes(all),
@@ -102,12 +87,7 @@ fn report(tracker: &Tracker) -> String {
 }
 
 fn attributes(counts: Counts) -> String {
-    let Counts {
-        tests,
-        failures,
-        errors,
-        skipped,
-    } = counts;
+    let Counts { tests, failures, errors, skipped } = counts;
     format!("tests=\"{tests}\" failures=\"{failures}\" errors=\"{errors}\" skipped=\"{skipped}\"")
 }
 
@@ -117,85 +97,40 @@ fn suite(job: &JobTrack) -> (String, Counts) {
         .iter()
         .enumerate()
         .map(|(index, step)| case(job, index, step))
-        .fold(
-            (String::new(), Counts::default()),
-            |(text, all), (case, counts)| (text + &case, all + counts),
-        );
+        .fold((String::new(), Counts::default()), |(text, all), (case, counts)| (text + &case, all + counts));
     // A job that could not run has no step that tells: it gets a case of its own, so that nobody takes it for green.
-    if let Some(result) = job
-        .result()
-        .filter(|result| result.status == Status::Error && job.failed_step().is_none())
-    {
+    if let Some(result) = job.result().filter(|result| result.status == Status::Error && job.failed_step().is_none()) {
         let outcome = outcome("error", result.cause.as_ref(), result.status, job);
         let _ = writeln!(
             cases,
             "    <testcase name=\"(job)\" classname=\"{}\" time=\"0.000\">\n{outcome}    </testcase>",
             escape(job.info.id.as_str())
         );
-        counts = counts
-            + Counts {
-                tests: 1,
-                errors: 1,
-                ..Counts::default()
-            };
+        counts = counts + Counts { tests: 1, errors: 1, ..Counts::default() };
     }
-    let time = seconds(
-        job.result()
-            .map(|result| result.duration)
-            .unwrap_or_default(),
-    );
+    let time = seconds(job.result().map(|result| result.duration).unwrap_or_default());
     let name = escape(job.info.id.as_str());
-    (
-        format!(
-            "  <testsuite name=\"{name}\" {} time=\"{time}\">\n{cases}  </testsuite>\n",
-            attributes(counts)
-        ),
-        counts,
-    )
+    (format!("  <testsuite name=\"{name}\" {} time=\"{time}\">\n{cases}  </testsuite>\n", attributes(counts)), counts)
 }
 
 fn case(job: &JobTrack, index: usize, step: &StepTrack) -> (String, Counts) {
-    let status = step
-        .result
-        .as_ref()
-        .map_or(Status::Skipped, |result| result.status);
-    let cause = step
-        .result
-        .as_ref()
-        .and_then(|result| result.cause.as_ref());
+    let status = step.result.as_ref().map_or(Status::Skipped, |result| result.status);
+    let cause = step.result.as_ref().and_then(|result| result.cause.as_ref());
     let is_forgiven = step.result.as_ref().is_some_and(|result| result.forgiven);
-    let one = Counts {
-        tests: 1,
-        ..Counts::default()
-    };
+    let one = Counts { tests: 1, ..Counts::default() };
     let (body, counts) = match status {
         Status::Success => (String::new(), one),
-        _ if is_forgiven || status == Status::Skipped => (
-            outcome("skipped", cause, status, job),
-            Counts { skipped: 1, ..one },
-        ),
-        Status::Failure => (
-            outcome("failure", cause, status, job),
-            Counts { failures: 1, ..one },
-        ),
-        Status::Cancelled | Status::Error | Status::Skipped => (
-            outcome("error", cause, status, job),
-            Counts { errors: 1, ..one },
-        ),
+        _ if is_forgiven || status == Status::Skipped => {
+            (outcome("skipped", cause, status, job), Counts { skipped: 1, ..one })
+        }
+        Status::Failure => (outcome("failure", cause, status, job), Counts { failures: 1, ..one }),
+        Status::Cancelled | Status::Error | Status::Skipped => {
+            (outcome("error", cause, status, job), Counts { errors: 1, ..one })
+        }
     };
-    let name = escape(
-        job.info
-            .steps
-            .get(index)
-            .map_or("", |step| step.name.as_str()),
-    );
+    let name = escape(job.info.steps.get(index).map_or("", |step| step.name.as_str()));
     let class = escape(job.info.id.as_str());
-    let time = seconds(
-        step.result
-            .as_ref()
-            .map(|result| result.duration)
-            .unwrap_or_default(),
-    );
+    let time = seconds(step.result.as_ref().map(|result| result.duration).unwrap_or_default());
     let output = output(&step.tail);
     (
         format!(
@@ -206,21 +141,12 @@ fn case(job: &JobTrack, index: usize, step: &StepTrack) -> (String, Counts) {
 }
 
 fn outcome(element: &str, cause: Option<&Cause>, status: Status, job: &JobTrack) -> String {
-    let about = About {
-        image: Some(&job.info.image),
-        steps: &job.info.steps,
-    };
-    let message = cause.map_or_else(
-        || status.word().to_owned(),
-        |cause| explain(cause, about).what,
-    );
+    let about = About { image: Some(&job.info.image), steps: &job.info.steps };
+    let message = cause.map_or_else(|| status.word().to_owned(), |cause| explain(cause, about).what);
     // JUnit's schema knows `type` on failures and errors only.
     match element {
         "skipped" => format!("      <skipped message=\"{}\"/>\n", escape(&message)),
-        _ => format!(
-            "      <{element} type=\"{status}\" message=\"{}\"/>\n",
-            escape(&message)
-        ),
+        _ => format!("      <{element} type=\"{status}\" message=\"{}\"/>\n", escape(&message)),
     }
 }
 
@@ -235,10 +161,7 @@ fn output(tail: &Tail) -> String {
     sanitizer.finish(&mut take);
     match text.is_empty() {
         true => text,
-        false => format!(
-            "      <system-out>{}{text}</system-out>\n",
-            if tail.is_cut() { "[cut]\n" } else { "" }
-        ),
+        false => format!("      <system-out>{}{text}</system-out>\n", if tail.is_cut() { "[cut]\n" } else { "" }),
     }
 }
 

@@ -20,11 +20,7 @@ pub struct Out<W> {
 impl<W: Write> Out<W> {
     /// Writes to `writer`, which people know as `what`.
     pub fn new(writer: W, what: &'static str) -> Self {
-        Self {
-            writer,
-            buffer: Vec::with_capacity(CAPACITY),
-            what,
-        }
+        Self { writer, buffer: Vec::with_capacity(CAPACITY), what }
     }
 
     /// Writes the bytes, now or with the next flush. Large ones are not copied.
@@ -43,9 +39,7 @@ impl<W: Write> Out<W> {
     /// Writes out all that is buffered.
     pub fn flush(&mut self) -> Result<(), SinkError> {
         self.drain()?;
-        self.writer
-            .flush()
-            .map_err(|error| SinkError::from_io(self.what, error))
+        self.writer.flush().map_err(|error| SinkError::from_io(self.what, error))
     }
 
     fn drain(&mut self) -> Result<(), SinkError> {
@@ -104,10 +98,7 @@ mod tests {
         let mut out = Out::new(Gone, "standard output");
         out.push(b"x").unwrap();
         assert!(matches!(out.flush(), Err(SinkError::ReaderGone)));
-        assert!(matches!(
-            out.push(&[0; CAPACITY]),
-            Err(SinkError::ReaderGone)
-        ));
+        assert!(matches!(out.push(&[0; CAPACITY]), Err(SinkError::ReaderGone)));
     }
 
     #[test]
@@ -115,13 +106,7 @@ mod tests {
         let mut written = Vec::new();
         let mut out = Out::new(&mut written, "memory");
         let mut expected = Vec::new();
-        for (value, size) in [
-            (1u8, 10),
-            (2, CAPACITY),
-            (3, CAPACITY / 4 - 1),
-            (4, CAPACITY - 1),
-            (5, 1),
-        ] {
+        for (value, size) in [(1u8, 10), (2, CAPACITY), (3, CAPACITY / 4 - 1), (4, CAPACITY - 1), (5, 1)] {
             out.push(&vec![value; size]).unwrap();
             expected.extend(vec![value; size]);
         }

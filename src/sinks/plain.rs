@@ -17,8 +17,8 @@ use super::summary::{job_note, summary};
 use super::tracker::{Keep, Tracker};
 use super::{Sink, SinkError, Verbosity};
 use crate::event::{
-    Cause, Envelope, Event, JobId, JobResult, Level, PullEvent, RunResult, SourceInfo, Status,
-    StepIndex, StepResult, Stream,
+    Cause, Envelope, Event, JobId, JobResult, Level, PullEvent, RunResult, SourceInfo, Status, StepIndex, StepResult,
+    Stream,
 };
 
 /// The most of a line without an end that is held back, for each stream of each job.
@@ -39,11 +39,7 @@ pub struct PlainOptions {
 
 impl Default for PlainOptions {
     fn default() -> Self {
-        Self {
-            style: Style::default(),
-            verbosity: Verbosity::Normal,
-            rerun: "argon run".to_owned(),
-        }
+        Self { style: Style::default(), verbosity: Verbosity::Normal, rerun: "argon run".to_owned() }
     }
 }
 
@@ -103,17 +99,11 @@ impl<W: Write + Send> Plain<W> {
             Event::ImagePull { image, pull } => self.pull(image, pull),
             Event::JobStarted { job } => self.job_started(job),
             Event::StepStarted { job, step } => self.step_started(job, *step),
-            Event::Log {
-                job, stream, bytes, ..
-            } => self.log(job, *stream, bytes),
+            Event::Log { job, stream, bytes, .. } => self.log(job, *stream, bytes),
             Event::StepFinished { job, step, result } => self.step_finished(job, *step, result),
             Event::JobFinished { job, result } => self.job_finished(job, result),
             Event::RunFinished { result } => self.run_finished(result),
-            Event::Notice {
-                level,
-                job,
-                message,
-            } => self.notice(*level, job.as_ref(), message),
+            Event::Notice { level, job, message } => self.notice(*level, job.as_ref(), message),
         }
     }
 
@@ -121,20 +111,10 @@ impl<W: Write + Send> Plain<W> {
     fn show_quietly(&mut self, event: &Event) -> Result<(), SinkError> {
         match event {
             Event::RunFinished { result } => {
-                let text = summary(
-                    &self.tracker,
-                    result,
-                    &self.options.style,
-                    Verbosity::Quiet,
-                    &self.options.rerun,
-                );
+                let text = summary(&self.tracker, result, &self.options.style, Verbosity::Quiet, &self.options.rerun);
                 self.out.push(text.as_bytes())
             }
-            Event::Notice {
-                level: level @ Level::Error,
-                job,
-                message,
-            } => self.notice(*level, job.as_ref(), message),
+            Event::Notice { level: level @ Level::Error, job, message } => self.notice(*level, job.as_ref(), message),
             _ => Ok(()),
         }
     }
@@ -148,10 +128,7 @@ impl<W: Write + Send> Plain<W> {
             None => style.paint(Tone::Bold, "argon"),
         };
         text.push_str(&match jobs {
-            1 => format!(
-                ": {} in {}",
-                self.tracker.jobs[0].info.id, self.tracker.jobs[0].info.image
-            ),
+            1 => format!(": {} in {}", self.tracker.jobs[0].info.id, self.tracker.jobs[0].info.image),
             _ => format!(": {jobs} jobs"),
         });
         let built = described(source);
@@ -168,21 +145,12 @@ impl<W: Write + Send> Plain<W> {
             return;
         }
         let names = self.tracker.jobs.iter().map(|job| job.info.id.as_str());
-        let width = names
-            .clone()
-            .map(console::measure_text_width)
-            .max()
-            .unwrap_or(0)
-            .min(WIDEST_NAME);
+        let width = names.clone().map(console::measure_text_width).max().unwrap_or(0).min(WIDEST_NAME);
         self.prefixes = names
             .enumerate()
             .map(|(position, name)| {
                 let name = console::pad_str(name, width, console::Alignment::Left, None);
-                let with = |bar: &str| {
-                    style
-                        .paint(Tone::Job(position), &format!("{name} {bar}"))
-                        .into_bytes()
-                };
+                let with = |bar: &str| style.paint(Tone::Job(position), &format!("{name} {bar}")).into_bytes();
                 let spaced = |bar: &str| [with(bar), b" ".to_vec()].concat();
                 Prefix {
                     out: spaced(style.symbols.bar()),
@@ -196,10 +164,7 @@ impl<W: Write + Send> Plain<W> {
     /// Writes a line of Argon's own.
     fn line(&mut self, job: Option<&JobId>, text: &str) -> Result<(), SinkError> {
         self.fresh_line()?;
-        if let Some(prefix) = job
-            .and_then(|job| self.tracker.position(job))
-            .and_then(|at| self.prefixes.get(at))
-        {
+        if let Some(prefix) = job.and_then(|job| self.tracker.position(job)).and_then(|at| self.prefixes.get(at)) {
             self.out.push(&prefix.out)?;
         }
         self.out.push(text.as_bytes())?;
@@ -219,29 +184,17 @@ impl<W: Write + Send> Plain<W> {
         let text = match pull {
             PullEvent::Started => format!("{} pulling {image}", style.symbols.begin()),
             PullEvent::Layer(_) => return Ok(()),
-            PullEvent::Retrying {
-                attempt,
-                wait,
-                reason,
-            } => format!(
+            PullEvent::Retrying { attempt, wait, reason } => format!(
                 "{} try {attempt} to pull {image} failed: {}; again in {}",
                 style.paint(Tone::Warn, "warning:"),
                 one_line(reason),
                 human(*wait)
             ),
             PullEvent::Finished { duration } => {
-                format!(
-                    "{} pulled {image}  {}",
-                    style.status(Status::Success),
-                    time(&style, *duration)
-                )
+                format!("{} pulled {image}  {}", style.status(Status::Success), time(&style, *duration))
             }
             PullEvent::Failed { message } => {
-                format!(
-                    "{} cannot pull {image}: {}",
-                    style.status(Status::Error),
-                    one_line(message)
-                )
+                format!("{} cannot pull {image}: {}", style.status(Status::Error), one_line(message))
             }
         };
         self.line(None, &text)
@@ -252,46 +205,24 @@ impl<W: Write + Send> Plain<W> {
             return Ok(());
         }
         let style = self.options.style;
-        let image = self
-            .tracker
-            .job(job)
-            .map(|track| track.info.image.clone())
-            .unwrap_or_default();
+        let image = self.tracker.job(job).map(|track| track.info.image.clone()).unwrap_or_default();
         self.line(Some(job), &style.paint(Tone::Dim, &format!("in {image}")))
     }
 
     fn step_started(&mut self, job: &JobId, step: StepIndex) -> Result<(), SinkError> {
         let style = self.options.style;
         let name = self.step_name(job, step);
-        self.line(
-            Some(job),
-            &format!(
-                "{} {}",
-                style.symbols.begin(),
-                style.paint(Tone::Bold, &name)
-            ),
-        )
+        self.line(Some(job), &format!("{} {}", style.symbols.begin(), style.paint(Tone::Bold, &name)))
     }
 
     fn step_name(&self, job: &JobId, step: StepIndex) -> String {
-        self.tracker
-            .job(job)
-            .map(|track| track.step_name(step).to_owned())
-            .unwrap_or_default()
+        self.tracker.job(job).map(|track| track.step_name(step).to_owned()).unwrap_or_default()
     }
 
-    fn step_finished(
-        &mut self,
-        job: &JobId,
-        step: StepIndex,
-        result: &StepResult,
-    ) -> Result<(), SinkError> {
+    fn step_finished(&mut self, job: &JobId, step: StepIndex, result: &StepResult) -> Result<(), SinkError> {
         self.release(job)?;
         let after_failure = result.cause == Some(Cause::EarlierStepFailed);
-        if result.status == Status::Skipped
-            && after_failure
-            && self.options.verbosity < Verbosity::Verbose
-        {
+        if result.status == Status::Skipped && after_failure && self.options.verbosity < Verbosity::Verbose {
             return Ok(());
         }
         let style = self.options.style;
@@ -322,16 +253,9 @@ impl<W: Write + Send> Plain<W> {
             return Ok(());
         }
         let style = self.options.style;
-        let note = self
-            .tracker
-            .job(job)
-            .map(|track| job_note(track, result))
-            .unwrap_or_default();
-        let mut text = format!(
-            "{} {}",
-            style.status(result.status),
-            style.paint(Tone::of(result.status), result.status.word())
-        );
+        let note = self.tracker.job(job).map(|track| job_note(track, result)).unwrap_or_default();
+        let mut text =
+            format!("{} {}", style.status(result.status), style.paint(Tone::of(result.status), result.status.word()));
         if !note.is_empty() {
             text.push_str(&format!(": {note}"));
         }
@@ -343,23 +267,12 @@ impl<W: Write + Send> Plain<W> {
 
     fn run_finished(&mut self, result: &RunResult) -> Result<(), SinkError> {
         self.fresh_line()?;
-        let text = summary(
-            &self.tracker,
-            result,
-            &self.options.style,
-            self.options.verbosity,
-            &self.options.rerun,
-        );
+        let text = summary(&self.tracker, result, &self.options.style, self.options.verbosity, &self.options.rerun);
         self.out.push(b"\n")?;
         self.out.push(text.as_bytes())
     }
 
-    fn notice(
-        &mut self,
-        level: Level,
-        job: Option<&JobId>,
-        message: &str,
-    ) -> Result<(), SinkError> {
+    fn notice(&mut self, level: Level, job: Option<&JobId>, message: &str) -> Result<(), SinkError> {
         let style = self.options.style;
         let message = one_line(message);
         let text = match level {
@@ -378,11 +291,7 @@ impl<W: Write + Send> Plain<W> {
         };
         let position = self.tracker.position(job).unwrap_or(0);
         if self.prefixes.get(position).is_none() {
-            self.cursor = if *last == b'\n' {
-                Cursor::Fresh
-            } else {
-                Cursor::Inside(position, stream)
-            };
+            self.cursor = if *last == b'\n' { Cursor::Fresh } else { Cursor::Inside(position, stream) };
             return self.out.push(bytes);
         }
         let whole = memrchr(b'\n', bytes).map_or(0, |at| at + 1);
@@ -425,12 +334,7 @@ impl<W: Write + Send> Plain<W> {
     }
 
     /// Puts the cursor where this line goes on: nothing to do, or a prefix.
-    fn begin_line(
-        &mut self,
-        position: usize,
-        stream: Stream,
-        begun: bool,
-    ) -> Result<(), SinkError> {
+    fn begin_line(&mut self, position: usize, stream: Stream, begun: bool) -> Result<(), SinkError> {
         if self.cursor == Cursor::Inside(position, stream) {
             return Ok(());
         }
@@ -451,11 +355,7 @@ impl<W: Write + Send> Plain<W> {
             return Ok(());
         };
         for stream in [Stream::Stdout, Stream::Stderr] {
-            if self
-                .held
-                .get(&(position, stream))
-                .is_some_and(|held| !held.bytes.is_empty())
-            {
+            if self.held.get(&(position, stream)).is_some_and(|held| !held.bytes.is_empty()) {
                 self.end_line(position, stream, b"\n")?;
             } else {
                 self.held.remove(&(position, stream));
@@ -490,17 +390,8 @@ fn time(style: &Style, duration: Duration) -> String {
 
 /// What is built, in short: `main 1a2b3c4 + changes`.
 pub(super) fn described(source: &SourceInfo) -> String {
-    let commit = source
-        .commit
-        .as_deref()
-        .map(|commit| commit.get(..7).unwrap_or(commit));
-    let words: Vec<&str> = [
-        source.branch.as_deref(),
-        commit,
-        source.dirty.then_some("+ changes"),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
+    let commit = source.commit.as_deref().map(|commit| commit.get(..7).unwrap_or(commit));
+    let words: Vec<&str> =
+        [source.branch.as_deref(), commit, source.dirty.then_some("+ changes")].into_iter().flatten().collect();
     one_line(&words.join(" "))
 }

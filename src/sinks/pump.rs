@@ -33,11 +33,7 @@ pub async fn pump(
     on_reader_gone: impl FnOnce() + Send + 'static,
 ) -> PumpReport {
     let handle = Handle::current();
-    let pump = Pump {
-        sinks,
-        on_reader_gone: Some(Box::new(on_reader_gone)),
-        report: PumpReport::default(),
-    };
+    let pump = Pump { sinks, on_reader_gone: Some(Box::new(on_reader_gone)), report: PumpReport::default() };
     match tokio::task::spawn_blocking(move || pump.run(&handle, events, &run)).await {
         Ok(report) => report,
         Err(error) => match error.try_into_panic() {
@@ -61,12 +57,8 @@ impl Pump {
             match self.next(handle, &mut events, TICK.saturating_sub(ticked.elapsed())) {
                 Next::Event(event) => {
                     self.report.events += 1;
-                    let envelope = Envelope {
-                        seq: self.report.events,
-                        time: jiff::Timestamp::now(),
-                        run: run.clone(),
-                        event,
-                    };
+                    let envelope =
+                        Envelope { seq: self.report.events, time: jiff::Timestamp::now(), run: run.clone(), event };
                     self.each(|sink| sink.take(&envelope));
                 }
                 Next::Quiet => {}
@@ -154,11 +146,7 @@ mod tests {
 
     impl Sink for Scripted {
         fn take(&mut self, envelope: &Envelope) -> Result<(), SinkError> {
-            if self
-                .fails_at
-                .as_ref()
-                .is_some_and(|(at, _)| *at == envelope.seq)
-            {
+            if self.fails_at.as_ref().is_some_and(|(at, _)| *at == envelope.seq) {
                 return Err(self.fails_at.take().unwrap().1);
             }
             self.seen.say(format!("{}{}", self.name, envelope.seq));
@@ -172,36 +160,19 @@ mod tests {
     }
 
     fn notice() -> Event {
-        Event::Notice {
-            level: Level::Info,
-            job: None,
-            message: String::new(),
-        }
+        Event::Notice { level: Level::Info, job: None, message: String::new() }
     }
 
     #[tokio::test]
     async fn sinks_see_one_order_and_a_broken_one_leaves_alone() {
         let seen = Seen::default();
-        let broken = SinkError::Write {
-            what: "b".into(),
-            source: std::io::ErrorKind::StorageFull.into(),
-        };
+        let broken = SinkError::Write { what: "b".into(), source: std::io::ErrorKind::StorageFull.into() };
         let sinks: Vec<Box<dyn Sink>> = vec![
-            Box::new(Scripted {
-                name: "a",
-                seen: seen.clone(),
-                fails_at: None,
-            }),
-            Box::new(Scripted {
-                name: "b",
-                seen: seen.clone(),
-                fails_at: Some((2, broken)),
-            }),
+            Box::new(Scripted { name: "a", seen: seen.clone(), fails_at: None }),
+            Box::new(Scripted { name: "b", seen: seen.clone(), fails_at: Some((2, broken)) }),
         ];
         let (sender, receiver) = mpsc::channel(1);
-        let pump = tokio::spawn(pump(receiver, RunId::from_text("r"), sinks, || {
-            panic!("nobody left")
-        }));
+        let pump = tokio::spawn(pump(receiver, RunId::from_text("r"), sinks, || panic!("nobody left")));
         for _ in 0..3 {
             sender.send(notice()).await.unwrap();
         }
@@ -214,11 +185,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_reader_that_left_is_told_at_once_and_events_are_still_taken() {
-        let sinks: Vec<Box<dyn Sink>> = vec![Box::new(Scripted {
-            name: "a",
-            seen: Seen::default(),
-            fails_at: Some((1, SinkError::ReaderGone)),
-        })];
+        let sinks: Vec<Box<dyn Sink>> =
+            vec![Box::new(Scripted { name: "a", seen: Seen::default(), fails_at: Some((1, SinkError::ReaderGone)) })];
         let (sender, receiver) = mpsc::channel(1);
         let (told, gone) = oneshot::channel();
         let pump = tokio::spawn(pump(receiver, RunId::from_text("r"), sinks, || {
@@ -252,12 +220,7 @@ mod tests {
         }
         let seen = Seen::default();
         let (sender, receiver) = mpsc::channel(1);
-        let pump = tokio::spawn(pump(
-            receiver,
-            RunId::from_text("r"),
-            vec![Box::new(Ticks(seen.clone()))],
-            || (),
-        ));
+        let pump = tokio::spawn(pump(receiver, RunId::from_text("r"), vec![Box::new(Ticks(seen.clone()))], || ()));
         tokio::time::sleep(Duration::from_millis(350)).await;
         drop(sender);
         pump.await.unwrap();

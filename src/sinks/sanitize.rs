@@ -238,9 +238,7 @@ impl Sanitizer {
 
     fn sgr(&mut self, parameters: &str) {
         let is_sgr = parameters.len() <= LONGEST_SEQUENCE
-            && parameters
-                .bytes()
-                .all(|byte| matches!(byte, b'0'..=b'9' | b';' | b':'));
+            && parameters.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b';' | b':'));
         // 8 is `conceal`: text that is there and not seen. As a sub-parameter of a colour it is an index.
         let conceals = parameters == "8" || parameters == "08";
         if self.color == Color::Off || !is_sgr || conceals {
@@ -288,10 +286,7 @@ mod tests {
             (b"10%\r20%\r100%\n", &["100%"]),
             (b"done\r\n", &["done"]),
             (b"\x1b[31mred\x1b[0m\n", &["\x1b[31mred\x1b[0m\x1b[0m"]),
-            (
-                b"\x1b[1mbold\nstill\x1b[m\nnot\n",
-                &["\x1b[1mbold\x1b[0m", "\x1b[1mstill\x1b[m\x1b[0m", "not"],
-            ),
+            (b"\x1b[1mbold\nstill\x1b[m\nnot\n", &["\x1b[1mbold\x1b[0m", "\x1b[1mstill\x1b[m\x1b[0m", "not"]),
             (b"\x1b[2J\x1b[Hclear\n", &["clear"]),
             (b"up\x1b[1A\x1b[2Kdown\n", &["updown"]),
             (b"\x1b]0;title\x07text\n", &["text"]),
@@ -311,12 +306,7 @@ mod tests {
             (b"\x1b[8mhidden\x1b[>4;1mmode\n", &["hiddenmode"]),
         ];
         for (input, expected) in cases {
-            assert_eq!(
-                lines_of(Color::On, &[input]),
-                *expected,
-                "{:?}",
-                String::from_utf8_lossy(input)
-            );
+            assert_eq!(lines_of(Color::On, &[input]), *expected, "{:?}", String::from_utf8_lossy(input));
         }
     }
 
@@ -353,11 +343,7 @@ mod tests {
                 return false;
             };
             let code = &rest[at + 1..at + end];
-            if !code.starts_with('[')
-                || !code[1..]
-                    .bytes()
-                    .all(|byte| matches!(byte, b'0'..=b'9' | b';' | b':'))
-            {
+            if !code.starts_with('[') || !code[1..].bytes().all(|byte| matches!(byte, b'0'..=b'9' | b';' | b':')) {
                 return false;
             }
             rest = &rest[at + end + 1..];

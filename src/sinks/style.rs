@@ -190,27 +190,18 @@ mod tests {
 
     #[test]
     fn durations() {
-        for (millis, text) in [
-            (0, "0ms"),
-            (340, "340ms"),
-            (1_299, "1.2s"),
-            (59_999, "59.9s"),
-            (125_000, "2m 05s"),
-            (3_725_000, "1h 02m"),
-        ] {
+        for (millis, text) in
+            [(0, "0ms"), (340, "340ms"), (1_299, "1.2s"), (59_999, "59.9s"), (125_000, "2m 05s"), (3_725_000, "1h 02m")]
+        {
             assert_eq!(human(Duration::from_millis(millis)), text);
         }
     }
 
     #[test]
     fn sizes() {
-        for (size, text) in [
-            (512, "512 B"),
-            (1024, "1 KiB"),
-            (1536 * 1024, "1.5 MiB"),
-            (2 << 30, "2 GiB"),
-            (3 << 50, "3072 TiB"),
-        ] {
+        for (size, text) in
+            [(512, "512 B"), (1024, "1 KiB"), (1536 * 1024, "1.5 MiB"), (2 << 30, "2 GiB"), (3 << 50, "3072 TiB")]
+        {
             assert_eq!(bytes(size), text);
         }
     }
@@ -218,10 +209,7 @@ mod tests {
     #[test]
     fn no_colour_is_no_codes() {
         let off = Style::default();
-        let on = Style {
-            color: Color::On,
-            ..off
-        };
+        let on = Style { color: Color::On, ..off };
         assert_eq!(off.paint(Tone::Bad, "no"), "no");
         assert!(on.paint(Tone::Bad, "no").contains('\u{1b}'));
     }

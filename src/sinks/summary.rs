@@ -14,13 +14,7 @@ const LONGEST_LINE: usize = 400;
 
 /// The summary, ending in a newline. `rerun` is the command that a job's name is put behind. With
 /// [`Verbosity::Quiet`] a run that went well has none, and others have failures only.
-pub fn summary(
-    tracker: &Tracker,
-    result: &RunResult,
-    style: &Style,
-    verbosity: Verbosity,
-    rerun: &str,
-) -> String {
+pub fn summary(tracker: &Tracker, result: &RunResult, style: &Style, verbosity: Verbosity, rerun: &str) -> String {
     let mut text = String::new();
     if verbosity == Verbosity::Quiet && result.status == Status::Success {
         return text;
@@ -44,31 +38,22 @@ pub fn summary(
 fn failed_jobs(tracker: &Tracker) -> impl Iterator<Item = &JobTrack> {
     tracker.jobs.iter().filter(|job| {
         job.result().is_some_and(|result| {
-            let is_stopped = result.status == Status::Cancelled
-                && !matches!(result.cause, Some(Cause::TimedOut { .. }));
-            !matches!(result.status, Status::Success | Status::Skipped)
-                && !is_stopped
-                && !result.forgiven
+            let is_stopped =
+                result.status == Status::Cancelled && !matches!(result.cause, Some(Cause::TimedOut { .. }));
+            !matches!(result.status, Status::Success | Status::Skipped) && !is_stopped && !result.forgiven
         })
     })
 }
 
 fn name_width(tracker: &Tracker) -> usize {
-    let widths = tracker
-        .jobs
-        .iter()
-        .map(|job| console::measure_text_width(job.info.id.as_str()));
+    let widths = tracker.jobs.iter().map(|job| console::measure_text_width(job.info.id.as_str()));
     widths.max().unwrap_or(0).min(40)
 }
 
 fn job_line(job: &JobTrack, width: usize, style: &Style) -> String {
     let name = console::pad_str(job.info.id.as_str(), width, console::Alignment::Left, None);
     let Some(result) = job.result() else {
-        return format!(
-            "{} {name}  {}\n",
-            style.status(Status::Skipped),
-            style.paint(Tone::Dim, "did not end")
-        );
+        return format!("{} {name}  {}\n", style.status(Status::Skipped), style.paint(Tone::Dim, "did not end"));
     };
     let sign = match result.forgiven {
         true => style.paint(Tone::Warn, style.symbols.status(result.status)),
@@ -80,10 +65,7 @@ fn job_line(job: &JobTrack, width: usize, style: &Style) -> String {
     };
     let word = style.paint(Tone::of(result.status), result.status.word());
     let pad = " ".repeat(9_usize.saturating_sub(result.status.word().len()));
-    let line = format!(
-        "{sign} {name}  {word}{pad}  {time:>7}  {}",
-        job_note(job, result)
-    );
+    let line = format!("{sign} {name}  {word}{pad}  {time:>7}  {}", job_note(job, result));
     format!("{}\n", line.trim_end())
 }
 
@@ -98,10 +80,7 @@ pub(super) fn job_note(job: &JobTrack, result: &JobResult) -> String {
         },
         (Status::Skipped, None) => "its condition does not hold".to_owned(),
         (Status::Failure, Some(Cause::StepFailed { step })) => {
-            let exit = result
-                .exit_code
-                .map(|code| format!(", exit {code}"))
-                .unwrap_or_default();
+            let exit = result.exit_code.map(|code| format!(", exit {code}")).unwrap_or_default();
             format!("{}{exit}", job.step_name(*step))
         }
         (_, Some(cause)) => explain(cause, about).what,
@@ -114,10 +93,7 @@ pub(super) fn job_note(job: &JobTrack, result: &JobResult) -> String {
 }
 
 fn about(job: &JobTrack) -> About<'_> {
-    About {
-        image: Some(&job.info.image),
-        steps: &job.info.steps,
-    }
+    About { image: Some(&job.info.image), steps: &job.info.steps }
 }
 
 fn failure(job: &JobTrack, style: &Style) -> String {
@@ -130,27 +106,17 @@ fn failure(job: &JobTrack, style: &Style) -> String {
         Some((index, step, end)) => {
             let step_name = style.paint(Tone::Bold, job.step_name(index));
             let cause = end.cause.as_ref().or(result.cause.as_ref());
-            (
-                format!("{sign} {name} {} {step_name}", style.symbols.inside()),
-                Some(&step.tail),
-                cause,
-            )
+            (format!("{sign} {name} {} {step_name}", style.symbols.inside()), Some(&step.tail), cause)
         }
         None => (format!("{sign} {name}"), None, result.cause.as_ref()),
     };
     let mut text = format!("{head}\n");
     for line in tail.map(|tail| last_lines(tail, style)).unwrap_or_default() {
-        text.push_str(&format!(
-            "  {} {line}\n",
-            style.paint(Tone::Dim, style.symbols.bar())
-        ));
+        text.push_str(&format!("  {} {line}\n", style.paint(Tone::Dim, style.symbols.bar())));
     }
     if let Some(cause) = cause {
         let explanation = explain(cause, about(job));
-        text.push_str(&format!(
-            "  {}\n",
-            style.paint(Tone::Bad, &explanation.what)
-        ));
+        text.push_str(&format!("  {}\n", style.paint(Tone::Bad, &explanation.what)));
         if let Some(hint) = explanation.hint {
             text.push_str(&format!("  {} {hint}\n", style.paint(Tone::Bold, "hint:")));
         }
@@ -165,18 +131,13 @@ fn last_lines(tail: &Tail, style: &Style) -> Vec<String> {
     let mut take = |line: &str| lines.push(line.trim_end().to_owned());
     sanitizer.push(tail.bytes(), &mut take);
     sanitizer.finish(&mut take);
-    while lines
-        .last()
-        .is_some_and(|line| console::strip_ansi_codes(line).is_empty())
-    {
+    while lines.last().is_some_and(|line| console::strip_ansi_codes(line).is_empty()) {
         lines.pop();
     }
     let left_out = lines.len().saturating_sub(LAST_LINES);
     let mut last: Vec<String> = lines
         .drain(left_out..)
-        .map(|line| {
-            console::truncate_str(&line, LONGEST_LINE, style.symbols.ellipsis()).into_owned()
-        })
+        .map(|line| console::truncate_str(&line, LONGEST_LINE, style.symbols.ellipsis()).into_owned())
         .collect();
     if left_out > 0 || tail.is_cut() {
         last.insert(0, style.paint(Tone::Dim, style.symbols.ellipsis()));
@@ -195,10 +156,7 @@ fn verdict(tracker: &Tracker, result: &RunResult, style: &Style) -> String {
     let head = format!(
         "{} {}",
         style.status(result.status),
-        style.paint(
-            Tone::of(result.status),
-            &format!("{word} in {}", human(result.duration))
-        ),
+        style.paint(Tone::of(result.status), &format!("{word} in {}", human(result.duration))),
     );
     let mut text = match decisive(tracker) {
         Some(step) if result.status != Status::Success => format!("{head}: {step}\n"),
@@ -237,41 +195,22 @@ fn counts(tracker: &Tracker) -> String {
     if tracker.jobs.len() < 2 {
         return String::new();
     }
-    let counts = [
-        Status::Success,
-        Status::Failure,
-        Status::Error,
-        Status::Cancelled,
-        Status::Skipped,
-    ]
-    .map(|status| {
-        let count = tracker
-            .jobs
-            .iter()
-            .filter(|job| job.result().is_some_and(|result| result.status == status))
-            .count();
+    let counts = [Status::Success, Status::Failure, Status::Error, Status::Cancelled, Status::Skipped].map(|status| {
+        let count =
+            tracker.jobs.iter().filter(|job| job.result().is_some_and(|result| result.status == status)).count();
         (status, count)
     });
-    let words: Vec<String> = counts
-        .into_iter()
-        .filter(|(_, count)| *count > 0)
-        .map(|(status, count)| format!("{count} {status}"))
-        .collect();
+    let words: Vec<String> =
+        counts.into_iter().filter(|(_, count)| *count > 0).map(|(status, count)| format!("{count} {status}")).collect();
     format!(": {}", words.join(", "))
 }
 
 fn reruns(tracker: &Tracker, style: &Style, rerun: &str) -> String {
-    let jobs: Vec<String> = failed_jobs(tracker)
-        .map(|job| quote(job.info.id.as_str()))
-        .collect();
+    let jobs: Vec<String> = failed_jobs(tracker).map(|job| quote(job.info.id.as_str())).collect();
     if jobs.is_empty() {
         return String::new();
     }
-    format!(
-        "  {} {rerun} {}\n",
-        style.paint(Tone::Bold, "rerun:"),
-        jobs.join(" ")
-    )
+    format!("  {} {rerun} {}\n", style.paint(Tone::Bold, "rerun:"), jobs.join(" "))
 }
 
 /// The word as a shell takes it.
@@ -289,12 +228,8 @@ mod tests {
 
     #[test]
     fn words_are_quoted_for_the_shell() {
-        for (word, quoted) in [
-            ("build", "build"),
-            ("test (3.10)", "'test (3.10)'"),
-            ("it's", r"'it'\''s'"),
-            ("", "''"),
-        ] {
+        for (word, quoted) in [("build", "build"), ("test (3.10)", "'test (3.10)'"), ("it's", r"'it'\''s'"), ("", "''")]
+        {
             assert_eq!(quote(word), quoted);
         }
     }

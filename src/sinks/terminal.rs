@@ -18,8 +18,8 @@ use super::summary::{job_note, summary};
 use super::tracker::{JobTrack, Keep, Tracker};
 use super::{Sink, SinkError, Verbosity};
 use crate::event::{
-    Cause, Envelope, Event, JobId, JobResult, Level, PullEvent, RunResult, SourceInfo, Status,
-    StepIndex, StepResult, Stream,
+    Cause, Envelope, Event, JobId, JobResult, Level, PullEvent, RunResult, SourceInfo, Status, StepIndex, StepResult,
+    Stream,
 };
 
 /// Log text goes to the screen at most this often (it redraws the lines below) …
@@ -50,10 +50,7 @@ impl Screen {
     /// Standard output.
     pub fn stdout() -> Self {
         let term = console::Term::stdout();
-        Self {
-            target: ProgressDrawTarget::term(term.clone(), 20),
-            size: Box::new(move || term.size()),
-        }
+        Self { target: ProgressDrawTarget::term(term.clone(), 20), size: Box::new(move || term.size()) }
     }
 }
 
@@ -96,36 +93,23 @@ impl Terminal {
             Event::JobQueued { .. } | Event::JobStarted { .. } => {}
             Event::ImagePull { image, pull } => self.pull(image, pull),
             Event::StepStarted { job, step } => self.step_started(job, *step),
-            Event::Log {
-                job, stream, bytes, ..
-            } => self.log(job, *stream, bytes),
+            Event::Log { job, stream, bytes, .. } => self.log(job, *stream, bytes),
             Event::StepFinished { job, step, result } => self.step_finished(job, *step, result),
             Event::JobFinished { job, result } => self.job_finished(job, result),
             Event::RunFinished { result } => self.run_finished(result),
-            Event::Notice {
-                level,
-                job,
-                message,
-            } => self.notice(*level, job.as_ref(), message),
+            Event::Notice { level, job, message } => self.notice(*level, job.as_ref(), message),
         }
     }
 
     fn run_started(&mut self, source: &SourceInfo) {
         let style = self.options.style;
-        let name = self
-            .tracker
-            .pipeline
-            .clone()
-            .unwrap_or_else(|| "argon".to_owned());
+        let name = self.tracker.pipeline.clone().unwrap_or_else(|| "argon".to_owned());
         let what = match &self.tracker.jobs[..] {
             [only] => format!("{} in {}", only.info.id, only.info.image),
             jobs => format!("{} jobs", jobs.len()),
         };
         let built = style.paint(Tone::Dim, &described(source));
-        self.line(
-            None,
-            format!("{}: {what}  {built}", style.paint(Tone::Bold, &name)).trim_end(),
-        );
+        self.line(None, format!("{}: {what}  {built}", style.paint(Tone::Bold, &name)).trim_end());
     }
 
     /// Takes a line of Argon's own. Names come from files, so they are cleaned like output is.
@@ -161,10 +145,7 @@ impl Terminal {
         let prefix = self.prefix(Some(position), stream);
         let color = self.options.style.color;
         let pending = &mut self.pending;
-        let sanitizer = self
-            .sanitizers
-            .entry((position, stream))
-            .or_insert_with(|| Sanitizer::new(color));
+        let sanitizer = self.sanitizers.entry((position, stream)).or_insert_with(|| Sanitizer::new(color));
         sanitizer.push(bytes, |line| add(pending, &prefix, line));
     }
 
@@ -184,46 +165,25 @@ impl Terminal {
 
     fn step_started(&mut self, job: &JobId, step: StepIndex) {
         let style = self.options.style;
-        let name = self
-            .tracker
-            .job(job)
-            .map(|track| track.step_name(step).to_owned())
-            .unwrap_or_default();
-        let text = format!(
-            "{} {}",
-            style.symbols.begin(),
-            style.paint(Tone::Bold, &name)
-        );
+        let name = self.tracker.job(job).map(|track| track.step_name(step).to_owned()).unwrap_or_default();
+        let text = format!("{} {}", style.symbols.begin(), style.paint(Tone::Bold, &name));
         self.line(Some(job), &text);
     }
 
     fn step_finished(&mut self, job: &JobId, step: StepIndex, result: &StepResult) {
         self.end_lines(job);
-        if result.cause == Some(Cause::EarlierStepFailed)
-            && self.options.verbosity < Verbosity::Verbose
-        {
+        if result.cause == Some(Cause::EarlierStepFailed) && self.options.verbosity < Verbosity::Verbose {
             return;
         }
         let style = self.options.style;
         let Some(track) = self.tracker.job(job) else {
             return;
         };
-        let about = About {
-            image: Some(&track.info.image),
-            steps: &track.info.steps,
-        };
-        let why = result
-            .cause
-            .as_ref()
-            .map(|cause| format!(": {}", explain(cause, about).what))
-            .unwrap_or_default();
+        let about = About { image: Some(&track.info.image), steps: &track.info.steps };
+        let why = result.cause.as_ref().map(|cause| format!(": {}", explain(cause, about).what)).unwrap_or_default();
         let forgiven = if result.forgiven { " (forgiven)" } else { "" };
         let time = time(&style, result.status, result.duration);
-        let text = format!(
-            "{} {}{why}{forgiven}{time}",
-            style.status(result.status),
-            track.step_name(step)
-        );
+        let text = format!("{} {}{why}{forgiven}{time}", style.status(result.status), track.step_name(step));
         self.line(Some(job), &text);
     }
 
@@ -233,22 +193,11 @@ impl Terminal {
             return;
         }
         let style = self.options.style;
-        let note = self
-            .tracker
-            .job(job)
-            .map(|track: &JobTrack| job_note(track, result))
-            .unwrap_or_default();
-        let why = if note.is_empty() {
-            note
-        } else {
-            format!(": {note}")
-        };
+        let note = self.tracker.job(job).map(|track: &JobTrack| job_note(track, result)).unwrap_or_default();
+        let why = if note.is_empty() { note } else { format!(": {note}") };
         let word = style.paint(Tone::of(result.status), result.status.word());
         let time = time(&style, result.status, result.duration);
-        self.line(
-            Some(job),
-            &format!("{} {word}{why}{time}", style.status(result.status)),
-        );
+        self.line(Some(job), &format!("{} {word}{why}{time}", style.status(result.status)));
     }
 
     fn pull(&mut self, image: &str, pull: &PullEvent) {
@@ -256,35 +205,17 @@ impl Terminal {
         self.pulls.take(image, pull);
         match pull {
             PullEvent::Started | PullEvent::Layer(_) => {}
-            PullEvent::Retrying {
-                attempt,
-                wait,
-                reason,
-            } => {
+            PullEvent::Retrying { attempt, wait, reason } => {
                 let warning = style.paint(Tone::Warn, "warning:");
                 let wait = human(*wait);
-                self.line(
-                    None,
-                    &format!(
-                        "{warning} try {attempt} to pull {image} failed: {reason}; again in {wait}"
-                    ),
-                );
+                self.line(None, &format!("{warning} try {attempt} to pull {image} failed: {reason}; again in {wait}"));
             }
             PullEvent::Finished { duration } => {
                 let time = style.paint(Tone::Dim, &human(*duration));
-                self.line(
-                    None,
-                    &format!("{} pulled {image}  {time}", style.status(Status::Success)),
-                );
+                self.line(None, &format!("{} pulled {image}  {time}", style.status(Status::Success)));
             }
             PullEvent::Failed { message } => {
-                self.line(
-                    None,
-                    &format!(
-                        "{} cannot pull {image}: {message}",
-                        style.status(Status::Error)
-                    ),
-                );
+                self.line(None, &format!("{} cannot pull {image}: {message}", style.status(Status::Error)));
             }
         }
     }
@@ -302,13 +233,7 @@ impl Terminal {
     }
 
     fn run_finished(&mut self, result: &RunResult) {
-        let text = summary(
-            &self.tracker,
-            result,
-            &self.options.style,
-            self.options.verbosity,
-            &self.options.rerun,
-        );
+        let text = summary(&self.tracker, result, &self.options.style, self.options.verbosity, &self.options.rerun);
         self.pending.push('\n');
         self.pending.push_str(&text);
     }
@@ -320,9 +245,7 @@ impl Terminal {
             return Ok(());
         }
         let text = std::mem::take(&mut self.pending);
-        self.bars
-            .println(text)
-            .map_err(|error| SinkError::from_io("standard output", error))
+        self.bars.println(text).map_err(|error| SinkError::from_io("standard output", error))
     }
 
     /// Makes the moving lines what they should be now.
@@ -348,10 +271,8 @@ impl Terminal {
             }
         }
         while self.slots.len() < lines.len() {
-            let style = ProgressStyle::with_template("{msg}")
-                .unwrap_or_else(|_| ProgressStyle::default_spinner());
-            self.slots
-                .push(self.bars.add(ProgressBar::no_length().with_style(style)));
+            let style = ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+            self.slots.push(self.bars.add(ProgressBar::no_length().with_style(style)));
         }
         for (slot, line) in self.slots.iter().zip(lines) {
             slot.set_message(line);
@@ -395,11 +316,7 @@ impl Sink for Terminal {
     }
 
     fn flush(&mut self) -> Result<(), SinkError> {
-        if self.printed.elapsed() >= PRINT_EVERY {
-            self.print()
-        } else {
-            Ok(())
-        }
+        if self.printed.elapsed() >= PRINT_EVERY { self.print() } else { Ok(()) }
     }
 
     fn tick(&mut self) {

@@ -6,8 +6,7 @@ use jiff::Timestamp;
 
 use super::sanitize::one_line;
 use crate::event::{
-    Envelope, Event, JobId, JobInfo, JobResult, RunResult, SourceInfo, Status, StepIndex, StepInfo,
-    StepResult,
+    Envelope, Event, JobId, JobInfo, JobResult, RunResult, SourceInfo, Status, StepIndex, StepInfo, StepResult,
 };
 
 /// The most that is kept of a step's output, in bytes.
@@ -95,10 +94,7 @@ pub struct JobTrack {
 impl JobTrack {
     /// The name of a step.
     pub fn step_name(&self, step: StepIndex) -> &str {
-        self.info
-            .steps
-            .get(step.0)
-            .map_or("", |step| step.name.as_str())
+        self.info.steps.get(step.0).map_or("", |step| step.name.as_str())
     }
 
     /// How it ended, when it has.
@@ -113,18 +109,14 @@ impl JobTrack {
     pub fn failed_step(&self) -> Option<(StepIndex, &StepTrack, &StepResult)> {
         self.steps.iter().enumerate().find_map(|(index, step)| {
             let result = step.result.as_ref()?;
-            let failed =
-                !matches!(result.status, Status::Success | Status::Skipped) && !result.forgiven;
+            let failed = !matches!(result.status, Status::Success | Status::Skipped) && !result.forgiven;
             failed.then_some((StepIndex(index), step, result))
         })
     }
 
     /// How many steps failed and were forgiven.
     pub fn forgiven_steps(&self) -> usize {
-        self.steps
-            .iter()
-            .filter(|step| step.result.as_ref().is_some_and(|result| result.forgiven))
-            .count()
+        self.steps.iter().filter(|step| step.result.as_ref().is_some_and(|result| result.forgiven)).count()
     }
 }
 
@@ -169,25 +161,16 @@ impl Tracker {
     /// Takes in an event. What is about a job that the plan does not have is passed over.
     pub fn take(&mut self, envelope: &Envelope) {
         match &envelope.event {
-            Event::RunStarted {
-                pipeline,
-                source,
-                jobs,
-            } => self.begin(pipeline.as_deref(), source.clone(), jobs),
+            Event::RunStarted { pipeline, source, jobs } => self.begin(pipeline.as_deref(), source.clone(), jobs),
             Event::JobStarted { job } => self.update(job, |track| {
-                track.phase = Phase::Running {
-                    since: envelope.time,
-                    step: None,
-                };
+                track.phase = Phase::Running { since: envelope.time, step: None };
             }),
             Event::StepStarted { job, step } => self.update(job, |track| {
                 if let Phase::Running { step: current, .. } = &mut track.phase {
                     *current = Some((*step, envelope.time));
                 }
             }),
-            Event::Log {
-                job, step, bytes, ..
-            } => self.log(job, *step, bytes),
+            Event::Log { job, step, bytes, .. } => self.log(job, *step, bytes),
             Event::StepFinished { job, step, result } => self.step_finished(job, *step, result),
             Event::JobFinished { job, result } => {
                 self.update(job, |track| track.phase = Phase::Ended(result.clone()));
@@ -200,11 +183,7 @@ impl Tracker {
     fn begin(&mut self, pipeline: Option<&str>, source: SourceInfo, jobs: &[JobInfo]) {
         self.pipeline = pipeline.map(one_line);
         self.source = source;
-        self.positions = jobs
-            .iter()
-            .enumerate()
-            .map(|(position, job)| (job.id.clone(), position))
-            .collect();
+        self.positions = jobs.iter().enumerate().map(|(position, job)| (job.id.clone(), position)).collect();
         self.jobs = jobs
             .iter()
             .map(|info| JobTrack {
@@ -254,13 +233,7 @@ fn shown(info: &JobInfo) -> JobInfo {
         id: JobId::new(&one_line(info.id.as_str())),
         image: one_line(&info.image),
         needs: info.needs.clone(),
-        steps: info
-            .steps
-            .iter()
-            .map(|step| StepInfo {
-                name: one_line(&step.name),
-            })
-            .collect(),
+        steps: info.steps.iter().map(|step| StepInfo { name: one_line(&step.name) }).collect(),
     }
 }
 

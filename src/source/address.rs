@@ -19,12 +19,7 @@ const SCHEMES: &[&str] = &["https", "http", "ssh", "git"];
 impl Address {
     /// Reads an address. What could be taken for an option, or runs a program, is refused.
     pub(super) fn parse(text: &str) -> Result<Self, SourceError> {
-        let refuse = |reason| {
-            Err(SourceError::Address {
-                address: without_credentials(text),
-                reason,
-            })
-        };
+        let refuse = |reason| Err(SourceError::Address { address: without_credentials(text), reason });
         if text.is_empty() {
             return refuse("it is empty");
         }
@@ -57,10 +52,9 @@ impl Address {
         if text.starts_with('/') || text.starts_with('.') {
             return Ok(Self::Path(text.into()));
         }
-        let is_helper = text.split_once("::").is_some_and(|(name, _)| {
-            name.chars()
-                .all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
-        });
+        let is_helper = text
+            .split_once("::")
+            .is_some_and(|(name, _)| name.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c)));
         if is_helper {
             return refuse("transports by helper programs (NAME::ADDRESS) are not taken");
         }
@@ -133,10 +127,7 @@ mod tests {
             "example.com:a/b.git",
             "HTTPS://example.com/a",
         ] {
-            assert_eq!(
-                Address::parse(network).unwrap(),
-                Address::Network(network.into())
-            );
+            assert_eq!(Address::parse(network).unwrap(), Address::Network(network.into()));
         }
         for (text, path) in [
             ("/a/b", "/a/b"),
@@ -171,10 +162,7 @@ mod tests {
             "https://example.com/a\nb",
             ":a",
         ] {
-            assert!(
-                matches!(Address::parse(text), Err(SourceError::Address { .. })),
-                "{text} was taken"
-            );
+            assert!(matches!(Address::parse(text), Err(SourceError::Address { .. })), "{text} was taken");
         }
     }
 
@@ -186,10 +174,7 @@ mod tests {
             ("https://u:p/w@example.com/a", "https://example.com/a"),
             ("https://u:p@q@example.com/a", "https://example.com/a"),
             ("https://example.com/a@b", "https://example.com/a@b"),
-            (
-                "https://example.com:8080/a@b",
-                "https://example.com:8080/a@b",
-            ),
+            ("https://example.com:8080/a@b", "https://example.com:8080/a@b"),
             ("ssh://git:p@example.com/a", "ssh://git@example.com/a"),
             ("git@example.com:a", "git@example.com:a"),
             ("origin", "origin"),

@@ -60,16 +60,9 @@ impl Workspace {
     ///
     /// A file that vanished since [`open`](super::open) is left out; one that changes its size while it is read is cut or
     /// filled with zeros to the size that its header says. Both are told in the summary; the tar is whole either way.
-    pub fn write_tar<W: Write>(
-        &self,
-        w: W,
-        options: &TarOptions,
-    ) -> Result<TarSummary, SourceError> {
-        let mut archive = Archive {
-            tar: Builder::new(BufWriter::with_capacity(BUFFER, w)),
-            options,
-            summary: TarSummary::default(),
-        };
+    pub fn write_tar<W: Write>(&self, w: W, options: &TarOptions) -> Result<TarSummary, SourceError> {
+        let mut archive =
+            Archive { tar: Builder::new(BufWriter::with_capacity(BUFFER, w)), options, summary: TarSummary::default() };
         archive.top().map_err(send)?;
         for (path, origin) in self.listing.iter() {
             archive.entry(&self.root, path, origin)?;
@@ -102,9 +95,7 @@ impl<W: Write> Archive<'_, W> {
     fn entry(&mut self, root: &Path, path: &[u8], origin: &Origin) -> Result<(), SourceError> {
         let name = self.name(path);
         match origin {
-            Origin::Directory => self
-                .directory(&[&name, b"/".as_slice()].concat())
-                .map_err(send),
+            Origin::Directory => self.directory(&[&name, b"/".as_slice()].concat()).map_err(send),
             Origin::Bytes(bytes) => self.bytes(&name, bytes).map_err(send),
             Origin::Tree => self.disk(&name, path, &on_disk(root, path)),
             Origin::File(disk) => self.disk(&name, path, disk),
@@ -134,9 +125,7 @@ impl<W: Write> Archive<'_, W> {
     /// A file or symlink as it is now: what it was when it was listed no longer counts.
     fn disk(&mut self, name: &[u8], path: &[u8], disk: &Path) -> Result<(), SourceError> {
         match look(disk)? {
-            Found::Leaf(metadata) if metadata.is_symlink() => {
-                self.symlink(name, path, disk, &metadata)
-            }
+            Found::Leaf(metadata) if metadata.is_symlink() => self.symlink(name, path, disk, &metadata),
             Found::Leaf(_) => self.file(name, path, disk),
             Found::Nothing => self.left_out(path, "it vanished"),
             Found::Directory => self.left_out(path, "it became a directory"),
@@ -145,20 +134,11 @@ impl<W: Write> Archive<'_, W> {
     }
 
     fn left_out(&mut self, path: &[u8], why: &str) -> Result<(), SourceError> {
-        self.summary.warnings.push(format!(
-            "{} is left out: {why} while the workspace was read",
-            shown(path)
-        ));
+        self.summary.warnings.push(format!("{} is left out: {why} while the workspace was read", shown(path)));
         Ok(())
     }
 
-    fn symlink(
-        &mut self,
-        name: &[u8],
-        path: &[u8],
-        disk: &Path,
-        metadata: &Metadata,
-    ) -> Result<(), SourceError> {
+    fn symlink(&mut self, name: &[u8], path: &[u8], disk: &Path, metadata: &Metadata) -> Result<(), SourceError> {
         let target = match disk.read_link() {
             Ok(target) => target,
             Err(error) if is_gone(&error) || error.kind() == io::ErrorKind::InvalidInput => {
@@ -168,13 +148,7 @@ impl<W: Write> Archive<'_, W> {
         };
         let mut header = self.header(EntryType::Symlink, 0o777, mtime(metadata));
         self.summary.files += 1;
-        self.append(
-            &mut header,
-            name,
-            target.as_os_str().as_bytes(),
-            io::empty(),
-        )
-        .map_err(send)
+        self.append(&mut header, name, target.as_os_str().as_bytes(), io::empty()).map_err(send)
     }
 
     fn file(&mut self, name: &[u8], path: &[u8], disk: &Path) -> Result<(), SourceError> {
@@ -182,10 +156,7 @@ impl<W: Write> Archive<'_, W> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = match rustix::fs::open(disk, flags, Mode::empty()).map_err(io::Error::from) {
             Ok(file) => File::from(file),
-            Err(error)
-                if is_gone(&error)
-                    || error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) =>
-            {
+            Err(error) if is_gone(&error) || error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
                 return self.left_out(path, "it vanished");
             }
             Err(source) => return Err(read(disk, source)),
@@ -194,11 +165,7 @@ impl<W: Write> Archive<'_, W> {
         if !before.is_file() {
             return self.left_out(path, "it is no longer a file");
         }
-        let mut header = self.header(
-            EntryType::Regular,
-            before.permissions().mode() & 0o777,
-            mtime(&before),
-        );
+        let mut header = self.header(EntryType::Regular, before.permissions().mode() & 0o777, mtime(&before));
         header.set_size(before.len());
         let mut exact = Exact::new(&file, before.len());
         let sent = self.append(&mut header, name, &[], &mut exact);
@@ -208,10 +175,7 @@ impl<W: Write> Archive<'_, W> {
         sent.map_err(send)?;
         let after = file.metadata().map_err(|source| read(disk, source))?;
         if exact.padded || after.len() != before.len() {
-            self.summary.warnings.push(format!(
-                "{} changed its size while it was read",
-                shown(path)
-            ));
+            self.summary.warnings.push(format!("{} changed its size while it was read", shown(path)));
         }
         self.summary.files += 1;
         self.summary.bytes += before.len();
@@ -230,13 +194,7 @@ impl<W: Write> Archive<'_, W> {
     }
 
     /// The tar crate's own `append_link` and `append_data` tidy paths up (`./x`, `a//b`); a link's target must stay as it is.
-    fn append(
-        &mut self,
-        header: &mut Header,
-        name: &[u8],
-        link: &[u8],
-        data: impl Read,
-    ) -> io::Result<()> {
+    fn append(&mut self, header: &mut Header, name: &[u8], link: &[u8], data: impl Read) -> io::Result<()> {
         let old = header.as_old_mut();
         let long_link = put(&mut old.linkname, link);
         let long_name = put(&mut old.name, name);
@@ -270,11 +228,7 @@ fn put(field: &mut [u8; 100], text: &[u8]) -> Fits {
     let length = text.len().min(field.len());
     field[..length].copy_from_slice(&text[..length]);
     field[length..].fill(0);
-    if length == text.len() {
-        Fits::Yes
-    } else {
-        Fits::No
-    }
+    if length == text.len() { Fits::Yes } else { Fits::No }
 }
 
 fn mtime(metadata: &Metadata) -> u64 {
@@ -282,10 +236,7 @@ fn mtime(metadata: &Metadata) -> u64 {
 }
 
 fn read(path: &Path, source: io::Error) -> SourceError {
-    SourceError::Read {
-        path: path.to_owned(),
-        source,
-    }
+    SourceError::Read { path: path.to_owned(), source }
 }
 
 /// Exactly so many bytes of a reader: cut where it has more, zeros where it has fewer.
@@ -298,20 +249,13 @@ struct Exact<R> {
 
 impl<R: Read> Exact<R> {
     fn new(inner: R, length: u64) -> Self {
-        Self {
-            inner,
-            left: length,
-            padded: false,
-            failed: None,
-        }
+        Self { inner, left: length, padded: false, failed: None }
     }
 }
 
 impl<R: Read> Read for Exact<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let room = usize::try_from(self.left)
-            .unwrap_or(usize::MAX)
-            .min(buffer.len());
+        let room = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
         let buffer = &mut buffer[..room];
         let count = if self.padded {
             buffer.fill(0);
@@ -356,11 +300,7 @@ mod tests {
             let mut exact = Exact::new(content.as_bytes(), length);
             let mut out = String::new();
             exact.read_to_string(&mut out).unwrap();
-            assert_eq!(
-                (out.as_str(), exact.padded),
-                (expected, padded),
-                "{content:?} to {length}"
-            );
+            assert_eq!((out.as_str(), exact.padded), (expected, padded), "{content:?} to {length}");
         }
     }
 }

@@ -55,10 +55,7 @@ pub(super) fn open(
     if let Some(revision) = revision {
         resolve::check(revision)?;
     }
-    let wanted = Wanted {
-        shown: without_credentials(repository),
-        revision,
-    };
+    let wanted = Wanted { shown: without_credentials(repository), revision };
     let folder = tempfile::Builder::new()
         .prefix("argon-checkout-")
         .tempdir()
@@ -77,8 +74,7 @@ pub(super) fn open(
         progress(CloneProgress::Submodules);
         submodules::update(folder.path(), &wanted, interrupt, &mut warnings)?;
     }
-    let mut workspace =
-        worktree::of_repository(&reopened(folder.path())?, State::Fresh, interrupt)?;
+    let mut workspace = worktree::of_repository(&reopened(folder.path())?, State::Fresh, interrupt)?;
     workspace.info.location = wanted.shown;
     workspace.warnings.splice(0..0, warnings);
     workspace.checkout = Some(folder);
@@ -89,30 +85,19 @@ fn reopened(folder: &Path) -> Result<gix::Repository, SourceError> {
     worktree::quiet(gix::open::Options::default())
         .open(folder)
         .map(|repository| repository.to_thread_local())
-        .map_err(|source| SourceError::Repository {
-            folder: folder.to_owned(),
-            source,
-        })
+        .map_err(|source| SourceError::Repository { folder: folder.to_owned(), source })
 }
 
 /// HEAD is the branch where one was asked for, and the bare commit otherwise, as `git switch` has it.
 fn set_head(prepared: &Prepared, wanted: &Wanted<'_>) -> Result<(), SourceError> {
-    let failed = |source| SourceError::Clone {
-        repository: wanted.shown.clone(),
-        source,
-    };
+    let failed = |source| SourceError::Clone { repository: wanted.shown.clone(), source };
     let text = match &prepared.branch {
         None => format!("{}\n", prepared.commit),
         Some(branch) => {
             let name = format!("refs/heads/{branch}");
             prepared
                 .repository
-                .reference(
-                    name.as_str(),
-                    prepared.commit,
-                    gix::refs::transaction::PreviousValue::Any,
-                    "checkout",
-                )
+                .reference(name.as_str(), prepared.commit, gix::refs::transaction::PreviousValue::Any, "checkout")
                 .map_err(failed)?;
             format!("ref: {name}\n")
         }
@@ -129,10 +114,7 @@ fn write_files(prepared: &Prepared, interrupt: &AtomicBool) -> Result<(), Source
     if interrupt.load(Ordering::Relaxed) {
         return Err(SourceError::Interrupted);
     }
-    written.map_err(|source| SourceError::Checkout {
-        commit: prepared.commit.to_string(),
-        source,
-    })
+    written.map_err(|source| SourceError::Checkout { commit: prepared.commit.to_string(), source })
 }
 
 fn try_write_files(prepared: &Prepared, interrupt: &AtomicBool) -> gix::Result<()> {
@@ -143,18 +125,11 @@ fn try_write_files(prepared: &Prepared, interrupt: &AtomicBool) -> gix::Result<(
     let mut index = repository.index_from_tree(&tree)?;
     let mut options = repository.checkout_options(Source::IdMapping)?;
     options.destination_is_initially_empty = true;
-    let folder = repository
-        .workdir()
-        .unwrap_or(repository.git_dir())
-        .to_owned();
+    let folder = repository.workdir().unwrap_or(repository.git_dir()).to_owned();
     let outcome = gix::worktree::state::checkout(
         &mut index,
         folder,
-        repository
-            .objects
-            .clone()
-            .into_arc()
-            .map_err(gix::Error::from_error)?,
+        repository.objects.clone().into_arc().map_err(gix::Error::from_error)?,
         &gix::progress::Discard,
         &gix::progress::Discard,
         interrupt,

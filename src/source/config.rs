@@ -30,28 +30,12 @@ const CORE: &[&str] = &[
 const CORE_OF_USER: &[&str] = &["autocrlf", "eol", "safecrlf"];
 
 /// Extensions that tell how objects are stored. `worktreeConfig` is not among them: its values are merged in.
-const EXTENSIONS: &[&str] = &[
-    "compatobjectformat",
-    "noop",
-    "objectformat",
-    "partialclone",
-    "preciousobjects",
-];
+const EXTENSIONS: &[&str] = &["compatobjectformat", "noop", "objectformat", "partialclone", "preciousobjects"];
 
 /// What the section's keys are copied by: the section, its keys, and whether the values are URLs.
 const SECTIONS: &[(&str, &[&str])] = &[
     ("extensions", EXTENSIONS),
-    (
-        "remote",
-        &[
-            "fetch",
-            "partialclonefilter",
-            "promisor",
-            "pushurl",
-            "tagopt",
-            "url",
-        ],
-    ),
+    ("remote", &["fetch", "partialclonefilter", "promisor", "pushurl", "tagopt", "url"]),
     ("branch", &["merge", "rebase", "remote"]),
     ("submodule", &["active", "url"]),
     ("index", &["sparse"]),
@@ -68,12 +52,10 @@ pub(super) fn sanitised(repository: &gix::Repository) -> Vec<u8> {
             let allowed = match (source, lower(header.name()).as_str()) {
                 (Scope::User, "core") => CORE_OF_USER,
                 (Scope::Repository, "core") => CORE,
-                (Scope::Repository, name) => {
-                    match SECTIONS.iter().find(|(section, _)| *section == name) {
-                        Some((_, keys)) => keys,
-                        None => continue,
-                    }
-                }
+                (Scope::Repository, name) => match SECTIONS.iter().find(|(section, _)| *section == name) {
+                    Some((_, keys)) => keys,
+                    None => continue,
+                },
                 (Scope::User, _) => continue,
             };
             if Scope::of(section.meta().source) == Some(source) {
@@ -95,9 +77,7 @@ impl Scope {
     fn of(source: Source) -> Option<Self> {
         match source {
             Source::Local | Source::Worktree => Some(Self::Repository),
-            Source::GitInstallation | Source::System | Source::Git | Source::User => {
-                Some(Self::User)
-            }
+            Source::GitInstallation | Source::System | Source::Git | Source::User => Some(Self::User),
             Source::Env | Source::Cli | Source::Api | Source::EnvOverride => None,
         }
     }
@@ -107,11 +87,7 @@ fn lower(name: &BStr) -> String {
     name.to_str_lossy().to_ascii_lowercase()
 }
 
-fn write_section(
-    text: &mut Vec<u8>,
-    section: &gix::config::file::SectionRef<'_>,
-    allowed: &[&str],
-) {
+fn write_section(text: &mut Vec<u8>, section: &gix::config::file::SectionRef<'_>, allowed: &[&str]) {
     let header = section.header();
     let mut lines = Vec::new();
     let mut seen = Vec::new();
@@ -127,9 +103,7 @@ fn write_section(
         }
         for value in values {
             let value = match key.as_str() {
-                "url" | "pushurl" | "remote" => {
-                    without_credentials(&value.to_str_lossy()).into_bytes()
-                }
+                "url" | "pushurl" | "remote" => without_credentials(&value.to_str_lossy()).into_bytes(),
                 _ => value.to_vec(),
             };
             lines.extend_from_slice(format!("\t{key} = ").as_bytes());
@@ -177,11 +151,9 @@ mod tests {
 
     #[test]
     fn values_are_quoted_as_git_reads_them() {
-        for (value, expected) in [
-            ("true", r#""true""#),
-            (r#"a "b" \c"#, r#""a \"b\" \\c""#),
-            ("two\nlines # ;", r#""two\nlines # ;""#),
-        ] {
+        for (value, expected) in
+            [("true", r#""true""#), (r#"a "b" \c"#, r#""a \"b\" \\c""#), ("two\nlines # ;", r#""two\nlines # ;""#)]
+        {
             let mut text = Vec::new();
             quote(&mut text, value.as_bytes());
             assert_eq!(text.as_bstr(), expected);

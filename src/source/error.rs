@@ -162,13 +162,10 @@ impl SourceError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::NoFolder { .. } => Some("name a folder that exists".into()),
-            Self::NoRepository { .. } => {
-                Some("leave --commit and --repo out to build the folder as it is".into())
+            Self::NoRepository { .. } => Some("leave --commit and --repo out to build the folder as it is".into()),
+            Self::Bare { git_dir } => {
+                Some(format!("build a commit of it instead: --repo {} --commit BRANCH", git_dir.display()))
             }
-            Self::Bare { git_dir } => Some(format!(
-                "build a commit of it instead: --repo {} --commit BRANCH",
-                git_dir.display()
-            )),
             Self::Repository { .. } => Some("`git status` there may tell more".into()),
             Self::Index { path, .. } => Some(format!(
                 "the index can be rebuilt from the last commit, keeping your files: rm {} && git reset",
@@ -177,30 +174,23 @@ impl SourceError {
             Self::Read { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 Some("make it readable for yourself, or name it in .argonignore".into())
             }
-            Self::Address { .. } => Some(
-                "an address is https://HOST/PATH, ssh://HOST/PATH, user@HOST:PATH, or a local path"
-                    .into(),
-            ),
-            Self::Revision { .. } => {
-                Some("a revision is a commit id (4 digits or more), a branch or a tag".into())
+            Self::Address { .. } => {
+                Some("an address is https://HOST/PATH, ssh://HOST/PATH, user@HOST:PATH, or a local path".into())
             }
+            Self::Revision { .. } => Some("a revision is a commit id (4 digits or more), a branch or a tag".into()),
             Self::RefGone { similar, .. } if !similar.is_empty() => {
                 Some(format!("did you mean {}?", similar.join(" or ")))
             }
-            Self::RefGone { .. } => {
-                Some("it may have been deleted or force-pushed over since".into())
-            }
+            Self::RefGone { .. } => Some("it may have been deleted or force-pushed over since".into()),
             Self::Ambiguous { .. } => Some("give more digits of the id".into()),
             Self::Empty { .. } => Some("commit something first".into()),
-            Self::Clone { .. } => Some(
-                "`git ls-remote` of the same address tells whether git itself can reach it".into(),
-            ),
+            Self::Clone { .. } => {
+                Some("`git ls-remote` of the same address tells whether git itself can reach it".into())
+            }
             Self::Submodules { .. } => {
                 Some("`git submodule update --init --recursive` in a clone may tell more".into())
             }
-            Self::Temporary { .. } => {
-                Some("free some space, or set TMPDIR to a folder you can write to".into())
-            }
+            Self::Temporary { .. } => Some("free some space, or set TMPDIR to a folder you can write to".into()),
             Self::Read { .. }
             | Self::List { .. }
             | Self::IgnoreFile { .. }

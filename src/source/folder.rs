@@ -28,11 +28,8 @@ pub(super) fn open(root: &Path) -> Result<Workspace, SourceError> {
         };
         let path = relative.as_os_str().as_bytes().to_vec();
         let is_dir = entry.file_type().is_some_and(|kind| kind.is_dir());
-        let is_ignored = ignored.as_ref().is_some_and(|rules| {
-            rules
-                .matched_path_or_any_parents(relative, is_dir)
-                .is_ignore()
-        });
+        let is_ignored =
+            ignored.as_ref().is_some_and(|rules| rules.matched_path_or_any_parents(relative, is_dir).is_ignore());
         if path.is_empty() || is_ignored {
             continue;
         }
@@ -52,10 +49,7 @@ pub(super) fn open(root: &Path) -> Result<Workspace, SourceError> {
         ));
     }
     Ok(Workspace {
-        info: SourceInfo {
-            location: root.display().to_string(),
-            ..SourceInfo::default()
-        },
+        info: SourceInfo { location: root.display().to_string(), ..SourceInfo::default() },
         root: root.to_owned(),
         warnings,
         listing,
@@ -66,23 +60,15 @@ pub(super) fn open(root: &Path) -> Result<Workspace, SourceError> {
 fn unreadable(root: &Path, error: ignore::Error) -> SourceError {
     let path = path_of(&error).unwrap_or(root).to_owned();
     match error.io_error().map(io::Error::kind) {
-        Some(kind) => SourceError::Read {
-            path,
-            source: kind.into(),
-        },
-        None => SourceError::IgnoreFile {
-            path,
-            source: error,
-        },
+        Some(kind) => SourceError::Read { path, source: kind.into() },
+        None => SourceError::IgnoreFile { path, source: error },
     }
 }
 
 fn path_of(error: &ignore::Error) -> Option<&Path> {
     match error {
         ignore::Error::WithPath { path, .. } => Some(path),
-        ignore::Error::WithDepth { err, .. } | ignore::Error::WithLineNumber { err, .. } => {
-            path_of(err)
-        }
+        ignore::Error::WithDepth { err, .. } | ignore::Error::WithLineNumber { err, .. } => path_of(err),
         _ => None,
     }
 }

@@ -53,8 +53,7 @@ impl Target<'_> {
     }
 
     fn directory(&mut self, name: &[u8]) {
-        self.listing
-            .add(below(self.prefix, name), Origin::Directory, 0);
+        self.listing.add(below(self.prefix, name), Origin::Directory, 0);
     }
 
     /// Takes a file's bytes now, where there is such a file.
@@ -74,11 +73,7 @@ impl Target<'_> {
             let name = entry.file_name();
             if name.as_bytes().starts_with(b"sharedindex.") {
                 let bytes = entry.metadata().map_or(0, |found| found.len());
-                self.listing.add(
-                    below(self.prefix, name.as_bytes()),
-                    Origin::File(entry.path()),
-                    bytes,
-                );
+                self.listing.add(below(self.prefix, name.as_bytes()), Origin::File(entry.path()), bytes);
             }
         }
         Ok(())
@@ -94,10 +89,7 @@ impl Target<'_> {
                     Ok(bytes) => self.add(name.as_os_str().as_bytes(), bytes),
                     Err(error) if is_gone(&error) => {}
                     Err(source) => {
-                        return Err(SourceError::Read {
-                            path: entry.path(),
-                            source,
-                        });
+                        return Err(SourceError::Read { path: entry.path(), source });
                     }
                 },
                 _ => {}
@@ -130,12 +122,7 @@ impl Target<'_> {
         Ok(())
     }
 
-    fn object_files(
-        &mut self,
-        folder: &Path,
-        name: &[u8],
-        is_only: bool,
-    ) -> Result<(), SourceError> {
+    fn object_files(&mut self, folder: &Path, name: &[u8], is_only: bool) -> Result<(), SourceError> {
         for entry in entries(folder)? {
             let file = entry.file_name();
             let file = file.as_bytes();
@@ -153,11 +140,7 @@ impl Target<'_> {
             if found.is_dir() && is_only {
                 self.object_files(&entry.path(), &path, is_only)?;
             } else if found.is_file() && wanted && (is_only || !indexes_all) {
-                self.listing.add(
-                    below(self.prefix, &path),
-                    Origin::File(real(&entry)),
-                    found.len(),
-                );
+                self.listing.add(below(self.prefix, &path), Origin::File(real(&entry)), found.len());
             }
         }
         Ok(())
@@ -167,16 +150,13 @@ impl Target<'_> {
 /// Packs may be symlinks (some tools share them so): the file behind one is meant.
 fn real(entry: &fs::DirEntry) -> PathBuf {
     match entry.file_type() {
-        Ok(kind) if kind.is_symlink() => {
-            entry.path().canonicalize().unwrap_or_else(|_| entry.path())
-        }
+        Ok(kind) if kind.is_symlink() => entry.path().canonicalize().unwrap_or_else(|_| entry.path()),
         _ => entry.path(),
     }
 }
 
 fn is_lock(name: &Path) -> bool {
-    name.extension()
-        .is_some_and(|extension| extension == "lock")
+    name.extension().is_some_and(|extension| extension == "lock")
 }
 
 /// The stores that a store borrows from, and those they borrow from.
@@ -221,10 +201,7 @@ fn named_in(store: &Path) -> Result<Vec<PathBuf>, SourceError> {
 
 /// A directory's entries; none where it is not there.
 fn entries(folder: &Path) -> Result<Vec<fs::DirEntry>, SourceError> {
-    let failed = |source: io::Error| SourceError::Read {
-        path: folder.to_owned(),
-        source,
-    };
+    let failed = |source: io::Error| SourceError::Read { path: folder.to_owned(), source };
     match fs::read_dir(folder) {
         Ok(entries) => entries.collect::<io::Result<_>>().map_err(failed),
         Err(error) if is_gone(&error) => Ok(Vec::new()),

@@ -70,9 +70,7 @@ impl Listing {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&[u8], &Origin)> {
-        self.entries
-            .iter()
-            .map(|(path, origin)| (path.as_slice(), origin))
+        self.entries.iter().map(|(path, origin)| (path.as_slice(), origin))
     }
 
     pub(super) fn size(&self) -> Size {
@@ -98,10 +96,7 @@ pub(super) fn look(path: &Path) -> Result<Found, SourceError> {
         Ok(metadata) => metadata,
         Err(error) if is_gone(&error) => return Ok(Found::Nothing),
         Err(source) => {
-            return Err(SourceError::Read {
-                path: path.to_owned(),
-                source,
-            });
+            return Err(SourceError::Read { path: path.to_owned(), source });
         }
     };
     let kind = metadata.file_type();
@@ -120,10 +115,7 @@ pub(super) fn look(path: &Path) -> Result<Found, SourceError> {
 
 /// Whether the error says that nothing is at the path: also where a folder above it became a file.
 pub(super) fn is_gone(error: &std::io::Error) -> bool {
-    matches!(
-        error.kind(),
-        std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory
-    )
+    matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory)
 }
 
 /// The path on disk of an entry.

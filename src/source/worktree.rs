@@ -18,10 +18,7 @@ const ARGONIGNORE: &str = ".argonignore";
 
 /// Lists the working tree that holds `folder`, or the folder itself where that is in no repository.
 pub(super) fn open(folder: &Path, interrupt: &AtomicBool) -> Result<Workspace, SourceError> {
-    let missing = |source| SourceError::NoFolder {
-        folder: folder.to_owned(),
-        source,
-    };
+    let missing = |source| SourceError::NoFolder { folder: folder.to_owned(), source };
     let folder = folder.canonicalize().map_err(missing)?;
     if !folder.is_dir() {
         return Err(missing(std::io::ErrorKind::NotADirectory.into()));
@@ -47,19 +44,10 @@ pub(super) fn of_repository(
     state: State,
     interrupt: &AtomicBool,
 ) -> Result<Workspace, SourceError> {
-    let root = repository
-        .workdir()
-        .ok_or_else(|| SourceError::Bare {
-            git_dir: repository.git_dir().to_owned(),
-        })?
-        .to_owned();
-    let mut walk = Walk {
-        ignored: argonignore(&root)?,
-        root,
-        interrupt,
-        listing: Listing::default(),
-        warnings: Vec::new(),
-    };
+    let root =
+        repository.workdir().ok_or_else(|| SourceError::Bare { git_dir: repository.git_dir().to_owned() })?.to_owned();
+    let mut walk =
+        Walk { ignored: argonignore(&root)?, root, interrupt, listing: Listing::default(), warnings: Vec::new() };
     let differs = walk.repository(repository, b"")?;
     let info = SourceInfo {
         location: walk.root.display().to_string(),
@@ -70,13 +58,7 @@ pub(super) fn of_repository(
         },
         ..head(repository)?
     };
-    Ok(Workspace {
-        info,
-        root: walk.root,
-        warnings: walk.warnings,
-        listing: walk.listing,
-        checkout: None,
-    })
+    Ok(Workspace { info, root: walk.root, warnings: walk.warnings, listing: walk.listing, checkout: None })
 }
 
 /// The repository that holds the folder. What `GIT_DIR` and its like say is not heard: Argon may be run from a git hook,
@@ -85,17 +67,10 @@ pub(super) fn discover(folder: &Path) -> Result<Option<gix::Repository>, SourceE
     let mut trust = gix::sec::trust::Mapping::<gix::open::Options>::default();
     trust.full = quiet(trust.full);
     trust.reduced = quiet(trust.reduced);
-    match gix::ThreadSafeRepository::discover_opts(
-        folder,
-        gix::discover::upwards::Options::default(),
-        trust,
-    ) {
+    match gix::ThreadSafeRepository::discover_opts(folder, gix::discover::upwards::Options::default(), trust) {
         Ok(repository) => Ok(Some(repository.to_thread_local())),
         Err(error) if is_no_repository(&error) => Ok(None),
-        Err(source) => Err(SourceError::Repository {
-            folder: folder.to_owned(),
-            source,
-        }),
+        Err(source) => Err(SourceError::Repository { folder: folder.to_owned(), source }),
     }
 }
 
@@ -125,22 +100,14 @@ pub(super) fn argonignore(root: &Path) -> Result<Option<Gitignore>, SourceError>
     if !path.is_file() {
         return Ok(None);
     }
-    let failed = |source| SourceError::IgnoreFile {
-        path: path.clone(),
-        source,
-    };
+    let failed = |source| SourceError::IgnoreFile { path: path.clone(), source };
     let mut rules = GitignoreBuilder::new(root);
-    rules
-        .add(&path)
-        .map_or(Ok(()), |error| Err(failed(error)))?;
+    rules.add(&path).map_or(Ok(()), |error| Err(failed(error)))?;
     rules.build().map(Some).map_err(failed)
 }
 
 fn head(repository: &gix::Repository) -> Result<SourceInfo, SourceError> {
-    let failed = |source| SourceError::Repository {
-        folder: repository.git_dir().to_owned(),
-        source,
-    };
+    let failed = |source| SourceError::Repository { folder: repository.git_dir().to_owned(), source };
     let head = repository.head().map_err(failed)?;
     let branch = head
         .referent_name()
@@ -150,11 +117,7 @@ fn head(repository: &gix::Repository) -> Result<SourceInfo, SourceError> {
         true => None,
         false => Some(head.into_peeled_id().map_err(failed)?.to_string()),
     };
-    Ok(SourceInfo {
-        commit,
-        branch,
-        ..SourceInfo::default()
-    })
+    Ok(SourceInfo { commit, branch, ..SourceInfo::default() })
 }
 
 /// What the listing alone tells of the tree against the index.
@@ -166,10 +129,7 @@ enum Differs {
 /// Compares content as `git status` does: stat data first, and it stops at the first difference.
 fn differs_from_head(repository: &gix::Repository) -> Result<bool, SourceError> {
     repository.is_dirty().map_err(|source| SourceError::List {
-        folder: repository
-            .workdir()
-            .unwrap_or(repository.git_dir())
-            .to_owned(),
+        folder: repository.workdir().unwrap_or(repository.git_dir()).to_owned(),
         source,
     })
 }
@@ -184,30 +144,14 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     /// Lists a repository at `prefix`: the top one, or a submodule.
-    fn repository(
-        &mut self,
-        repository: &gix::Repository,
-        prefix: &[u8],
-    ) -> Result<Differs, SourceError> {
+    fn repository(&mut self, repository: &gix::Repository, prefix: &[u8]) -> Result<Differs, SourceError> {
         let index = repository
             .index_or_empty()
-            .map_err(|source| SourceError::Index {
-                path: repository.index_path(),
-                source,
-            })?;
-        git_dir::list(
-            repository,
-            &below(prefix, b".git/"),
-            &mut self.listing,
-            &mut self.warnings,
-        )?;
+            .map_err(|source| SourceError::Index { path: repository.index_path(), source })?;
+        git_dir::list(repository, &below(prefix, b".git/"), &mut self.listing, &mut self.warnings)?;
         let gone = self.tracked(&index, prefix)?;
         let untracked = self.untracked(repository, &index, prefix)?;
-        Ok(if gone || untracked {
-            Differs::Yes
-        } else {
-            Differs::Unknown
-        })
+        Ok(if gone || untracked { Differs::Yes } else { Differs::Unknown })
     }
 
     /// The index's entries, as far as they are on disk. True where some are not.
@@ -217,9 +161,7 @@ impl Walk<'_> {
         for entry in index.entries() {
             self.check_interrupt()?;
             let path = below(prefix, entry.path(index));
-            let expected = !entry
-                .flags
-                .contains(gix::index::entry::Flags::SKIP_WORKTREE);
+            let expected = !entry.flags.contains(gix::index::entry::Flags::SKIP_WORKTREE);
             let found = match self.is_behind_symlink(&path, &mut parents)? {
                 true => Found::Nothing,
                 false => look(&on_disk(&self.root, &path))?,
@@ -242,11 +184,7 @@ impl Walk<'_> {
     }
 
     /// As for git, a file is gone when a symlink took the place of a directory above it; what the link leads to may be anything.
-    fn is_behind_symlink(
-        &self,
-        path: &[u8],
-        known: &mut HashMap<Vec<u8>, bool>,
-    ) -> Result<bool, SourceError> {
+    fn is_behind_symlink(&self, path: &[u8], known: &mut HashMap<Vec<u8>, bool>) -> Result<bool, SourceError> {
         let Some(slash) = memchr::memrchr(b'/', path) else {
             return Ok(false);
         };
@@ -267,16 +205,10 @@ impl Walk<'_> {
         prefix: &[u8],
     ) -> Result<bool, SourceError> {
         let failed = |source| SourceError::List {
-            folder: repository
-                .workdir()
-                .unwrap_or(repository.git_dir())
-                .to_owned(),
+            folder: repository.workdir().unwrap_or(repository.git_dir()).to_owned(),
             source,
         };
-        let options = repository
-            .dirwalk_options()
-            .map_err(failed)?
-            .emit_untracked(EmissionMode::Matching);
+        let options = repository.dirwalk_options().map_err(failed)?.emit_untracked(EmissionMode::Matching);
         let mut found = gix::dir::walk::delegate::Collect::default();
         let walked = repository.dirwalk(index, None::<&str>, self.interrupt, options, &mut found);
         self.check_interrupt()?;
@@ -324,12 +256,8 @@ impl Walk<'_> {
             return Ok(());
         }
         let options = quiet(gix::open::Options::default());
-        let repository = options
-            .open(&folder)
-            .map_err(|source| SourceError::Repository {
-                folder: folder.clone(),
-                source,
-            })?;
+        let repository =
+            options.open(&folder).map_err(|source| SourceError::Repository { folder: folder.clone(), source })?;
         self.repository(&repository.to_thread_local(), &below(path, b"/"))?;
         Ok(())
     }
@@ -339,25 +267,20 @@ impl Walk<'_> {
             return;
         }
         self.listing.add(path.to_vec(), Origin::Directory, 0);
-        self.warnings.push(format!(
-            "{} is a repository of its own and not a submodule, so it is left empty",
-            shown(path)
-        ));
+        self.warnings
+            .push(format!("{} is a repository of its own and not a submodule, so it is left empty", shown(path)));
     }
 
     fn special(&mut self, path: &[u8], kind: &str) {
         if !self.is_ignored(path) {
-            self.warnings
-                .push(format!("{} is left out: it is {kind}", shown(path)));
+            self.warnings.push(format!("{} is left out: it is {kind}", shown(path)));
         }
     }
 
     fn is_ignored(&self, path: &[u8]) -> bool {
-        self.ignored.as_ref().is_some_and(|rules| {
-            rules
-                .matched_path_or_any_parents(on_disk(Path::new(""), path), false)
-                .is_ignore()
-        })
+        self.ignored
+            .as_ref()
+            .is_some_and(|rules| rules.matched_path_or_any_parents(on_disk(Path::new(""), path), false).is_ignore())
     }
 
     fn check_interrupt(&self) -> Result<(), SourceError> {

@@ -37,30 +37,15 @@ const RULES: &[Rule] = &[
             "SystemTime",
         ],
     },
-    Rule {
-        says: "only `engine/docker` imports bollard",
-        within: &[],
-        except: &["engine/docker"],
-        words: &["bollard"],
-    },
-    Rule {
-        says: "only `source` imports gix",
-        within: &[],
-        except: &["source"],
-        words: &["gix::"],
-    },
+    Rule { says: "only `engine/docker` imports bollard", within: &[], except: &["engine/docker"], words: &["bollard"] },
+    Rule { says: "only `source` imports gix", within: &[], except: &["source"], words: &["gix::"] },
     Rule {
         says: "only `pipeline` reads YAML",
         within: &[],
         except: &["pipeline"],
         words: &["granit_parser", "serde_saphyr"],
     },
-    Rule {
-        says: "only `cli` writes YAML",
-        within: &[],
-        except: &["cli"],
-        words: &["serde_yaml"],
-    },
+    Rule { says: "only `cli` writes YAML", within: &[], except: &["cli"], words: &["serde_yaml"] },
     Rule {
         says: "only the binary knows the command line",
         within: &[],
@@ -83,43 +68,21 @@ const RULES: &[Rule] = &[
         says: "`pipeline` knows no other room",
         within: &["pipeline"],
         except: &[],
-        words: &[
-            "crate::plan",
-            "crate::event",
-            "crate::source",
-            "crate::engine",
-            "crate::execute",
-            "crate::sinks",
-        ],
+        words: &["crate::plan", "crate::event", "crate::source", "crate::engine", "crate::execute", "crate::sinks"],
     },
     Rule {
         says: "`plan` knows `pipeline` and `event` alone",
         within: &["plan"],
         except: &[],
-        words: &[
-            "crate::source",
-            "crate::engine",
-            "crate::execute",
-            "crate::sinks",
-        ],
+        words: &["crate::source", "crate::engine", "crate::execute", "crate::sinks"],
     },
     Rule {
         says: "`engine` and `source` know `event` alone",
         within: &["engine", "source"],
         except: &[],
-        words: &[
-            "crate::pipeline",
-            "crate::plan",
-            "crate::execute",
-            "crate::sinks",
-        ],
+        words: &["crate::pipeline", "crate::plan", "crate::execute", "crate::sinks"],
     },
-    Rule {
-        says: "`execute` knows no sink",
-        within: &["execute"],
-        except: &[],
-        words: &["crate::sinks"],
-    },
+    Rule { says: "`execute` knows no sink", within: &["execute"], except: &[], words: &["crate::sinks"] },
     Rule {
         says: "`execute` knows no certain engine",
         within: &["execute"],
@@ -130,13 +93,7 @@ const RULES: &[Rule] = &[
         says: "sinks know `event` alone",
         within: &["sinks"],
         except: &[],
-        words: &[
-            "crate::pipeline",
-            "crate::plan",
-            "crate::source",
-            "crate::engine",
-            "crate::execute",
-        ],
+        words: &["crate::pipeline", "crate::plan", "crate::source", "crate::engine", "crate::execute"],
     },
     Rule {
         says: "nothing of Argon is unsafe",
@@ -151,22 +108,16 @@ fn violations(path: &str, text: &str) -> Vec<String> {
     let begins = |prefixes: &[&str]| {
         prefixes.iter().any(|prefix| {
             let rest = path.strip_prefix(prefix);
-            rest.is_some_and(|rest| {
-                rest.is_empty() || rest.starts_with(['/', '.']) || prefix.ends_with('/')
-            })
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '.']) || prefix.ends_with('/'))
         })
     };
-    let rules: Vec<&Rule> = RULES
-        .iter()
-        .filter(|rule| (rule.within.is_empty() || begins(rule.within)) && !begins(rule.except))
-        .collect();
+    let rules: Vec<&Rule> =
+        RULES.iter().filter(|rule| (rule.within.is_empty() || begins(rule.within)) && !begins(rule.except)).collect();
     let code = text.lines().take_while(|line| *line != "#[cfg(test)]");
     code.enumerate()
         .filter(|(_, line)| !line.trim_start().starts_with("//"))
         .flat_map(|(at, line)| {
-            let broken = rules
-                .iter()
-                .filter(move |rule| rule.words.iter().any(|word| line.contains(word)));
+            let broken = rules.iter().filter(move |rule| rule.words.iter().any(|word| line.contains(word)));
             broken.map(move |rule| format!("src/{path}:{}: {}: {}", at + 1, rule.says, line.trim()))
         })
         .collect()
@@ -192,25 +143,14 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
 fn the_source_keeps_the_invariants() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let files = sources(&src);
-    assert!(
-        files.len() > 50,
-        "only {} files were looked at",
-        files.len()
-    );
+    assert!(files.len() > 50, "only {} files were looked at", files.len());
     let broken: Vec<String> = files
         .iter()
         .flat_map(|file| {
-            violations(
-                file.strip_prefix(&src).unwrap().to_str().unwrap(),
-                &fs::read_to_string(file).unwrap(),
-            )
+            violations(file.strip_prefix(&src).unwrap().to_str().unwrap(), &fs::read_to_string(file).unwrap())
         })
         .collect();
-    assert!(
-        broken.is_empty(),
-        "docs/architecture.md says otherwise:\n{}",
-        broken.join("\n")
-    );
+    assert!(broken.is_empty(), "docs/architecture.md says otherwise:\n{}", broken.join("\n"));
 }
 
 #[test]
@@ -219,28 +159,18 @@ fn every_invariant_can_be_broken() {
         let folder = rule.within.first().unwrap_or(&"event");
         for path in [format!("{folder}.rs"), format!("{folder}/deep/down.rs")] {
             for word in rule.words {
-                let found = violations(
-                    &path,
-                    &format!("//! {word} in a comment\nuse {word};\n#[cfg(test)]\nuse {word};\n"),
-                );
+                let found =
+                    violations(&path, &format!("//! {word} in a comment\nuse {word};\n#[cfg(test)]\nuse {word};\n"));
                 assert!(
-                    found
-                        .iter()
-                        .any(|line| line.contains(rule.says) && line.contains(":2: ")),
+                    found.iter().any(|line| line.contains(rule.says) && line.contains(":2: ")),
                     "{path} with {word}: {found:?}"
                 );
-                assert!(
-                    found.iter().all(|line| line.contains(":2: ")),
-                    "comments and tests may: {found:?}"
-                );
+                assert!(found.iter().all(|line| line.contains(":2: ")), "comments and tests may: {found:?}");
             }
         }
         for except in rule.except {
             let allowed = violations(&format!("{except}/x.rs"), &rule.words.join("\n"));
-            assert!(
-                !allowed.iter().any(|line| line.contains(rule.says)),
-                "{allowed:?}"
-            );
+            assert!(!allowed.iter().any(|line| line.contains(rule.says)), "{allowed:?}");
         }
     }
 }
@@ -249,13 +179,6 @@ fn every_invariant_can_be_broken() {
 fn the_document_names_every_invariant() {
     let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/architecture.md");
     let document = fs::read_to_string(document).unwrap();
-    let missing: Vec<&str> = RULES
-        .iter()
-        .map(|rule| rule.says)
-        .filter(|says| !document.contains(says))
-        .collect();
-    assert!(
-        missing.is_empty(),
-        "docs/architecture.md does not say: {missing:#?}"
-    );
+    let missing: Vec<&str> = RULES.iter().map(|rule| rule.says).filter(|says| !document.contains(says)).collect();
+    assert!(missing.is_empty(), "docs/architecture.md does not say: {missing:#?}");
 }

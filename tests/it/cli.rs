@@ -58,15 +58,9 @@ struct Sandbox {
 
 impl Sandbox {
     fn empty() -> Self {
-        let folder = tempfile::Builder::new()
-            .prefix("argon-cli-")
-            .tempdir()
-            .unwrap();
+        let folder = tempfile::Builder::new().prefix("argon-cli-").tempdir().unwrap();
         fs::create_dir(folder.path().join("repo")).unwrap();
-        Self {
-            folder,
-            path: "/usr/bin:/bin",
-        }
+        Self { folder, path: "/usr/bin:/bin" }
     }
 
     fn with_pipeline(text: &str) -> Self {
@@ -113,10 +107,7 @@ impl Sandbox {
             if began.elapsed() > PATIENCE {
                 child.kill().unwrap();
                 child.wait().unwrap();
-                panic!(
-                    "argon {} did not end within {PATIENCE:?}",
-                    arguments.join(" ")
-                );
+                panic!("argon {} did not end within {PATIENCE:?}", arguments.join(" "));
             }
             std::thread::sleep(Duration::from_millis(5));
         };
@@ -156,46 +147,25 @@ impl std::fmt::Display for Said {
                 writeln!(f, "--- {name}\n{}", text.trim_end())?;
             }
         }
-        write!(
-            f,
-            "--- status {}",
-            self.status
-                .map_or_else(|| "none".to_owned(), |code| code.to_string())
-        )
+        write!(f, "--- status {}", self.status.map_or_else(|| "none".to_owned(), |code| code.to_string()))
     }
 }
 
 /// Several commands as one snapshot.
 fn all(said: &[Said]) -> String {
-    said.iter()
-        .map(Said::to_string)
-        .collect::<Vec<_>>()
-        .join("\n\n")
+    said.iter().map(Said::to_string).collect::<Vec<_>>().join("\n\n")
 }
 
 // --- Help -----------------------------------------------------------------------------------------------------------
 
-const COMMANDS: [&str; 9] = [
-    "run",
-    "validate",
-    "list",
-    "graph",
-    "init",
-    "doctor",
-    "clean",
-    "completions",
-    "man",
-];
+const COMMANDS: [&str; 9] = ["run", "validate", "list", "graph", "init", "doctor", "clean", "completions", "man"];
 
 #[test]
 fn help_of_everything() {
     let sandbox = Sandbox::empty();
     insta::assert_snapshot!("help", sandbox.argon(&["--help"]));
     for command in COMMANDS {
-        insta::assert_snapshot!(
-            format!("help_{command}"),
-            sandbox.argon(&[command, "--help"])
-        );
+        insta::assert_snapshot!(format!("help_{command}"), sandbox.argon(&[command, "--help"]));
     }
 }
 
@@ -242,16 +212,16 @@ fn the_pipeline_of_the_nearest_folder_above_is_taken() {
     let sandbox = Sandbox::with_pipeline(PIPELINE);
     fs::create_dir_all(sandbox.repo().join("deep/down")).unwrap();
     let above = sandbox.argon(&["list", "-f", "deep/../.runnerci.yml"]);
-    assert_eq!(
-        (above.status, above.stdout),
-        (Some(0), sandbox.argon(&["list"]).stdout)
-    );
+    assert_eq!((above.status, above.stdout), (Some(0), sandbox.argon(&["list"]).stdout));
 }
 
 #[test]
 fn validate_good_and_bad() {
     let sandbox = Sandbox::with_pipeline(PIPELINE);
-    sandbox.write("bad.yml", "version: 1.0\njobs:\n  build:\n    image: python:3.10\n    stepps:\n      - run: make\n    needs: tset\n");
+    sandbox.write(
+        "bad.yml",
+        "version: 1.0\njobs:\n  build:\n    image: python:3.10\n    stepps:\n      - run: make\n    needs: tset\n",
+    );
     insta::assert_snapshot!(all(&[
         sandbox.argon(&["validate"]),
         sandbox.argon(&["validate", "bad.yml"]),
@@ -265,16 +235,7 @@ fn validate_good_and_bad() {
 #[test]
 fn a_dry_run_shows_the_plan_and_no_secret() {
     let sandbox = Sandbox::with_pipeline(PIPELINE);
-    let arguments = [
-        "run",
-        "--dry-run",
-        "-e",
-        "FROM_CLI=1",
-        "-s",
-        "TOKEN",
-        "--image",
-        "python:3.10=my/python",
-    ];
+    let arguments = ["run", "--dry-run", "-e", "FROM_CLI=1", "-s", "TOKEN", "--image", "python:3.10=my/python"];
     let said = sandbox.argon_with(&arguments, &[("TOKEN", "hunter2")]);
     assert!(!said.to_string().contains("hunter2"), "{said}");
     insta::assert_snapshot!(said);
@@ -293,17 +254,9 @@ fn a_dry_run_of_some_jobs() {
 fn wrong_usage_of_run() {
     let sandbox = Sandbox::with_pipeline(PIPELINE);
     sandbox.write("open.env", "TOKEN=hunter2\n");
-    fs::set_permissions(
-        sandbox.repo().join("open.env"),
-        fs::Permissions::from_mode(0o644),
-    )
-    .unwrap();
+    fs::set_permissions(sandbox.repo().join("open.env"), fs::Permissions::from_mode(0o644)).unwrap();
     sandbox.write("broken.env", "TOKEN=fine\nhunter2 is no pair\n");
-    fs::set_permissions(
-        sandbox.repo().join("broken.env"),
-        fs::Permissions::from_mode(0o600),
-    )
-    .unwrap();
+    fs::set_permissions(sandbox.repo().join("broken.env"), fs::Permissions::from_mode(0o600)).unwrap();
     let said = all(&[
         sandbox.argon(&["run", "tset"]),
         sandbox.argon(&["run", "nothing-like-it"]),
@@ -336,11 +289,7 @@ fn wrong_usage_of_run() {
 
 /// The three commands that read the file differently.
 fn refusals(sandbox: &Sandbox) -> String {
-    all(&[
-        sandbox.argon(&["run"]),
-        sandbox.argon(&["list"]),
-        sandbox.argon(&["validate"]),
-    ])
+    all(&[sandbox.argon(&["run"]), sandbox.argon(&["list"]), sandbox.argon(&["validate"])])
 }
 
 #[test]
@@ -394,11 +343,7 @@ fn a_link_inside_of_the_repository_is_followed() {
 #[test]
 fn a_pipeline_file_that_is_not_utf8() {
     let sandbox = Sandbox::empty();
-    fs::write(
-        sandbox.repo().join(".runnerci.yml"),
-        b"version: 1.0\nname: \xff\n",
-    )
-    .unwrap();
+    fs::write(sandbox.repo().join(".runnerci.yml"), b"version: 1.0\nname: \xff\n").unwrap();
     insta::assert_snapshot!(refusals(&sandbox));
 }
 
@@ -407,29 +352,18 @@ fn a_pipeline_file_that_is_not_utf8() {
 #[test]
 fn without_an_engine_commands_say_so_soon() {
     // Without git and ssh, whose versions differ from machine to machine.
-    let sandbox = Sandbox {
-        path: "/nonexistent",
-        ..Sandbox::with_pipeline(PIPELINE)
-    };
+    let sandbox = Sandbox { path: "/nonexistent", ..Sandbox::with_pipeline(PIPELINE) };
     let said = [
         sandbox.argon(&["run", "-s", "TOKEN=x"]),
         sandbox.argon(&["doctor"]),
         sandbox.argon(&["clean"]),
         sandbox.argon_with(&["clean"], &[("DOCKER_HOST", "/var/run/docker.sock")]),
         sandbox.argon_with(&["clean"], &[("DOCKER_HOST", "ssh://build@example.org")]),
-        sandbox.argon_with(
-            &["clean"],
-            &[("DOCKER_HOST", ""), ("DOCKER_CONTEXT", "elsewhere")],
-        ),
+        sandbox.argon_with(&["clean"], &[("DOCKER_HOST", ""), ("DOCKER_CONTEXT", "elsewhere")]),
     ];
     for one in &said {
         assert_eq!(one.status, Some(3), "{one}");
-        assert!(
-            one.took < Duration::from_secs(2),
-            "{} took {:?}",
-            one.command,
-            one.took
-        );
+        assert!(one.took < Duration::from_secs(2), "{} took {:?}", one.command, one.took);
     }
     insta::assert_snapshot!(all(&said));
 }
@@ -439,10 +373,7 @@ fn an_engine_that_accepts_and_says_nothing_is_given_up() {
     let sandbox = Sandbox::with_pipeline(PIPELINE);
     let socket = sandbox.folder.path().join("silent.sock");
     let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
-    let said = sandbox.argon_with(
-        &["clean"],
-        &[("DOCKER_HOST", &format!("unix://{}", socket.display()))],
-    );
+    let said = sandbox.argon_with(&["clean"], &[("DOCKER_HOST", &format!("unix://{}", socket.display()))]);
     assert_eq!(said.status, Some(3), "{said}");
     assert!(said.took < Duration::from_secs(3), "took {:?}", said.took);
     assert!(said.stderr.contains("connected, but no answer"), "{said}");
@@ -483,15 +414,9 @@ fn init_writes_a_valid_pipeline_for_each_kind_of_project() {
 fn init_overwrites_only_when_told() {
     let sandbox = Sandbox::with_pipeline("# mine\n");
     let refused = sandbox.argon(&["init"]);
-    assert_eq!(
-        fs::read_to_string(sandbox.repo().join(".runnerci.yml")).unwrap(),
-        "# mine\n"
-    );
+    assert_eq!(fs::read_to_string(sandbox.repo().join(".runnerci.yml")).unwrap(), "# mine\n");
     let forced = sandbox.argon(&["init", "--force"]);
-    assert_ne!(
-        fs::read_to_string(sandbox.repo().join(".runnerci.yml")).unwrap(),
-        "# mine\n"
-    );
+    assert_ne!(fs::read_to_string(sandbox.repo().join(".runnerci.yml")).unwrap(), "# mine\n");
     let nowhere = sandbox.argon(&["init", "missing"]);
     insta::assert_snapshot!(all(&[refused, forced, nowhere]));
 }
@@ -507,10 +432,8 @@ fn generated() -> Vec<(String, Vec<&'static str>)> {
         ("argon.elv", "elvish"),
         ("argon.ps1", "powershell"),
     ];
-    let mut files: Vec<_> = shells
-        .into_iter()
-        .map(|(file, shell)| (file.to_owned(), vec!["completions", shell]))
-        .collect();
+    let mut files: Vec<_> =
+        shells.into_iter().map(|(file, shell)| (file.to_owned(), vec!["completions", shell])).collect();
     files.push(("man/argon.1".to_owned(), vec!["man"]));
     files.extend(COMMANDS.map(|command| (format!("man/argon-{command}.1"), vec!["man", command])));
     files
@@ -521,26 +444,18 @@ fn completions_and_manual_pages_are_up_to_date() {
     let sandbox = Sandbox::empty();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("completions");
     for (file, arguments) in generated() {
-        let kept = fs::read_to_string(folder.join(&file))
-            .unwrap_or_default()
-            .replace(env!("CARGO_PKG_VERSION"), "[VERSION]");
+        let kept =
+            fs::read_to_string(folder.join(&file)).unwrap_or_default().replace(env!("CARGO_PKG_VERSION"), "[VERSION]");
         let said = sandbox.argon(&arguments);
         assert_eq!(said.status, Some(0), "{said}");
-        assert!(
-            kept == said.stdout,
-            "completions/{file} is stale: run `make completions` and commit what it writes"
-        );
+        assert!(kept == said.stdout, "completions/{file} is stale: run `make completions` and commit what it writes");
     }
 }
 
 #[test]
 fn every_command_has_help_and_a_manual_page() {
     let help = Sandbox::empty().argon(&["--help"]).stdout;
-    let listed = help
-        .lines()
-        .skip_while(|line| *line != "Commands:")
-        .skip(1)
-        .take_while(|line| !line.is_empty());
+    let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
     let mut listed: Vec<&str> = listed
         .filter(|line| !line.starts_with("   "))
         .filter_map(|line| line.split_whitespace().next())
@@ -549,19 +464,13 @@ fn every_command_has_help_and_a_manual_page() {
     let mut known = COMMANDS.to_vec();
     listed.sort_unstable();
     known.sort_unstable();
-    assert_eq!(
-        listed, known,
-        "COMMANDS of this file, and `make completions`, must name them all"
-    );
+    assert_eq!(listed, known, "COMMANDS of this file, and `make completions`, must name them all");
 }
 
 #[test]
 fn man_of_an_unknown_command() {
     let sandbox = Sandbox::empty();
-    insta::assert_snapshot!(all(&[
-        sandbox.argon(&["man", "lst"]),
-        sandbox.argon(&["completions", "tcsh"])
-    ]));
+    insta::assert_snapshot!(all(&[sandbox.argon(&["man", "lst"]), sandbox.argon(&["completions", "tcsh"])]));
 }
 
 #[test]
@@ -576,11 +485,5 @@ fn a_reader_that_goes_away_is_no_failure() {
         .unwrap();
     drop(child.stdout.take());
     let ended = child.wait_with_output().unwrap();
-    assert_eq!(
-        (
-            ended.status.code(),
-            String::from_utf8_lossy(&ended.stderr).into_owned()
-        ),
-        (Some(0), String::new())
-    );
+    assert_eq!((ended.status.code(), String::from_utf8_lossy(&ended.stderr).into_owned()), (Some(0), String::new()));
 }

@@ -27,10 +27,7 @@ fn documents() -> Vec<PathBuf> {
 
 /// Where a document's links lead, on this machine.
 fn links(text: &str) -> Vec<&str> {
-    let targets = text
-        .split("](")
-        .skip(1)
-        .filter_map(|rest| rest.split(')').next());
+    let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
     targets
         .filter(|target| !target.contains("://") && !target.starts_with('#'))
         .map(|target| target.split('#').next().unwrap())
@@ -38,12 +35,7 @@ fn links(text: &str) -> Vec<&str> {
 }
 
 fn help(arguments: &[&str]) -> String {
-    let said = Command::new(env!("CARGO_BIN_EXE_argon"))
-        .args(arguments)
-        .arg("--help")
-        .env_clear()
-        .output()
-        .unwrap();
+    let said = Command::new(env!("CARGO_BIN_EXE_argon")).args(arguments).arg("--help").env_clear().output().unwrap();
     String::from_utf8(said.stdout).unwrap()
 }
 
@@ -54,11 +46,7 @@ fn links_lead_to_files_that_are_there() {
         let text = fs::read_to_string(&document).unwrap();
         for link in links(&text) {
             let target = document.parent().unwrap().join(link);
-            assert!(
-                target.exists(),
-                "{}: nothing is at {link}",
-                document.display()
-            );
+            assert!(target.exists(), "{}: nothing is at {link}", document.display());
             seen += 1;
         }
     }
@@ -80,10 +68,7 @@ fn the_readme_names_every_command() {
         .collect();
     assert!(commands.len() > 5, "{help}");
     for command in commands {
-        assert!(
-            readme.contains(&format!("`argon {command}")),
-            "README.md does not name `argon {command}`"
-        );
+        assert!(readme.contains(&format!("`argon {command}")), "README.md does not name `argon {command}`");
     }
 }
 
@@ -91,32 +76,20 @@ fn the_readme_names_every_command() {
 fn the_page_of_run_names_every_option() {
     let page = read("docs/run.md");
     let help = help(&["run"]);
-    let options: Vec<&str> = help
-        .lines()
-        .map(str::trim)
-        .filter(|line| line.starts_with('-'))
-        .collect();
+    let options: Vec<&str> = help.lines().map(str::trim).filter(|line| line.starts_with('-')).collect();
     assert!(options.len() > 15, "{help}");
     for option in options {
-        let names = option
-            .split([' ', ','])
-            .filter(|word| word.starts_with('-') && *word != "--help" && *word != "-h");
+        let names = option.split([' ', ',']).filter(|word| word.starts_with('-') && *word != "--help" && *word != "-h");
         let names: Vec<&str> = names.collect();
-        let is_named =
-            |name: &&str| page.contains(&format!("`{name}")) || page.contains(&format!(" {name} "));
-        assert!(
-            names.is_empty() || names.iter().any(is_named),
-            "docs/run.md does not name `{option}`"
-        );
+        let is_named = |name: &&str| page.contains(&format!("`{name}")) || page.contains(&format!(" {name} "));
+        assert!(names.is_empty() || names.iter().any(is_named), "docs/run.md does not name `{option}`");
     }
 }
 
 #[test]
 fn the_exit_codes_are_the_same_everywhere() {
     let table = |text: &str| -> Vec<u8> {
-        let cells = text
-            .lines()
-            .filter_map(|line| line.strip_prefix("| ")?.split(' ').next()?.parse().ok());
+        let cells = text.lines().filter_map(|line| line.strip_prefix("| ")?.split(' ').next()?.parse().ok());
         cells.collect()
     };
     let helped: Vec<u8> = help(&[])

@@ -7,9 +7,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use argon::engine::docker::{Docker, EngineEnv, connect};
-use argon::engine::{
-    ContainerId, ContainerSpec, Engine, EngineError, Labels, Limits, Network, Session,
-};
+use argon::engine::{ContainerId, ContainerSpec, Engine, EngineError, Labels, Limits, Network, Session};
 use argon::event::Stream;
 use futures_util::StreamExt;
 use tokio::io::AsyncWriteExt;
@@ -26,14 +24,8 @@ pub(crate) async fn engine() -> Docker {
             "these tests need a container engine: {e:?}\nstart one, and make the images ready, with `make engine images`"
         ),
     };
-    let image = engine
-        .image(IMAGE)
-        .await
-        .expect("the engine tells of an image");
-    assert!(
-        image.is_some(),
-        "the image {IMAGE} is not on the engine: make it ready with `make engine images`"
-    );
+    let image = engine.image(IMAGE).await.expect("the engine tells of an image");
+    assert!(image.is_some(), "the image {IMAGE} is not on the engine: make it ready with `make engine images`");
     engine
 }
 
@@ -44,11 +36,7 @@ fn spec(test: &str, command: &[&str]) -> ContainerSpec {
         command: command.iter().map(ToString::to_string).collect(),
         working_directory: "/workspace".to_owned(),
         scratch: "/.argon".to_owned(),
-        limits: Limits {
-            nano_cpus: None,
-            memory: None,
-            pids: 64,
-        },
+        limits: Limits { nano_cpus: None, memory: None, pids: 64 },
         network: Network::None,
         labels: Labels {
             run: format!("it-{}", std::process::id()),
@@ -62,44 +50,26 @@ fn spec(test: &str, command: &[&str]) -> ContainerSpec {
 /// Collects the output to its end, by stream.
 async fn output(session: &mut Session) -> BTreeMap<&'static str, String> {
     let mut streams: BTreeMap<_, Vec<u8>> = BTreeMap::new();
-    while let Some(chunk) = timeout(SOON, session.output.next())
-        .await
-        .expect("the output ends")
-    {
+    while let Some(chunk) = timeout(SOON, session.output.next()).await.expect("the output ends") {
         let chunk = chunk.expect("a chunk");
         let name = match chunk.stream {
             Stream::Stdout => "stdout",
             Stream::Stderr => "stderr",
         };
-        streams
-            .entry(name)
-            .or_default()
-            .extend_from_slice(&chunk.bytes);
+        streams.entry(name).or_default().extend_from_slice(&chunk.bytes);
     }
-    streams
-        .into_iter()
-        .map(|(name, bytes)| (name, String::from_utf8(bytes).unwrap()))
-        .collect()
+    streams.into_iter().map(|(name, bytes)| (name, String::from_utf8(bytes).unwrap())).collect()
 }
 
 async fn gone(engine: &Docker, id: &ContainerId) -> Option<i64> {
-    timeout(SOON, engine.removed(id))
-        .await
-        .expect("the container goes")
-        .expect("the engine tells")
-        .exit_code
+    timeout(SOON, engine.removed(id)).await.expect("the container goes").expect("the engine tells").exit_code
 }
 
 #[tokio::test]
 async fn a_container_reads_stdin_and_writes_both_streams() {
     let engine = engine().await;
-    let mut session = engine
-        .create(&spec(
-            "echo",
-            &["sh", "-c", "cat; echo err >&2; pwd; hostname; exit 7"],
-        ))
-        .await
-        .unwrap();
+    let mut session =
+        engine.create(&spec("echo", &["sh", "-c", "cat; echo err >&2; pwd; hostname; exit 7"])).await.unwrap();
     engine.start(&session.id).await.unwrap();
     let end = tokio::spawn({
         let (engine, id) = (engine.clone(), session.id.clone());
@@ -111,36 +81,21 @@ async fn a_container_reads_stdin_and_writes_both_streams() {
     assert_eq!(streams["stdout"], "hello\n/workspace\nit\n");
     assert_eq!(streams["stderr"], "err\n");
     assert_eq!(end.await.unwrap(), Some(7));
-    assert_eq!(
-        gone(&engine, &session.id).await,
-        None,
-        "a container that is gone has no code any more"
-    );
+    assert_eq!(gone(&engine, &session.id).await, None, "a container that is gone has no code any more");
 }
 
 #[tokio::test]
 async fn a_dropped_session_ends_its_container() {
     let engine = engine().await;
     let supervisor = "while read -r l; do eval \"$l\"; done";
-    let mut session = engine
-        .create(&spec("drop", &["sh", "-c", supervisor]))
-        .await
-        .unwrap();
+    let mut session = engine.create(&spec("drop", &["sh", "-c", supervisor])).await.unwrap();
     engine.start(&session.id).await.unwrap();
-    session
-        .stdin
-        .write_all(b"sleep 600 &\necho up\n")
-        .await
-        .unwrap();
+    session.stdin.write_all(b"sleep 600 &\necho up\n").await.unwrap();
     session.output.next().await.unwrap().unwrap();
     let (id, begun) = (session.id.clone(), Instant::now());
     drop(session);
     gone(&engine, &id).await;
-    assert!(
-        begun.elapsed() < Duration::from_secs(5),
-        "{:?}",
-        begun.elapsed()
-    );
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     engine.remove(&id).await.unwrap();
 }
 
@@ -149,14 +104,7 @@ async fn removal_is_idempotent_and_owned_tells_whose() {
     let engine = engine().await;
     let spec = spec("owned", &["sh", "-c", "sleep 600"]);
     let session = engine.create(&spec).await.unwrap();
-    let mine = async || {
-        engine
-            .owned()
-            .await
-            .unwrap()
-            .into_iter()
-            .find(|c| c.labels == spec.labels)
-    };
+    let mine = async || engine.owned().await.unwrap().into_iter().find(|c| c.labels == spec.labels);
     let made = mine().await.expect("it is listed before it runs");
     assert_eq!((made.id == session.id, made.running), (true, false));
     engine.start(&session.id).await.unwrap();
@@ -171,31 +119,17 @@ async fn removal_is_idempotent_and_owned_tells_whose() {
 #[tokio::test]
 async fn a_missing_image_is_named() {
     let engine = engine().await;
-    let spec = ContainerSpec {
-        image: "argon-dev/not-there".to_owned(),
-        ..spec("noimage", &["sh"])
-    };
+    let spec = ContainerSpec { image: "argon-dev/not-there".to_owned(), ..spec("noimage", &["sh"]) };
     let error = engine.create(&spec).await.err().unwrap();
-    assert_eq!(
-        error,
-        EngineError::ImageMissing {
-            image: "argon-dev/not-there".to_owned()
-        }
-    );
+    assert_eq!(error, EngineError::ImageMissing { image: "argon-dev/not-there".to_owned() });
     assert_eq!(engine.image("argon-dev/not-there").await, Ok(None));
 }
 
 #[tokio::test]
 async fn a_missing_program_is_named() {
     let engine = engine().await;
-    let mut session = engine
-        .create(&spec("noprogram", &["no-such-shell", "-c", "true"]))
-        .await
-        .unwrap();
-    let missing = EngineError::ProgramMissing {
-        program: "no-such-shell".to_owned(),
-        image: IMAGE.to_owned(),
-    };
+    let mut session = engine.create(&spec("noprogram", &["no-such-shell", "-c", "true"])).await.unwrap();
+    let missing = EngineError::ProgramMissing { program: "no-such-shell".to_owned(), image: IMAGE.to_owned() };
     // An engine with an init finds it out only after the start.
     match engine.start(&session.id).await {
         Ok(()) => assert_eq!(session.output.next().await, Some(Err(missing))),
@@ -215,14 +149,7 @@ async fn a_creation_that_is_given_up_leaves_nothing() {
             engine.remove(&made.unwrap().id).await.unwrap();
         }
     }
-    let left = async || {
-        engine
-            .owned()
-            .await
-            .unwrap()
-            .iter()
-            .any(|c| c.labels == spec.labels)
-    };
+    let left = async || engine.owned().await.unwrap().iter().any(|c| c.labels == spec.labels);
     // The answer is there, and nobody looks at it any more.
     let mut unread = Box::pin(engine.create(&spec));
     assert!(timeout(Duration::ZERO, &mut unread).await.is_err());
@@ -241,62 +168,28 @@ async fn a_creation_that_is_given_up_leaves_nothing() {
 async fn files_go_in_and_come_out() {
     let engine = engine().await;
     let mut session = engine
-        .create(&spec(
-            "files",
-            &[
-                "sh",
-                "-c",
-                "cat /workspace/in/a; ln -s /etc/passwd /l; echo out > /out; cat",
-            ],
-        ))
+        .create(&spec("files", &["sh", "-c", "cat /workspace/in/a; ln -s /etc/passwd /l; echo out > /out; cat"]))
         .await
         .unwrap();
     let mut tar = tar::Builder::new(Vec::new());
     let mut header = tar::Header::new_gnu();
     header.set_size(8);
     header.set_mode(0o644);
-    tar.append_data(&mut header, "in/a", &b"content\n"[..])
-        .unwrap();
+    tar.append_data(&mut header, "in/a", &b"content\n"[..]).unwrap();
     let tar = tar.into_inner().unwrap();
-    engine
-        .upload(
-            &session.id,
-            "/workspace",
-            Box::pin(std::io::Cursor::new(tar)),
-        )
-        .await
-        .unwrap();
+    engine.upload(&session.id, "/workspace", Box::pin(std::io::Cursor::new(tar))).await.unwrap();
     engine.start(&session.id).await.unwrap();
-    assert_eq!(
-        session.output.next().await.unwrap().unwrap().bytes,
-        "content\n"
-    );
+    assert_eq!(session.output.next().await.unwrap().unwrap().bytes, "content\n");
     session.stdin.write_all(b"mark\n").await.unwrap();
-    assert_eq!(
-        session.output.next().await.unwrap().unwrap().bytes,
-        "mark\n"
-    );
-    assert_eq!(
-        engine.read_file(&session.id, "/out").await.unwrap(),
-        b"out\n"
-    );
-    for (path, says) in [
-        ("/l", "a symbolic link"),
-        ("/etc", "a directory"),
-        ("/none", "/none"),
-    ] {
+    assert_eq!(session.output.next().await.unwrap().unwrap().bytes, "mark\n");
+    assert_eq!(engine.read_file(&session.id, "/out").await.unwrap(), b"out\n");
+    for (path, says) in [("/l", "a symbolic link"), ("/etc", "a directory"), ("/none", "/none")] {
         let error = engine.read_file(&session.id, path).await.unwrap_err();
-        assert!(
-            matches!(&error, EngineError::Refused { message, .. } if message.contains(says)),
-            "{path}: {error:?}"
-        );
+        assert!(matches!(&error, EngineError::Refused { message, .. } if message.contains(says)), "{path}: {error:?}");
     }
     engine.remove(&session.id).await.unwrap();
     let nobody: std::pin::Pin<Box<dyn tokio::io::AsyncRead + Send>> = Box::pin(tokio::io::empty());
-    assert_eq!(
-        engine.upload(&session.id, "/", nobody).await,
-        Err(EngineError::Gone)
-    );
+    assert_eq!(engine.upload(&session.id, "/", nobody).await, Err(EngineError::Gone));
 }
 
 #[tokio::test]
@@ -306,34 +199,16 @@ async fn an_engine_that_does_not_answer_is_given_up_within_two_seconds() {
     let _listener = std::os::unix::net::UnixListener::bind(&silent).unwrap();
     let dead = directory.path().join("dead.sock");
     drop(std::os::unix::net::UnixListener::bind(&dead).unwrap());
-    for (socket, says) in [
-        (silent, "no answer"),
-        (dead, "not running"),
-        (PathBuf::from("/nowhere/docker.sock"), "no such socket"),
-    ] {
+    for (socket, says) in
+        [(silent, "no answer"), (dead, "not running"), (PathBuf::from("/nowhere/docker.sock"), "no such socket")]
+    {
         let begun = Instant::now();
-        let env = EngineEnv {
-            docker_host: Some(format!("unix://{}", socket.display())),
-            ..EngineEnv::default()
-        };
+        let env = EngineEnv { docker_host: Some(format!("unix://{}", socket.display())), ..EngineEnv::default() };
         let error = connect(&env).await.unwrap_err();
-        assert!(
-            begun.elapsed() < Duration::from_secs(2),
-            "{socket:?}: {:?}",
-            begun.elapsed()
-        );
-        let EngineError::Unreachable { tried } = error else {
-            panic!("{error:?}")
-        };
-        assert_eq!(
-            tried.len(),
-            1,
-            "an engine that was named is the only one tried"
-        );
-        assert!(
-            tried[0].0.contains("sock") && tried[0].1.contains(says),
-            "{tried:?}"
-        );
+        assert!(begun.elapsed() < Duration::from_secs(2), "{socket:?}: {:?}", begun.elapsed());
+        let EngineError::Unreachable { tried } = error else { panic!("{error:?}") };
+        assert_eq!(tried.len(), 1, "an engine that was named is the only one tried");
+        assert!(tried[0].0.contains("sock") && tried[0].1.contains(says), "{tried:?}");
     }
 }
 
@@ -342,10 +217,7 @@ async fn a_gigabyte_passes_whole() {
     let engine = engine().await;
     let count = 16 * 1024;
     let command = format!("dd if=/dev/zero bs=64k count={count} 2>/dev/null");
-    let mut session = engine
-        .create(&spec("gigabyte", &["sh", "-c", &command]))
-        .await
-        .unwrap();
+    let mut session = engine.create(&spec("gigabyte", &["sh", "-c", &command])).await.unwrap();
     engine.start(&session.id).await.unwrap();
     let (mut bytes, mut pieces) = (0, 0_u64);
     while let Some(chunk) = session.output.next().await {
@@ -359,12 +231,6 @@ async fn a_gigabyte_passes_whole() {
 #[tokio::test]
 async fn the_engine_tells_of_itself() {
     let info = engine().await.info().await.unwrap();
-    assert!(
-        ["Docker", "Podman"].contains(&info.product.as_str()),
-        "{info:?}"
-    );
-    assert!(
-        info.platform.starts_with("linux/") && info.cpus > 0 && info.memory > 0,
-        "{info:?}"
-    );
+    assert!(["Docker", "Podman"].contains(&info.product.as_str()), "{info:?}");
+    assert!(info.platform.starts_with("linux/") && info.cpus > 0 && info.memory > 0, "{info:?}");
 }

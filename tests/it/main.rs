@@ -1,9 +1,5 @@
 //! Argon's integration tests: one binary, a file a topic.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::needless_pass_by_value
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::needless_pass_by_value)]
 
 mod architecture;
 mod cli;

@@ -22,23 +22,15 @@ use std::path::PathBuf;
 use argon::pipeline::{self, Diagnostic, OnError, Severity};
 use report::{Colour, ReportStyle};
 
-const PLAIN: ReportStyle = ReportStyle {
-    colour: Colour::Plain,
-    width: 80,
-};
+const PLAIN: ReportStyle = ReportStyle { colour: Colour::Plain, width: 80 };
 
 fn fixtures(kind: &str) -> Vec<(String, String)> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("fixtures/pipelines")
-        .join(kind);
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures/pipelines").join(kind);
     let mut found: Vec<_> = std::fs::read_dir(folder)
         .unwrap()
         .map(|entry| {
             let path = entry.unwrap().path();
-            (
-                path.file_stem().unwrap().to_str().unwrap().to_owned(),
-                std::fs::read_to_string(&path).unwrap(),
-            )
+            (path.file_stem().unwrap().to_str().unwrap().to_owned(), std::fs::read_to_string(&path).unwrap())
         })
         .collect();
     found.sort();
@@ -55,42 +47,25 @@ fn valid_fixtures_have_a_pipeline() {
     for (name, text) in fixtures("valid") {
         let (pipeline, findings) = pipeline::parse(&text);
         assert!(pipeline.is_some(), "{name}: {}", show(&findings, &text));
-        assert_eq!(
-            findings.is_empty(),
-            name != "warnings",
-            "{name}: {}",
-            show(&findings, &text)
-        );
+        assert_eq!(findings.is_empty(), name != "warnings", "{name}: {}", show(&findings, &text));
     }
 }
 
 #[test]
 fn every_key_reaches_the_model() {
-    let text = std::fs::read_to_string(concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/fixtures/pipelines/valid/every-key.yml"
-    ))
-    .unwrap();
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/pipelines/valid/every-key.yml"))
+        .unwrap();
     insta::assert_debug_snapshot!(pipeline::parse(&text).0.unwrap());
 }
 
 #[test]
 fn merges_and_aliases_reach_the_model() {
-    let text = std::fs::read_to_string(concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/fixtures/pipelines/valid/anchors.yml"
-    ))
-    .unwrap();
+    let text =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/pipelines/valid/anchors.yml")).unwrap();
     let pipeline = pipeline::parse(&text).0.unwrap();
     let other = &pipeline.jobs[1];
     assert_eq!(other.image.value, "busybox:1.36");
-    assert_eq!(
-        other.env,
-        [
-            ("B".to_owned(), "two".to_owned()),
-            ("A".to_owned(), "1".to_owned())
-        ]
-    );
+    assert_eq!(other.env, [("B".to_owned(), "two".to_owned()), ("A".to_owned(), "1".to_owned())]);
     assert_eq!(pipeline.jobs[2].steps.len(), 1);
     assert_eq!(pipeline.jobs[2].on_error, OnError::Fail);
 }
@@ -101,22 +76,11 @@ fn invalid_fixtures_are_told_to_the_column() {
     for (name, text) in fixtures("invalid") {
         let (pipeline, findings) = pipeline::parse(&text);
         assert!(pipeline.is_none(), "{name} is valid");
-        assert!(
-            findings
-                .iter()
-                .any(|finding| finding.severity() == Severity::Error),
-            "{name}"
-        );
-        assert!(
-            findings.iter().all(|finding| finding.help.is_some()),
-            "{name}: a finding without help"
-        );
+        assert!(findings.iter().any(|finding| finding.severity() == Severity::Error), "{name}");
+        assert!(findings.iter().all(|finding| finding.help.is_some()), "{name}: a finding without help");
         insta::assert_snapshot!(format!("invalid-{name}"), show(&findings, &text));
         if !name.starts_with("several") {
-            let all: Vec<String> = findings
-                .iter()
-                .map(|f| format!("{} {:?}", f.message, f.help))
-                .collect();
+            let all: Vec<String> = findings.iter().map(|f| format!("{} {:?}", f.message, f.help)).collect();
             if let Some(other) = told.insert(all.join("\n"), name.clone()) {
                 panic!("{name} and {other} are told the same");
             }
@@ -143,8 +107,5 @@ fn a_file_cannot_drive_the_terminal() {
     let (_, findings) = pipeline::parse(text);
     let shown = show(&findings, text) + &report::short(&findings, "\u{1b}c.yml", text);
     assert!(!findings.is_empty());
-    assert!(
-        !shown.contains(['\u{1b}', '\u{9b}', '\u{202e}']),
-        "{shown:?}"
-    );
+    assert!(!shown.contains(['\u{1b}', '\u{9b}', '\u{202e}']), "{shown:?}");
 }

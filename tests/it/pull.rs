@@ -16,21 +16,13 @@ use crate::registry::{Answer, serve};
 /// Pulls, and tells the error with the number of retries.
 async fn pull(engine: &impl Engine, image: &str) -> (EngineError, usize) {
     let (send, mut events) = mpsc::channel(64);
-    let error = engine
-        .pull(image, send)
-        .await
-        .expect_err("the registry fails");
+    let error = engine.pull(image, send).await.expect_err("the registry fails");
     let mut all = Vec::new();
     while let Some(event) = events.recv().await {
         all.push(event);
     }
     assert_eq!(all.first(), Some(&PullEvent::Started));
-    (
-        error,
-        all.iter()
-            .filter(|event| matches!(event, PullEvent::Retrying { .. }))
-            .count(),
-    )
+    (error, all.iter().filter(|event| matches!(event, PullEvent::Retrying { .. })).count())
 }
 
 #[tokio::test]
@@ -73,15 +65,8 @@ async fn a_registry_that_stalls_is_given_up() {
     let registry = serve(Answer::HalfALayer);
     let begun = Instant::now();
     let (error, retried) = pull(&engine, &format!("{}/it/half", registry.host)).await;
-    assert!(
-        matches!(error, EngineError::PullStalled { .. }),
-        "{error:?}"
-    );
-    assert!(
-        retried == 0 && begun.elapsed() < Duration::from_secs(3),
-        "{:?}",
-        begun.elapsed()
-    );
+    assert!(matches!(error, EngineError::PullStalled { .. }), "{error:?}");
+    assert!(retried == 0 && begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
 }
 
 // The test waits in a blocking way for the registry, while another task closes the connection.
@@ -91,29 +76,15 @@ async fn a_pull_that_is_dropped_ends_on_the_engine() {
     let registry = serve(Answer::SlowLayer);
     let image = format!("{}/it/slow", registry.host);
     let (send, mut events) = mpsc::channel(64);
-    timeout(Duration::from_secs(3), engine.pull(&image, send))
-        .await
-        .expect_err("a slow pull is no stalled pull");
-    registry
-        .hung_up
-        .try_recv()
-        .expect_err("the engine pulls on while someone wants the image");
-    registry
-        .hung_up
-        .recv_timeout(Duration::from_secs(2))
-        .expect("the engine stops when nobody wants the image");
+    timeout(Duration::from_secs(3), engine.pull(&image, send)).await.expect_err("a slow pull is no stalled pull");
+    registry.hung_up.try_recv().expect_err("the engine pulls on while someone wants the image");
+    registry.hung_up.recv_timeout(Duration::from_secs(2)).expect("the engine stops when nobody wants the image");
     let mut layers = Vec::new();
     while let Some(event) = events.recv().await {
-        layers.extend(if let PullEvent::Layer(layer) = event {
-            Some(layer)
-        } else {
-            None
-        });
+        layers.extend(if let PullEvent::Layer(layer) = event { Some(layer) } else { None });
     }
     assert!(
-        layers.iter().any(|l| l.phase == LayerPhase::Downloading
-            && l.current > 0
-            && l.total == Some(1_000_000)),
+        layers.iter().any(|l| l.phase == LayerPhase::Downloading && l.current > 0 && l.total == Some(1_000_000)),
         "{layers:?}"
     );
 }
@@ -124,24 +95,12 @@ async fn the_users_login_is_shown_to_the_registry() {
     let registry = serve(Answer::Error(401, "UNAUTHORIZED"));
     let directory = tempfile::tempdir().unwrap();
     // Its JSON in base64 has the letters that the two alphabets of base64 write differently.
-    let config = format!(
-        r#"{{"auths":{{"{}":{{"username":"u","password":"~~~???>>>~~~p"}}}}}}"#,
-        registry.host
-    );
+    let config = format!(r#"{{"auths":{{"{}":{{"username":"u","password":"~~~???>>>~~~p"}}}}}}"#, registry.host);
     std::fs::write(directory.path().join("config.json"), config).unwrap();
-    let env = EngineEnv {
-        docker_config: Some(directory.path().to_owned()),
-        ..EngineEnv::from_process()
-    };
+    let env = EngineEnv { docker_config: Some(directory.path().to_owned()), ..EngineEnv::from_process() };
     let engine = connect(&env).await.unwrap();
     let (error, _) = pull(&engine, &format!("{}/it/a", registry.host)).await;
-    assert!(
-        matches!(error, EngineError::Unauthorized { .. }),
-        "{error:?}"
-    );
+    assert!(matches!(error, EngineError::Unauthorized { .. }), "{error:?}");
     let shown = registry.asked.lock().unwrap().clone();
-    assert_eq!(
-        shown.last().unwrap().as_deref(),
-        Some("Basic dTp+fn4/Pz8+Pj5+fn5w")
-    );
+    assert_eq!(shown.last().unwrap().as_deref(), Some("Basic dTp+fn4/Pz8+Pj5+fn5w"));
 }

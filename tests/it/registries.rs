@@ -23,9 +23,7 @@ fn registries() -> &'static BTreeMap<String, String> {
         assert!(output.status.success(), "dev/registry start: {error}");
         let text = String::from_utf8(output.stdout).unwrap();
         let pairs = text.lines().filter_map(|line| line.split_once('='));
-        pairs
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect()
+        pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
     })
 }
 
@@ -44,9 +42,7 @@ impl Pulled {
     }
 
     fn forget(&self) {
-        let _ = Command::new("docker")
-            .args(["image", "rm", "-f", &self.0])
-            .output();
+        let _ = Command::new("docker").args(["image", "rm", "-f", &self.0]).output();
     }
 }
 
@@ -61,10 +57,7 @@ fn hello(image: &Pulled) -> Repo {
 }
 
 fn failing(name: &str) -> Pulled {
-    Pulled::new(format!(
-        "{}/{name}:latest",
-        value("ARGON_TEST_REGISTRY_FAILING")
-    ))
+    Pulled::new(format!("{}/{name}:latest", value("ARGON_TEST_REGISTRY_FAILING")))
 }
 
 #[test]
@@ -118,47 +111,26 @@ fn a_credential_helper_opens_a_private_registry() {
         "Secret": value("ARGON_TEST_REGISTRY_PASSWORD"),
     });
     let helper = folder.join("docker-credential-argontest");
-    std::fs::write(
-        &helper,
-        format!("#!/bin/sh\ncat >/dev/null\necho '{answer}'\n"),
-    )
-    .unwrap();
+    std::fs::write(&helper, format!("#!/bin/sh\ncat >/dev/null\necho '{answer}'\n")).unwrap();
     std::fs::set_permissions(&helper, std::fs::Permissions::from_mode(0o755)).unwrap();
     let config = json!({"credHelpers": {address: "argontest"}}).to_string();
     std::fs::write(repo.home().join(".docker/config.json"), config).unwrap();
     let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
-    repo.plain(&[])
-        .env("PATH", &path)
-        .run()
-        .exits(0)
-        .says("hello");
+    repo.plain(&[]).env("PATH", &path).run().exits(0).says("hello");
 }
 
 /// The digest under which the registry holds its busybox.
 fn digest(address: &str) -> String {
     let output = Command::new("curl")
         .args(["-sfI", "-u"])
-        .arg(format!(
-            "{}:{}",
-            value("ARGON_TEST_REGISTRY_USER"),
-            value("ARGON_TEST_REGISTRY_PASSWORD")
-        ))
-        .args([
-            "-H",
-            "Accept: application/vnd.docker.distribution.manifest.v2+json",
-        ])
-        .arg(format!(
-            "http://{address}/v2/argon-dev/busybox/manifests/latest"
-        ))
+        .arg(format!("{}:{}", value("ARGON_TEST_REGISTRY_USER"), value("ARGON_TEST_REGISTRY_PASSWORD")))
+        .args(["-H", "Accept: application/vnd.docker.distribution.manifest.v2+json"])
+        .arg(format!("http://{address}/v2/argon-dev/busybox/manifests/latest"))
         .output()
         .unwrap();
     let head = String::from_utf8(output.stdout).unwrap().to_lowercase();
-    let line = head
-        .lines()
-        .find_map(|line| line.strip_prefix("docker-content-digest: "));
-    line.expect("a digest in the registry's answer")
-        .trim()
-        .to_owned()
+    let line = head.lines().find_map(|line| line.strip_prefix("docker-content-digest: "));
+    line.expect("a digest in the registry's answer").trim().to_owned()
 }
 
 #[test]
@@ -180,9 +152,7 @@ fn what_a_retry_can_mend_is_retried() {
     let image = failing("fail/503-twice");
     // It counts the tries of each name: those of an earlier run of this test are to be forgotten.
     let reset = format!("http://{}/reset", value("ARGON_TEST_REGISTRY_FAILING"));
-    let curl = Command::new("curl")
-        .args(["-sf", "-X", "POST", &reset])
-        .status();
+    let curl = Command::new("curl").args(["-sf", "-X", "POST", &reset]).status();
     assert!(curl.unwrap().success());
     let ended = hello(&image).plain(&[]).run();
     ended.exits(0).says("hello").says("again in");
@@ -204,9 +174,5 @@ fn a_stalled_pull_ends_at_ctrl_c() {
     let began = Instant::now();
     running.signal(Signal::INT);
     running.end().exits(130);
-    assert!(
-        began.elapsed() < Duration::from_secs(2),
-        "{:?}",
-        began.elapsed()
-    );
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
 }

@@ -50,11 +50,7 @@ pub(crate) fn serve(answer: Answer) -> Registry {
             }
         }
     });
-    Registry {
-        host,
-        asked,
-        hung_up,
-    }
+    Registry { host, asked, hung_up }
 }
 
 /// Answers one request and closes.
@@ -81,26 +77,16 @@ fn one(
     }
     let (status, header, body) = match answer {
         // Asks for a login, as a registry with users does.
-        Answer::Error(401, _) if path.ends_with("/v2/") && authorization.is_none() => (
-            401,
-            "WWW-Authenticate: Basic realm=\"it\"\r\n",
-            String::new(),
-        ),
+        Answer::Error(401, _) if path.ends_with("/v2/") && authorization.is_none() => {
+            (401, "WWW-Authenticate: Basic realm=\"it\"\r\n", String::new())
+        }
         _ if path.ends_with("/v2/") => (200, "", String::new()),
         Answer::Error(status, code) => {
             asked.lock().unwrap().push(authorization);
-            (
-                status,
-                "",
-                format!(r#"{{"errors":[{{"code":"{code}","message":"the registry's words"}}]}}"#),
-            )
+            (status, "", format!(r#"{{"errors":[{{"code":"{code}","message":"the registry's words"}}]}}"#))
         }
         Answer::HalfALayer if path.contains("/blobs/") => {
-            write!(
-                stream,
-                "HTTP/1.1 200 -\r\nContent-Length: 1000000\r\n\r\n{}",
-                "x".repeat(5000)
-            )?;
+            write!(stream, "HTTP/1.1 200 -\r\nContent-Length: 1000000\r\n\r\n{}", "x".repeat(5000))?;
             // Returns when the client hangs up, in whichever way.
             drop(stream.read(&mut [0]));
             return Ok(());
@@ -112,15 +98,9 @@ fn one(
             }
             return say.send(()).map_err(std::io::Error::other);
         }
-        Answer::HalfALayer | Answer::SlowLayer => {
-            (200, "", MANIFEST.replace("ID", &"0".repeat(63)))
-        }
+        Answer::HalfALayer | Answer::SlowLayer => (200, "", MANIFEST.replace("ID", &"0".repeat(63))),
     };
     let head = "Docker-Distribution-Api-Version: registry/2.0\r\nContent-Type: application/vnd.docker.distribution.manifest.v2+json\r\nConnection: close\r\n";
-    write!(
-        stream,
-        "HTTP/1.1 {status} -\r\n{head}{header}Content-Length: {}\r\n\r\n{body}",
-        body.len()
-    )?;
+    write!(stream, "HTTP/1.1 {status} -\r\n{head}{header}Content-Length: {}\r\n\r\n{body}", body.len())?;
     stream.shutdown(Shutdown::Both)
 }

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use argon::event::{
-    Cause, Envelope, Event, JobId, JobInfo, JobResult, LayerPhase, LayerProgress, Level, PullEvent,
-    RunId, RunResult, SourceInfo, Status, StepIndex, StepInfo, StepResult, Stream,
+    Cause, Envelope, Event, JobId, JobInfo, JobResult, LayerPhase, LayerProgress, Level, PullEvent, RunId, RunResult,
+    SourceInfo, Status, StepIndex, StepInfo, StepResult, Stream,
 };
 use argon::sinks::json::Json;
 use argon::sinks::junit::Junit;
@@ -24,12 +24,7 @@ fn job_info(name: &str, needs: &[&str], steps: &[&str]) -> JobInfo {
         id: JobId::new(name),
         image: "python:3.10".into(),
         needs: needs.iter().map(|need| JobId::new(need)).collect(),
-        steps: steps
-            .iter()
-            .map(|step| StepInfo {
-                name: (*step).into(),
-            })
-            .collect(),
+        steps: steps.iter().map(|step| StepInfo { name: (*step).into() }).collect(),
     }
 }
 
@@ -47,40 +42,22 @@ fn run_started(jobs: Vec<JobInfo>) -> Event {
 }
 
 fn queued(job: &str) -> Event {
-    Event::JobQueued {
-        job: JobId::new(job),
-    }
+    Event::JobQueued { job: JobId::new(job) }
 }
 
 fn job_started(job: &str) -> Event {
-    Event::JobStarted {
-        job: JobId::new(job),
-    }
+    Event::JobStarted { job: JobId::new(job) }
 }
 
 fn step_started(job: &str, step: usize) -> Event {
-    Event::StepStarted {
-        job: JobId::new(job),
-        step: StepIndex(step),
-    }
+    Event::StepStarted { job: JobId::new(job), step: StepIndex(step) }
 }
 
 fn log(job: &str, step: usize, text: impl Into<Bytes>) -> Event {
-    Event::Log {
-        job: JobId::new(job),
-        step: StepIndex(step),
-        stream: Stream::Stdout,
-        bytes: text.into(),
-    }
+    Event::Log { job: JobId::new(job), step: StepIndex(step), stream: Stream::Stdout, bytes: text.into() }
 }
 
-fn step_finished(
-    job: &str,
-    step: usize,
-    status: Status,
-    cause: Option<Cause>,
-    exit_code: Option<i32>,
-) -> Event {
+fn step_finished(job: &str, step: usize, status: Status, cause: Option<Cause>, exit_code: Option<i32>) -> Event {
     let result = StepResult {
         status,
         cause,
@@ -90,115 +67,49 @@ fn step_finished(
         peak_memory: Some(64 << 20),
         forgiven: false,
     };
-    Event::StepFinished {
-        job: JobId::new(job),
-        step: StepIndex(step),
-        result,
-    }
+    Event::StepFinished { job: JobId::new(job), step: StepIndex(step), result }
 }
 
 fn job_finished(job: &str, status: Status, cause: Option<Cause>, exit_code: Option<i32>) -> Event {
-    let result = JobResult {
-        status,
-        cause,
-        exit_code,
-        duration: Duration::from_millis(2600),
-        forgiven: false,
-    };
-    Event::JobFinished {
-        job: JobId::new(job),
-        result,
-    }
+    let result = JobResult { status, cause, exit_code, duration: Duration::from_millis(2600), forgiven: false };
+    Event::JobFinished { job: JobId::new(job), result }
 }
 
 fn run_finished(status: Status) -> Event {
-    Event::RunFinished {
-        result: RunResult {
-            status,
-            cause: None,
-            duration: Duration::from_millis(4200),
-        },
-    }
+    Event::RunFinished { result: RunResult { status, cause: None, duration: Duration::from_millis(4200) } }
 }
 
 fn pull(pull: PullEvent) -> Event {
-    Event::ImagePull {
-        image: "python:3.10".into(),
-        pull,
-    }
+    Event::ImagePull { image: "python:3.10".into(), pull }
 }
 
 fn layer(id: &str, phase: LayerPhase, current: u64, total: Option<u64>) -> Event {
-    pull(PullEvent::Layer(LayerProgress {
-        id: id.into(),
-        phase,
-        current,
-        total,
-    }))
+    pull(PullEvent::Layer(LayerProgress { id: id.into(), phase, current, total }))
 }
 
 fn ok(job: &str, step: usize, output: &str) -> Vec<Event> {
     let output = Bytes::copy_from_slice(output.as_bytes());
-    vec![
-        step_started(job, step),
-        log(job, step, output),
-        step_finished(job, step, Status::Success, None, Some(0)),
-    ]
+    vec![step_started(job, step), log(job, step, output), step_finished(job, step, Status::Success, None, Some(0))]
 }
 
 fn one_job_that_fails() -> Vec<Event> {
     let mut events = vec![
-        run_started(vec![job_info(
-            "build",
-            &[],
-            &["Install dependencies", "Run tests", "Pack"],
-        )]),
+        run_started(vec![job_info("build", &[], &["Install dependencies", "Run tests", "Pack"])]),
         queued("build"),
         pull(PullEvent::Started),
         layer("a1", LayerPhase::Downloading, 5 << 20, Some(10 << 20)),
-        pull(PullEvent::Retrying {
-            attempt: 1,
-            wait: Duration::from_secs(2),
-            reason: "connection reset".into(),
-        }),
-        pull(PullEvent::Finished {
-            duration: Duration::from_millis(3100),
-        }),
+        pull(PullEvent::Retrying { attempt: 1, wait: Duration::from_secs(2), reason: "connection reset".into() }),
+        pull(PullEvent::Finished { duration: Duration::from_millis(3100) }),
         job_started("build"),
     ];
     events.extend(ok("build", 0, "Collecting flask\nno newline at the end"));
     events.push(step_started("build", 1));
-    events.push(log(
-        "build",
-        1,
-        (1..=20)
-            .map(|line| format!("test {line} ok\n"))
-            .collect::<String>(),
-    ));
+    events.push(log("build", 1, (1..=20).map(|line| format!("test {line} ok\n")).collect::<String>()));
     events.push(log("build", 1, "sh: pytest: not found\n"));
-    let not_found = Cause::CommandNotFound {
-        command: Some("pytest".into()),
-    };
-    events.push(step_finished(
-        "build",
-        1,
-        Status::Failure,
-        Some(not_found),
-        Some(127),
-    ));
-    events.push(step_finished(
-        "build",
-        2,
-        Status::Skipped,
-        Some(Cause::EarlierStepFailed),
-        None,
-    ));
-    events.push(job_finished(
-        "build",
-        Status::Failure,
-        Some(Cause::StepFailed { step: StepIndex(1) }),
-        Some(127),
-    ));
+    let not_found = Cause::CommandNotFound { command: Some("pytest".into()) };
+    events.push(step_finished("build", 1, Status::Failure, Some(not_found), Some(127)));
+    events.push(step_finished("build", 2, Status::Skipped, Some(Cause::EarlierStepFailed), None));
+    events.push(job_finished("build", Status::Failure, Some(Cause::StepFailed { step: StepIndex(1) }), Some(127)));
     events.push(run_finished(Status::Failure));
     events
 }
@@ -220,47 +131,22 @@ fn several_jobs() -> Vec<Event> {
         log("build", 0, "compiling a\ncompiling "),
         log("test (3.10)", 0, "test one\n"),
         log("build", 0, "b\n"),
-        Event::Notice {
-            level: Level::Warn,
-            job: Some(JobId::new("build")),
-            message: "no cache".into(),
-        },
-        Event::Notice {
-            level: Level::Debug,
-            job: None,
-            message: "container made".into(),
-        },
+        Event::Notice { level: Level::Warn, job: Some(JobId::new("build")), message: "no cache".into() },
+        Event::Notice { level: Level::Debug, job: None, message: "container made".into() },
         step_finished("build", 0, Status::Success, None, Some(0)),
         job_finished("build", Status::Success, None, Some(0)),
         log("test (3.10)", 0, "Killed"),
     ];
-    let memory = Cause::OutOfMemory {
-        limit: Some(512 << 20),
-    };
-    events.push(step_finished(
-        "test (3.10)",
-        0,
-        Status::Failure,
-        Some(memory),
-        Some(137),
-    ));
-    events.push(step_finished(
-        "test (3.10)",
-        1,
-        Status::Skipped,
-        Some(Cause::EarlierStepFailed),
-        None,
-    ));
+    let memory = Cause::OutOfMemory { limit: Some(512 << 20) };
+    events.push(step_finished("test (3.10)", 0, Status::Failure, Some(memory), Some(137)));
+    events.push(step_finished("test (3.10)", 1, Status::Skipped, Some(Cause::EarlierStepFailed), None));
     events.push(job_finished(
         "test (3.10)",
         Status::Failure,
         Some(Cause::StepFailed { step: StepIndex(0) }),
         Some(137),
     ));
-    let need = Cause::NeedFailed {
-        need: JobId::new("test (3.10)"),
-        status: Status::Failure,
-    };
+    let need = Cause::NeedFailed { need: JobId::new("test (3.10)"), status: Status::Failure };
     events.push(job_finished("deploy", Status::Skipped, Some(need), None));
     events.push(run_finished(Status::Failure));
     events
@@ -269,12 +155,7 @@ fn several_jobs() -> Vec<Event> {
 fn feed(sink: &mut dyn Sink, events: &[Event]) {
     for (seq, event) in (1..).zip(events) {
         let time = "2026-01-02T03:04:05.678901Z".parse().unwrap();
-        let envelope = Envelope {
-            seq,
-            time,
-            run: RunId::from_text("run-1"),
-            event: event.clone(),
-        };
+        let envelope = Envelope { seq, time, run: RunId::from_text("run-1"), event: event.clone() };
         sink.take(&envelope).unwrap();
     }
 }
@@ -291,14 +172,7 @@ fn plain_with(events: &[Event], options: PlainOptions) -> Vec<u8> {
 }
 
 fn plain(events: &[Event], verbosity: Verbosity) -> String {
-    String::from_utf8(plain_with(
-        events,
-        PlainOptions {
-            verbosity,
-            ..PlainOptions::default()
-        },
-    ))
-    .unwrap()
+    String::from_utf8(plain_with(events, PlainOptions { verbosity, ..PlainOptions::default() })).unwrap()
 }
 
 #[test]
@@ -324,10 +198,7 @@ fn plain_verbose_tells_what_argon_does() {
 
 #[test]
 fn quiet_success_is_silent() {
-    let mut events = vec![
-        run_started(vec![job_info("build", &[], &["Compile"])]),
-        job_started("build"),
-    ];
+    let mut events = vec![run_started(vec![job_info("build", &[], &["Compile"])]), job_started("build")];
     events.extend(ok("build", 0, "fine\n"));
     events.push(job_finished("build", Status::Success, None, Some(0)));
     events.push(run_finished(Status::Success));
@@ -339,17 +210,8 @@ fn plain_has_no_control_codes_of_its_own() {
     for events in [one_job_that_fails(), several_jobs()] {
         assert!(!plain(&events, Verbosity::Verbose).contains('\u{1b}'));
     }
-    let style = Style {
-        color: Color::On,
-        ..Style::default()
-    };
-    let coloured = plain_with(
-        &several_jobs(),
-        PlainOptions {
-            style,
-            ..PlainOptions::default()
-        },
-    );
+    let style = Style { color: Color::On, ..Style::default() };
+    let coloured = plain_with(&several_jobs(), PlainOptions { style, ..PlainOptions::default() });
     assert!(coloured.contains(&0x1b));
 }
 
@@ -357,11 +219,7 @@ fn plain_has_no_control_codes_of_its_own() {
 fn bytes_of_a_single_job_go_through_unchanged() {
     let bytes: Vec<u8> = (0..=255).cycle().take(300_000).collect();
     let mut events = vec![run_started(vec![job_info("build", &[], &["Compile"])])];
-    events.extend(
-        bytes
-            .chunks(65_536)
-            .map(|piece| log("build", 0, piece.to_vec())),
-    );
+    events.extend(bytes.chunks(65_536).map(|piece| log("build", 0, piece.to_vec())));
     let written = plain_with(&events, PlainOptions::default());
     let start = written.iter().position(|byte| *byte == b'\n').unwrap() + 1;
     // One newline comes at the end, as the last byte of the step's is none.
@@ -379,10 +237,7 @@ fn a_long_line_of_one_job_streams_and_is_not_glued_to_another() {
     ];
     let text = plain(&events, Verbosity::Normal);
     let lines: Vec<&str> = text.lines().skip(1).collect();
-    assert_eq!(
-        lines,
-        [format!("a │ {long}").as_str(), "b │ hello", "a ┆ end"]
-    );
+    assert_eq!(lines, [format!("a │ {long}").as_str(), "b │ hello", "a ┆ end"]);
 }
 
 // --- JSON ----------------------------------------------------------------------------------------------------------
@@ -404,20 +259,11 @@ fn json_lines() {
 #[test]
 fn json_log_pieces_joined_are_the_bytes() {
     use base64::Engine as _;
-    let bytes = [
-        "grün €uro\n".as_bytes(),
-        b"\xff\xfe raw\n",
-        "ends in half a €".as_bytes(),
-    ]
-    .concat();
+    let bytes = ["grün €uro\n".as_bytes(), b"\xff\xfe raw\n", "ends in half a €".as_bytes()].concat();
     let bytes = &bytes[..bytes.len() - 1];
     for size in 1..bytes.len() {
         let mut events = vec![run_started(vec![job_info("build", &[], &["Compile"])])];
-        events.extend(
-            bytes
-                .chunks(size)
-                .map(|piece| log("build", 0, piece.to_vec())),
-        );
+        events.extend(bytes.chunks(size).map(|piece| log("build", 0, piece.to_vec())));
         events.push(step_finished("build", 0, Status::Success, None, Some(0)));
         let mut joined = Vec::new();
         let mut seq = 0;
@@ -427,11 +273,7 @@ fn json_log_pieces_joined_are_the_bytes() {
             seq = line["seq"].as_u64().unwrap();
             match (line["text"].as_str(), line["base64"].as_str()) {
                 (Some(text), None) => joined.extend_from_slice(text.as_bytes()),
-                (None, Some(text)) => joined.extend(
-                    base64::engine::general_purpose::STANDARD
-                        .decode(text)
-                        .unwrap(),
-                ),
+                (None, Some(text)) => joined.extend(base64::engine::general_purpose::STANDARD.decode(text).unwrap()),
                 _ => assert_ne!(line["type"], "log"),
             }
         }
@@ -445,14 +287,8 @@ fn json_examples_in_the_docs_are_what_is_written() {
     let docs = include_str!("../../docs/events.md");
     let mut events = one_job_that_fails();
     events.push(log("build", 1, &b"\xff\xfe\n"[..]));
-    events.push(pull(PullEvent::Failed {
-        message: "no such image".into(),
-    }));
-    events.push(Event::Notice {
-        level: Level::Warn,
-        job: None,
-        message: "the clock jumped".into(),
-    });
+    events.push(pull(PullEvent::Failed { message: "no such image".into() }));
+    events.push(Event::Notice { level: Level::Warn, job: None, message: "the clock jumped".into() });
     let shape = |line: &str| {
         let mut value: serde_json::Value = serde_json::from_str(line).unwrap();
         value["seq"] = 0.into();
@@ -460,22 +296,12 @@ fn json_examples_in_the_docs_are_what_is_written() {
         value
     };
     let written: Vec<_> = json(&events).lines().map(shape).collect();
-    let examples: Vec<_> = docs
-        .lines()
-        .filter(|line| line.starts_with("{\"v\""))
-        .map(shape)
-        .collect();
+    let examples: Vec<_> = docs.lines().filter(|line| line.starts_with("{\"v\"")).map(shape).collect();
     for example in &examples {
-        assert!(
-            written.contains(example),
-            "docs/events.md has what is never written: {example:#}"
-        );
+        assert!(written.contains(example), "docs/events.md has what is never written: {example:#}");
     }
     for kind in written.iter().map(|line| &line["type"]) {
-        assert!(
-            examples.iter().any(|example| &example["type"] == kind),
-            "docs/events.md has no example of {kind}"
-        );
+        assert!(examples.iter().any(|example| &example["type"] == kind), "docs/events.md has no example of {kind}");
     }
 }
 
@@ -493,9 +319,7 @@ impl std::fmt::Debug for Memory {
 
 impl Memory {
     fn new(rows: u16, columns: u16) -> Self {
-        Self(Arc::new(Mutex::new(vt100::Parser::new(
-            rows, columns, 10_000,
-        ))))
+        Self(Arc::new(Mutex::new(vt100::Parser::new(rows, columns, 10_000))))
     }
 
     fn write(&self, text: &str) -> std::io::Result<()> {
@@ -506,12 +330,7 @@ impl Memory {
     fn text(&self) -> String {
         let parser = self.0.lock().unwrap();
         let rows: Vec<String> = parser.screen().rows(0, parser.screen().size().1).collect();
-        rows.iter()
-            .map(|row| row.trim_end())
-            .collect::<Vec<_>>()
-            .join("\n")
-            .trim_end()
-            .to_owned()
+        rows.iter().map(|row| row.trim_end()).collect::<Vec<_>>().join("\n").trim_end().to_owned()
     }
 }
 
@@ -523,32 +342,16 @@ impl TermLike for Memory {
         self.0.lock().unwrap().screen().size().0
     }
     fn move_cursor_up(&self, n: usize) -> std::io::Result<()> {
-        if n == 0 {
-            Ok(())
-        } else {
-            self.write(&format!("\u{1b}[{n}A"))
-        }
+        if n == 0 { Ok(()) } else { self.write(&format!("\u{1b}[{n}A")) }
     }
     fn move_cursor_down(&self, n: usize) -> std::io::Result<()> {
-        if n == 0 {
-            Ok(())
-        } else {
-            self.write(&format!("\u{1b}[{n}B"))
-        }
+        if n == 0 { Ok(()) } else { self.write(&format!("\u{1b}[{n}B")) }
     }
     fn move_cursor_right(&self, n: usize) -> std::io::Result<()> {
-        if n == 0 {
-            Ok(())
-        } else {
-            self.write(&format!("\u{1b}[{n}C"))
-        }
+        if n == 0 { Ok(()) } else { self.write(&format!("\u{1b}[{n}C")) }
     }
     fn move_cursor_left(&self, n: usize) -> std::io::Result<()> {
-        if n == 0 {
-            Ok(())
-        } else {
-            self.write(&format!("\u{1b}[{n}D"))
-        }
+        if n == 0 { Ok(()) } else { self.write(&format!("\u{1b}[{n}D")) }
     }
     fn write_line(&self, text: &str) -> std::io::Result<()> {
         self.write(&format!("{text}\r\n"))
@@ -565,11 +368,7 @@ impl TermLike for Memory {
 }
 
 fn terminal(memory: &Memory) -> Terminal {
-    let options = TerminalOptions {
-        style: Style::default(),
-        verbosity: Verbosity::Normal,
-        rerun: "argon run".into(),
-    };
+    let options = TerminalOptions { style: Style::default(), verbosity: Verbosity::Normal, rerun: "argon run".into() };
     let size = memory.clone();
     let screen = Screen {
         target: ProgressDrawTarget::term_like(Box::new(memory.clone())),
@@ -580,37 +379,19 @@ fn terminal(memory: &Memory) -> Terminal {
 
 /// The screen with times and the spinner made the same in every run.
 fn still(text: &str) -> String {
-    let is_time = |word: &str| {
-        word.ends_with(['s', 'h', 'm']) && word.starts_with(|c: char| c.is_ascii_digit())
-    };
+    let is_time = |word: &str| word.ends_with(['s', 'h', 'm']) && word.starts_with(|c: char| c.is_ascii_digit());
     let word = |word: &str| match word {
         word if is_time(word) => "TIME".to_owned(),
-        word => word
-            .chars()
-            .map(|c| {
-                if ('\u{2800}'..='\u{28ff}').contains(&c) {
-                    '*'
-                } else {
-                    c
-                }
-            })
-            .collect(),
+        word => word.chars().map(|c| if ('\u{2800}'..='\u{28ff}').contains(&c) { '*' } else { c }).collect(),
     };
-    text.lines()
-        .map(|line| line.split(' ').map(word).collect::<Vec<_>>().join(" ") + "\n")
-        .collect()
+    text.lines().map(|line| line.split(' ').map(word).collect::<Vec<_>>().join(" ") + "\n").collect()
 }
 
 /// Feeds the first `count` events with the time of now, so elapsed times are short; then lets the view draw.
 fn watch(memory: &Memory, events: &[Event]) -> Terminal {
     let mut sink = terminal(memory);
     for (seq, event) in (1..).zip(events) {
-        let envelope = Envelope {
-            seq,
-            time: jiff::Timestamp::now(),
-            run: RunId::from_text("r"),
-            event: event.clone(),
-        };
+        let envelope = Envelope { seq, time: jiff::Timestamp::now(), run: RunId::from_text("r"), event: event.clone() };
         sink.take(&envelope).unwrap();
     }
     std::thread::sleep(Duration::from_millis(120));
@@ -659,19 +440,12 @@ fn terminal_at_the_end() {
 fn terminal_shows_at_most_a_screenful_of_jobs() {
     let memory = Memory::new(40, 80);
     let names: Vec<String> = (0..30).map(|number| format!("job-{number}")).collect();
-    let jobs = names
-        .iter()
-        .map(|name| job_info(name, &[], &["s"]))
-        .collect();
+    let jobs = names.iter().map(|name| job_info(name, &[], &["s"])).collect();
     let mut events = vec![run_started(jobs)];
     events.extend(names.iter().map(|name| job_started(name)));
     let _sink = watch(&memory, &events);
     let text = memory.text();
-    assert_eq!(
-        text.lines().filter(|line| line.contains("job-")).count(),
-        11,
-        "{text}"
-    );
+    assert_eq!(text.lines().filter(|line| line.contains("job-")).count(), 11, "{text}");
     assert!(text.ends_with("… 19 more"), "{text}");
 }
 
@@ -682,13 +456,7 @@ fn terminal_leaves_no_ghosts_after_fast_logs() {
     let mut sink = watch(&memory, &several_jobs()[..8]);
     for round in 0..300 {
         let line = format!("line {round} {}\n", "wide ".repeat(round % 40));
-        feed(
-            &mut sink,
-            &[
-                log("build", 0, line.repeat(round % 7 + 1)),
-                log("build", 0, "\u{1b}[2J\u{1b}[10A\rhop\n"),
-            ],
-        );
+        feed(&mut sink, &[log("build", 0, line.repeat(round % 7 + 1)), log("build", 0, "\u{1b}[2J\u{1b}[10A\rhop\n")]);
         sink.tick();
         if round % 3 == 0 {
             std::thread::sleep(Duration::from_millis(1));
@@ -713,23 +481,8 @@ fn terminal_leaves_no_ghosts_after_fast_logs() {
     }
     assert!(seen.contains("the last line"));
     assert!(seen.contains("line 299"));
-    for ghost in [
-        "⠋",
-        "⠙",
-        "⠹",
-        "⠸",
-        "⠼",
-        "⠴",
-        "⠦",
-        "⠧",
-        "⠇",
-        "⠏",
-        "waiting for",
-    ] {
-        assert!(
-            !seen.contains(ghost),
-            "{ghost} is left on the screen:\n{seen}"
-        );
+    for ghost in ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏", "waiting for"] {
+        assert!(!seen.contains(ghost), "{ghost} is left on the screen:\n{seen}");
     }
 }
 
@@ -752,10 +505,5 @@ fn junit_report() {
 #[test]
 fn junit_that_cannot_be_written_is_told() {
     let error = Junit::new("/nowhere/report.xml").finish().unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .starts_with("cannot write /nowhere/report.xml"),
-        "{error}"
-    );
+    assert!(error.to_string().starts_with("cannot write /nowhere/report.xml"), "{error}");
 }

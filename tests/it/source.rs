@@ -9,9 +9,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use argon::source::{
-    Owner, SourceError, SourceRequest, TarOptions, TarSummary, Top, Workspace, open,
-};
+use argon::source::{Owner, SourceError, SourceRequest, TarOptions, TarSummary, Top, Workspace, open};
 use tempfile::TempDir;
 
 /// `git` with nothing of this machine's configuration.
@@ -31,32 +29,18 @@ fn command(folder: &Path) -> Command {
     ] {
         command.env(key, value);
     }
-    command.args([
-        "-c",
-        "init.defaultBranch=main",
-        "-c",
-        "protocol.file.allow=always",
-    ]);
+    command.args(["-c", "init.defaultBranch=main", "-c", "protocol.file.allow=always"]);
     command
 }
 
 fn git_bytes(folder: &Path, args: &[&str]) -> Vec<u8> {
-    let output = command(folder)
-        .args(args)
-        .output()
-        .expect("git is needed for these tests");
-    assert!(
-        output.status.success(),
-        "git {args:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let output = command(folder).args(args).output().expect("git is needed for these tests");
+    assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
     output.stdout
 }
 
 fn git(folder: &Path, args: &[&str]) -> String {
-    String::from_utf8_lossy(&git_bytes(folder, args))
-        .trim_end()
-        .to_owned()
+    String::from_utf8_lossy(&git_bytes(folder, args)).trim_end().to_owned()
 }
 
 fn write(folder: &Path, path: &str, content: &str) {
@@ -77,32 +61,18 @@ fn repository() -> TempDir {
     git(folder.path(), &["init", "-q"]);
     write(folder.path(), "README", "hello\n");
     write(folder.path(), "src/main.sh", "#!/bin/sh\n");
-    fs::set_permissions(
-        folder.path().join("src/main.sh"),
-        PermissionsExt::from_mode(0o755),
-    )
-    .unwrap();
+    fs::set_permissions(folder.path().join("src/main.sh"), PermissionsExt::from_mode(0o755)).unwrap();
     commit(folder.path(), "first");
     git(folder.path(), &["tag", "-a", "v1", "-m", "v1"]);
     folder
 }
 
 fn working_tree(folder: &Path) -> Workspace {
-    open(&SourceRequest::WorkingTree {
-        folder: folder.to_owned(),
-    })
-    .unwrap()
+    open(&SourceRequest::WorkingTree { folder: folder.to_owned() }).unwrap()
 }
 
 fn options() -> TarOptions {
-    TarOptions {
-        prefix: "workspace".into(),
-        owner: Owner {
-            uid: 1000,
-            gid: 1001,
-        },
-        include_top: Top::Include,
-    }
+    TarOptions { prefix: "workspace".into(), owner: Owner { uid: 1000, gid: 1001 }, include_top: Top::Include }
 }
 
 fn tar_of(workspace: &Workspace) -> (Vec<u8>, TarSummary) {
@@ -134,12 +104,7 @@ fn tree(folder: &Path) -> BTreeSet<(Vec<u8>, u32, Vec<u8>)> {
     while let Some(next) = folders.pop() {
         for entry in fs::read_dir(next).unwrap() {
             let path = entry.unwrap().path();
-            let name = path
-                .strip_prefix(folder)
-                .unwrap()
-                .as_os_str()
-                .as_bytes()
-                .to_vec();
+            let name = path.strip_prefix(folder).unwrap().as_os_str().as_bytes().to_vec();
             let metadata = path.symlink_metadata().unwrap();
             if path.file_name() == Some(OsStr::new(".git")) {
                 continue;
@@ -149,11 +114,7 @@ fn tree(folder: &Path) -> BTreeSet<(Vec<u8>, u32, Vec<u8>)> {
             } else if metadata.is_dir() {
                 folders.push(path);
             } else {
-                found.insert((
-                    name,
-                    metadata.permissions().mode() & 0o777,
-                    fs::read(&path).unwrap(),
-                ));
+                found.insert((name, metadata.permissions().mode() & 0o777, fs::read(&path).unwrap()));
             }
         }
     }
@@ -182,10 +143,8 @@ fn is_there(path: &Path) -> bool {
 /// The copy holds what git lists, with the same modes and contents, and git says the same of both.
 fn assert_same(source: &Path, copy: &Path) {
     assert_eq!(names(copy), listed_by_git(source));
-    let expected: BTreeSet<_> = tree(source)
-        .into_iter()
-        .filter(|(name, _, _)| listed_by_git(source).contains(name))
-        .collect();
+    let expected: BTreeSet<_> =
+        tree(source).into_iter().filter(|(name, _, _)| listed_by_git(source).contains(name)).collect();
     assert_eq!(tree(copy), expected);
     for args in [
         ["status", "--porcelain=v1", "-z", "--branch"].as_slice(),
@@ -206,10 +165,7 @@ fn a_clean_repository_is_copied_whole() {
     let (_keep, copy) = unpacked(&workspace);
     assert_same(source.path(), &copy);
     assert_eq!(git(&copy, &["status", "--porcelain"]), "");
-    assert_eq!(
-        workspace.info.commit,
-        Some(git(source.path(), &["rev-parse", "HEAD"]))
-    );
+    assert_eq!(workspace.info.commit, Some(git(source.path(), &["rev-parse", "HEAD"])));
     assert_eq!(workspace.info.branch.as_deref(), Some("main"));
     assert!(!workspace.info.dirty);
     assert_eq!(workspace.warnings, Vec::<String>::new());
@@ -240,11 +196,7 @@ fn a_tar_without_prefix_and_top() {
     let source = repository();
     let workspace = working_tree(source.path());
     let mut bytes = Vec::new();
-    let options = TarOptions {
-        prefix: String::new(),
-        include_top: Top::Omit,
-        ..options()
-    };
+    let options = TarOptions { prefix: String::new(), include_top: Top::Omit, ..options() };
     workspace.write_tar(&mut bytes, &options).unwrap();
     let paths: Vec<_> = tar::Archive::new(bytes.as_slice())
         .entries()
@@ -328,18 +280,10 @@ fn dirty_is_what_differs_from_the_commit() {
     type Change = fn(&Path);
     let cases: [(&str, Change, bool); 7] = [
         ("nothing", |_| {}, false),
-        (
-            "same bytes written again",
-            |top| write(top, "README", "hello\n"),
-            false,
-        ),
+        ("same bytes written again", |top| write(top, "README", "hello\n"), false),
         ("an edit", |top| write(top, "README", "other\n"), true),
         ("an untracked file", |top| write(top, "new", ""), true),
-        (
-            "a deletion",
-            |top| fs::remove_file(top.join("README")).unwrap(),
-            true,
-        ),
+        ("a deletion", |top| fs::remove_file(top.join("README")).unwrap(), true),
         (
             "a mode",
             |top| {
@@ -368,17 +312,7 @@ fn a_linked_worktree_gets_a_git_directory_of_its_own() {
     let source = repository();
     let parent = TempDir::new().unwrap();
     let linked = parent.path().join("linked");
-    git(
-        source.path(),
-        &[
-            "worktree",
-            "add",
-            "-q",
-            "-b",
-            "topic",
-            linked.to_str().unwrap(),
-        ],
-    );
+    git(source.path(), &["worktree", "add", "-q", "-b", "topic", linked.to_str().unwrap()]);
     write(&linked, "added", "a");
     git(&linked, &["add", "added"]);
     write(&linked, "README", "edited");
@@ -414,10 +348,7 @@ fn a_repository_without_commits() {
     assert_eq!(workspace.info.branch.as_deref(), Some("main"));
     assert!(workspace.info.dirty);
     let (_keep, copy) = unpacked(&workspace);
-    assert_eq!(
-        git(&copy, &["status", "--porcelain", "--branch"]),
-        "## No commits yet on main\n?? a"
-    );
+    assert_eq!(git(&copy, &["status", "--porcelain", "--branch"]), "## No commits yet on main\n?? a");
 }
 
 #[test]
@@ -426,22 +357,10 @@ fn objects_of_alternates_are_copied_in() {
     let parent = TempDir::new().unwrap();
     let second = parent.path().join("second");
     let third = parent.path().join("third");
-    git(
-        parent.path(),
-        &[
-            "clone",
-            "-q",
-            "--shared",
-            first.path().to_str().unwrap(),
-            "second",
-        ],
-    );
+    git(parent.path(), &["clone", "-q", "--shared", first.path().to_str().unwrap(), "second"]);
     write(&second, "more", "m");
     commit(&second, "more");
-    git(
-        parent.path(),
-        &["clone", "-q", "--shared", second.to_str().unwrap(), "third"],
-    );
+    git(parent.path(), &["clone", "-q", "--shared", second.to_str().unwrap(), "third"]);
     let (_keep, copy) = unpacked(&working_tree(&third));
     assert_same(&third, &copy);
     drop((first, parent));
@@ -464,10 +383,7 @@ fn packs_commit_graphs_packed_refs_split_indices_and_shallow_clones_work() {
 
     let parent = TempDir::new().unwrap();
     let url = format!("file://{}", source.path().display());
-    git(
-        parent.path(),
-        &["clone", "-q", "--depth=1", &url, "shallow"],
-    );
+    git(parent.path(), &["clone", "-q", "--depth=1", &url, "shallow"]);
     let shallow = parent.path().join("shallow");
     let (_keep, copy) = unpacked(&working_tree(&shallow));
     assert_same(&shallow, &copy);
@@ -503,10 +419,7 @@ fn the_copied_configuration_holds_no_secrets_and_runs_nothing() {
         ("core.sshCommand", "evil"),
         ("core.worktree", top.to_str().unwrap()),
         ("include.path", "/evil"),
-        (
-            "url.https://s3cret@example.com/.insteadOf",
-            "https://example.com/",
-        ),
+        ("url.https://s3cret@example.com/.insteadOf", "https://example.com/"),
         ("http.extraHeader", "Authorization: s3cret"),
         ("filter.evil.clean", "evil"),
         ("alias.evil", "!evil"),
@@ -517,18 +430,8 @@ fn the_copied_configuration_holds_no_secrets_and_runs_nothing() {
     write(top, ".git/hooks/pre-commit", "evil");
     let (_keep, copy) = unpacked(&working_tree(top));
     let text = fs::read_to_string(copy.join(".git/config")).unwrap();
-    for word in [
-        "s3cret",
-        "evil",
-        "helper",
-        "Somebody",
-        "insteadof",
-        "worktree",
-    ] {
-        assert!(
-            !text.to_lowercase().contains(&word.to_lowercase()),
-            "{word} in {text}"
-        );
+    for word in ["s3cret", "evil", "helper", "Somebody", "insteadof", "worktree"] {
+        assert!(!text.to_lowercase().contains(&word.to_lowercase()), "{word} in {text}");
     }
     assert!(!copy.join(".git/hooks").exists());
     for (key, value) in [
@@ -546,23 +449,11 @@ fn submodules_are_copied_and_can_be_built_on_their_own() {
     let library = repository();
     let source = repository();
     let top = source.path();
-    git(
-        top,
-        &[
-            "submodule",
-            "add",
-            "-q",
-            library.path().to_str().unwrap(),
-            "vendor/lib",
-        ],
-    );
+    git(top, &["submodule", "add", "-q", library.path().to_str().unwrap(), "vendor/lib"]);
     commit(top, "with submodule");
     let (_keep, copy) = unpacked(&working_tree(top));
     assert_eq!(git(&copy, &["status", "--porcelain"]), "");
-    assert_eq!(
-        fs::read_to_string(copy.join("vendor/lib/README")).unwrap(),
-        "hello\n"
-    );
+    assert_eq!(fs::read_to_string(copy.join("vendor/lib/README")).unwrap(), "hello\n");
     assert_same(&top.join("vendor/lib"), &copy.join("vendor/lib"));
 
     write(&top.join("vendor/lib"), "README", "edited");
@@ -570,10 +461,7 @@ fn submodules_are_copied_and_can_be_built_on_their_own() {
     let workspace = working_tree(top);
     assert!(workspace.info.dirty);
     let (_keep, copy) = unpacked(&workspace);
-    assert_eq!(
-        git(&copy, &["status", "--porcelain"]),
-        git(top, &["status", "--porcelain"])
-    );
+    assert_eq!(git(&copy, &["status", "--porcelain"]), git(top, &["status", "--porcelain"]));
     assert_same(&top.join("vendor/lib"), &copy.join("vendor/lib"));
 
     // As a root: its `.git` is a file that points into the parent's.
@@ -582,11 +470,7 @@ fn submodules_are_copied_and_can_be_built_on_their_own() {
 
     git(top, &["submodule", "deinit", "-q", "-f", "vendor/lib"]);
     let workspace = working_tree(top);
-    assert!(
-        workspace.warnings[0].contains("vendor/lib is not checked out"),
-        "{:?}",
-        workspace.warnings
-    );
+    assert!(workspace.warnings[0].contains("vendor/lib is not checked out"), "{:?}", workspace.warnings);
 }
 
 #[test]
@@ -611,32 +495,16 @@ fn a_nested_repository_is_left_empty_and_said() {
 #[test]
 fn special_files_are_skipped_and_said() {
     let source = repository();
-    assert!(
-        Command::new("mkfifo")
-            .arg(source.path().join("pipe"))
-            .status()
-            .unwrap()
-            .success()
-    );
+    assert!(Command::new("mkfifo").arg(source.path().join("pipe")).status().unwrap().success());
     let _socket = std::os::unix::net::UnixListener::bind(source.path().join("socket")).unwrap();
     fs::remove_file(source.path().join("README")).unwrap();
-    assert!(
-        Command::new("mkfifo")
-            .arg(source.path().join("README"))
-            .status()
-            .unwrap()
-            .success()
-    );
+    assert!(Command::new("mkfifo").arg(source.path().join("README")).status().unwrap().success());
     let workspace = working_tree(source.path());
     let mut warnings = workspace.warnings.clone();
     warnings.sort();
     assert_eq!(
         warnings,
-        [
-            "README is left out: it is a FIFO",
-            "pipe is left out: it is a FIFO",
-            "socket is left out: it is a socket"
-        ]
+        ["README is left out: it is a FIFO", "pipe is left out: it is a FIFO", "socket is left out: it is a socket"]
     );
     let (_keep, copy) = unpacked(&workspace);
     assert_eq!(names(&copy), BTreeSet::from([b"src/main.sh".to_vec()]));
@@ -652,9 +520,8 @@ fn argonignore_removes_files_tracked_or_not() {
     write(source.path(), "big/untracked", "b");
     write(source.path(), "keep.bin", "b");
     let (_keep, copy) = unpacked(&working_tree(source.path()));
-    let expected: BTreeSet<Vec<u8>> = [".argonignore", "README", "keep.bin", "src/main.sh"]
-        .map(|name| name.as_bytes().to_vec())
-        .into();
+    let expected: BTreeSet<Vec<u8>> =
+        [".argonignore", "README", "keep.bin", "src/main.sh"].map(|name| name.as_bytes().to_vec()).into();
     assert_eq!(names(&copy), expected);
 }
 
@@ -662,16 +529,7 @@ fn argonignore_removes_files_tracked_or_not() {
 fn a_folder_without_a_repository_is_everything_but_what_it_ignores() {
     let source = TempDir::new().unwrap();
     let top = source.path();
-    for path in [
-        ".hidden",
-        "a",
-        "build/out",
-        "sub/x.log",
-        "sub/y",
-        "skipped/z",
-        "inner/.git/config",
-        "inner/f",
-    ] {
+    for path in [".hidden", "a", "build/out", "sub/x.log", "sub/y", "skipped/z", "inner/.git/config", "inner/f"] {
         write(top, path, path);
     }
     write(top, ".gitignore", "build/\n");
@@ -682,18 +540,10 @@ fn a_folder_without_a_repository_is_everything_but_what_it_ignores() {
     let workspace = working_tree(top);
     assert_eq!(workspace.info.commit, None);
     let (_keep, copy) = unpacked(&workspace);
-    let expected: BTreeSet<Vec<u8>> = [
-        ".argonignore",
-        ".gitignore",
-        ".hidden",
-        "a",
-        "inner/f",
-        "link",
-        "sub/.gitignore",
-        "sub/y",
-    ]
-    .map(|name| name.as_bytes().to_vec())
-    .into();
+    let expected: BTreeSet<Vec<u8>> =
+        [".argonignore", ".gitignore", ".hidden", "a", "inner/f", "link", "sub/.gitignore", "sub/y"]
+            .map(|name| name.as_bytes().to_vec())
+            .into();
     assert_eq!(names(&copy), expected);
     assert!(copy.join("empty").is_dir());
     assert!(!copy.join("inner/.git").exists() && !copy.join(".git").exists());
@@ -724,14 +574,7 @@ fn edits_in_mid_stream_do_not_break_the_tar() {
     const MIB: usize = 1 << 20;
     let source = TempDir::new().unwrap();
     let top = source.path().to_owned();
-    for name in [
-        "a-grows",
-        "b-vanishes",
-        "c-shrinks",
-        "d-link",
-        "e-folder",
-        "f-stays",
-    ] {
+    for name in ["a-grows", "b-vanishes", "c-shrinks", "d-link", "e-folder", "f-stays"] {
         write(&top, name, &name.repeat(MIB / name.len()));
     }
     let workspace = working_tree(&top);
@@ -740,12 +583,7 @@ fn edits_in_mid_stream_do_not_break_the_tar() {
         bytes: Vec::new(),
         // The writer's first bytes are those of a-grows: it is open and its header is written by then.
         meddle: Some(move || {
-            fs::OpenOptions::new()
-                .append(true)
-                .open(meddled.join("a-grows"))
-                .unwrap()
-                .write_all(b"more")
-                .unwrap();
+            fs::OpenOptions::new().append(true).open(meddled.join("a-grows")).unwrap().write_all(b"more").unwrap();
             for name in ["b-vanishes", "d-link", "e-folder"] {
                 fs::remove_file(meddled.join(name)).unwrap();
             }
@@ -758,10 +596,7 @@ fn edits_in_mid_stream_do_not_break_the_tar() {
     for entry in tar::Archive::new(sink.bytes.as_slice()).entries().unwrap() {
         let mut entry = entry.unwrap();
         let read = io::copy(&mut entry, &mut io::sink()).unwrap();
-        sizes.push((
-            String::from_utf8_lossy(&entry.path_bytes()).into_owned(),
-            read,
-        ));
+        sizes.push((String::from_utf8_lossy(&entry.path_bytes()).into_owned(), read));
     }
     let expected = [
         ("workspace/", 0),
@@ -794,25 +629,14 @@ fn a_file_that_shrinks_in_mid_read_is_filled() {
     let mut sink = Meddler {
         bytes: Vec::new(),
         meddle: Some(move || {
-            fs::OpenOptions::new()
-                .write(true)
-                .open(shrunk)
-                .unwrap()
-                .set_len(10)
-                .unwrap();
+            fs::OpenOptions::new().write(true).open(shrunk).unwrap().set_len(10).unwrap();
         }),
     };
     let summary = workspace.write_tar(&mut sink, &options()).unwrap();
-    let sizes: Vec<_> = tar::Archive::new(sink.bytes.as_slice())
-        .entries()
-        .unwrap()
-        .map(|entry| entry.unwrap().size())
-        .collect();
+    let sizes: Vec<_> =
+        tar::Archive::new(sink.bytes.as_slice()).entries().unwrap().map(|entry| entry.unwrap().size()).collect();
     assert_eq!(sizes, [0, MIB, 4]);
-    assert_eq!(
-        summary.warnings,
-        ["shrinks changed its size while it was read"]
-    );
+    assert_eq!(summary.warnings, ["shrinks changed its size while it was read"]);
 }
 
 #[test]
@@ -840,9 +664,7 @@ fn a_receiver_that_goes_away_is_an_error() {
         }
     }
     let source = repository();
-    let error = working_tree(source.path())
-        .write_tar(Gone, &options())
-        .unwrap_err();
+    let error = working_tree(source.path()).write_tar(Gone, &options()).unwrap_err();
     assert!(matches!(error, SourceError::Send { .. }), "{error:?}");
 }
 
@@ -850,16 +672,8 @@ fn a_receiver_that_goes_away_is_an_error() {
 fn what_is_no_working_tree_is_said_clearly() {
     let folder = TempDir::new().unwrap();
     let top = folder.path();
-    let asked = |folder: &Path| {
-        open(&SourceRequest::WorkingTree {
-            folder: folder.to_owned(),
-        })
-        .unwrap_err()
-    };
-    assert!(matches!(
-        asked(&top.join("nowhere")),
-        SourceError::NoFolder { .. }
-    ));
+    let asked = |folder: &Path| open(&SourceRequest::WorkingTree { folder: folder.to_owned() }).unwrap_err();
+    assert!(matches!(asked(&top.join("nowhere")), SourceError::NoFolder { .. }));
 
     git(top, &["init", "-q", "--bare", "bare.git"]);
     let error = asked(&top.join("bare.git"));
@@ -867,21 +681,14 @@ fn what_is_no_working_tree_is_said_clearly() {
     assert!(error.hint().unwrap().contains("--repo"));
 
     let source = repository();
-    fs::write(
-        source.path().join(".git/index"),
-        b"DIRC nonsense that is long enough to be looked at",
-    )
-    .unwrap();
+    fs::write(source.path().join(".git/index"), b"DIRC nonsense that is long enough to be looked at").unwrap();
     let error = asked(source.path());
     assert!(matches!(error, SourceError::Index { .. }), "{error:?}");
     assert!(error.hint().unwrap().contains("git reset"));
 }
 
 fn checkout(repository: &str, revision: Option<&str>) -> Result<Workspace, SourceError> {
-    open(&SourceRequest::Checkout {
-        repository: repository.to_owned(),
-        revision: revision.map(str::to_owned),
-    })
+    open(&SourceRequest::Checkout { repository: repository.to_owned(), revision: revision.map(str::to_owned) })
 }
 
 /// A repository with history: two commits on main, a topic branch, a tag on the first, and an edit that is not committed.
@@ -914,13 +721,8 @@ fn assert_revisions(repository: &str, first: &str, topic: &str, second: &str) {
         (Some(&first[..8]), first, None),
         (Some("HEAD~1"), first, None),
     ] {
-        let workspace = checkout(repository, revision)
-            .unwrap_or_else(|error| panic!("{revision:?}: {error:?}"));
-        assert_eq!(
-            workspace.info.commit.as_deref(),
-            Some(commit),
-            "{revision:?}"
-        );
+        let workspace = checkout(repository, revision).unwrap_or_else(|error| panic!("{revision:?}: {error:?}"));
+        assert_eq!(workspace.info.commit.as_deref(), Some(commit), "{revision:?}");
         assert_eq!(workspace.info.branch.as_deref(), branch, "{revision:?}");
         assert!(!workspace.info.dirty);
         let root = workspace.root.clone();
@@ -930,15 +732,7 @@ fn assert_revisions(repository: &str, first: &str, topic: &str, second: &str) {
         assert_eq!(names(&copy), listed_by_git(&copy));
         assert!(!names(&copy).contains(b"untracked".as_slice()));
         assert_eq!(git(&copy, &["describe", first]), "v1");
-        assert!(
-            copy.join("src/main.sh")
-                .metadata()
-                .unwrap()
-                .permissions()
-                .mode()
-                & 0o100
-                != 0
-        );
+        assert!(copy.join("src/main.sh").metadata().unwrap().permissions().mode() & 0o100 != 0);
         git(&copy, &["fsck", "--strict"]);
         drop(workspace);
         assert!(!root.exists(), "the checkout is removed with its workspace");
@@ -950,31 +744,12 @@ fn a_checkout_of_a_path_is_the_commit_alone() {
     let (source, first, topic, second) = history();
     let before = tree(source.path());
     assert_revisions(source.path().to_str().unwrap(), &first, &topic, &second);
-    assert_revisions(
-        &format!("file://{}", source.path().display()),
-        &first,
-        &topic,
-        &second,
-    );
+    assert_revisions(&format!("file://{}", source.path().display()), &first, &topic, &second);
     assert_eq!(tree(source.path()), before);
 
     let parent = TempDir::new().unwrap();
-    git(
-        parent.path(),
-        &[
-            "clone",
-            "-q",
-            "--bare",
-            source.path().to_str().unwrap(),
-            "bare.git",
-        ],
-    );
-    assert_revisions(
-        parent.path().join("bare.git").to_str().unwrap(),
-        &first,
-        &topic,
-        &second,
-    );
+    git(parent.path(), &["clone", "-q", "--bare", source.path().to_str().unwrap(), "bare.git"]);
+    assert_revisions(parent.path().join("bare.git").to_str().unwrap(), &first, &topic, &second);
 }
 
 /// `git daemon` on a free port of this machine; ended on drop.
@@ -985,31 +760,19 @@ struct Daemon {
 
 impl Daemon {
     fn over(folder: &Path) -> Self {
-        let port = std::net::TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let mut base = std::ffi::OsString::from("--base-path=");
         base.push(folder);
         let child = command(folder)
             .args(["-c", "uploadpack.allowAnySHA1InWant=true"])
-            .args([
-                "daemon",
-                "--reuseaddr",
-                "--listen=127.0.0.1",
-                "--export-all",
-            ])
+            .args(["daemon", "--reuseaddr", "--listen=127.0.0.1", "--export-all"])
             .arg(format!("--port={port}"))
             .arg(base)
             .arg(folder)
             .spawn()
             .unwrap();
         // Made before the wait, so that it is ended where the wait fails.
-        let daemon = Self {
-            child,
-            url: format!("git://127.0.0.1:{port}"),
-        };
+        let daemon = Self { child, url: format!("git://127.0.0.1:{port}") };
         for _ in 0..200 {
             if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
                 return daemon;
@@ -1065,30 +828,15 @@ fn nothing_in_an_address_or_a_revision_is_an_option() {
         format!("-oProxyCommand={touch}:x"),
     ] {
         let error = checkout(&address, None).unwrap_err();
-        assert!(
-            matches!(error, SourceError::Address { .. }),
-            "{address}: {error:?}"
-        );
+        assert!(matches!(error, SourceError::Address { .. }), "{address}: {error:?}");
     }
-    for revision in [
-        format!("--upload-pack={touch}"),
-        "-x".into(),
-        String::new(),
-        "a..b".into(),
-        "a:b".into(),
-    ] {
+    for revision in [format!("--upload-pack={touch}"), "-x".into(), String::new(), "a..b".into(), "a:b".into()] {
         let error = checkout(path, Some(&revision)).unwrap_err();
-        assert!(
-            matches!(error, SourceError::Revision { .. }),
-            "{revision}: {error:?}"
-        );
+        assert!(matches!(error, SourceError::Revision { .. }), "{revision}: {error:?}");
     }
     for revision in ["$(touch${IFS}x)", "`x`;x", "v1^{tree}", "gone"] {
         let error = checkout(path, Some(revision)).unwrap_err();
-        assert!(
-            matches!(error, SourceError::RefGone { .. }),
-            "{revision}: {error:?}"
-        );
+        assert!(matches!(error, SourceError::RefGone { .. }), "{revision}: {error:?}");
     }
     assert!(!mark.path().join("hit").exists());
 }
@@ -1098,11 +846,7 @@ fn no_hook_runs_in_a_checkout() {
     let source = repository();
     let mark = TempDir::new().unwrap();
     let hook = source.path().join(".git/hooks/post-checkout");
-    write(
-        source.path(),
-        ".git/hooks/post-checkout",
-        &format!("#!/bin/sh\ntouch {}/hit\n", mark.path().display()),
-    );
+    write(source.path(), ".git/hooks/post-checkout", &format!("#!/bin/sh\ntouch {}/hit\n", mark.path().display()));
     fs::set_permissions(&hook, PermissionsExt::from_mode(0o755)).unwrap();
     checkout(source.path().to_str().unwrap(), None).unwrap();
     assert!(!mark.path().join("hit").exists());
@@ -1112,15 +856,9 @@ fn no_hook_runs_in_a_checkout() {
 fn a_checkout_that_cannot_be_says_why() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().to_str().unwrap();
-    assert!(matches!(
-        checkout(path, None),
-        Err(SourceError::NoRepository { .. })
-    ));
+    assert!(matches!(checkout(path, None), Err(SourceError::NoRepository { .. })));
     git(folder.path(), &["init", "-q"]);
-    assert!(matches!(
-        checkout(path, None),
-        Err(SourceError::Empty { .. })
-    ));
+    assert!(matches!(checkout(path, None), Err(SourceError::Empty { .. })));
     let error = checkout("git://127.0.0.1:1/nothing", None).unwrap_err();
     assert!(matches!(error, SourceError::Clone { .. }), "{error:?}");
 }
@@ -1137,10 +875,7 @@ fn submodules_of_a_checkout_are_fetched_by_git() {
     let workspace = checkout(top.to_str().unwrap(), None).unwrap();
     assert_eq!(workspace.warnings, Vec::<String>::new());
     let (_keep, copy) = unpacked(&workspace);
-    assert_eq!(
-        fs::read_to_string(copy.join("vendor/lib/README")).unwrap(),
-        "hello\n"
-    );
+    assert_eq!(fs::read_to_string(copy.join("vendor/lib/README")).unwrap(), "hello\n");
     assert_eq!(git(&copy, &["status", "--porcelain"]), "");
 
     drop(daemon);

@@ -23,26 +23,14 @@ pub(super) async fn upload(
     directory: &str,
     tar: TarStream,
 ) -> Result<(), EngineError> {
-    let options = UploadToContainerOptions {
-        path: directory.to_owned(),
-        ..UploadToContainerOptions::default()
-    };
+    let options = UploadToContainerOptions { path: directory.to_owned(), ..UploadToContainerOptions::default() };
     let body = bollard::body_try_stream(ReaderStream::with_capacity(tar, PIECE));
-    Ok(docker
-        .client
-        .upload_to_container(&id.0, Some(options), body)
-        .await?)
+    Ok(docker.client.upload_to_container(&id.0, Some(options), body).await?)
 }
 
 /// Reads one regular file. What a container keeps in memory (its scratch directory) is not seen by every engine.
-pub(super) async fn read_file(
-    docker: &Docker,
-    id: &ContainerId,
-    path: &str,
-) -> Result<Vec<u8>, EngineError> {
-    let options = DownloadFromContainerOptions {
-        path: path.to_owned(),
-    };
+pub(super) async fn read_file(docker: &Docker, id: &ContainerId, path: &str) -> Result<Vec<u8>, EngineError> {
+    let options = DownloadFromContainerOptions { path: path.to_owned() };
     let mut pieces = std::pin::pin!(docker.client.download_from_container(&id.0, Some(options)));
     let mut archive = Vec::new();
     while let Some(piece) = pieces.next().await {
@@ -51,21 +39,14 @@ pub(super) async fn read_file(
             break;
         }
     }
-    only_file(&archive).map_err(|reason| EngineError::Refused {
-        status: 400,
-        message: format!("`{path}` {reason}"),
-    })
+    only_file(&archive).map_err(|reason| EngineError::Refused { status: 400, message: format!("`{path}` {reason}") })
 }
 
 /// The file that an archive (or its beginning) holds, where it holds nothing else first.
 fn only_file(archive: &[u8]) -> Result<Vec<u8>, String> {
     let broken = |e: std::io::Error| format!("came in an archive that cannot be read: {e}");
     let mut archive = tar::Archive::new(archive);
-    let entry = archive
-        .entries()
-        .map_err(broken)?
-        .next()
-        .ok_or("came in an empty archive")?;
+    let entry = archive.entries().map_err(broken)?.next().ok_or("came in an empty archive")?;
     let mut entry = entry.map_err(broken)?;
     match entry.header().entry_type() {
         tar::EntryType::Regular | tar::EntryType::Continuous => {}

@@ -24,15 +24,8 @@ const LOW: usize = 33 * 1024;
 const HEAD: usize = 8;
 
 /// Attaches to a container that was made and does not run yet.
-pub(super) async fn attach(
-    docker: &Docker,
-    id: &ContainerId,
-    spec: &ContainerSpec,
-) -> Result<Session, EngineError> {
-    let path = format!(
-        "/v{}/containers/{}/attach?stream=1&stdin=1&stdout=1&stderr=1&logs=0",
-        docker.version, id.0
-    );
+pub(super) async fn attach(docker: &Docker, id: &ContainerId, spec: &ContainerSpec) -> Result<Session, EngineError> {
+    let path = format!("/v{}/containers/{}/attach?stream=1&stdin=1&stdout=1&stderr=1&logs=0", docker.version, id.0);
     let response = endpoint::request(&docker.endpoint, Method::POST, &path).await?;
     match response.status() {
         StatusCode::SWITCHING_PROTOCOLS => {}
@@ -44,18 +37,10 @@ pub(super) async fn attach(
         }
     }
     let streams = endpoint::hijack(&docker.endpoint, response).await?;
-    let output = Output {
-        read: streams.read,
-        buffer: BytesMut::from(streams.early),
-        frame: Frame::Head,
-    };
+    let output = Output { read: streams.read, buffer: BytesMut::from(streams.early), frame: Frame::Head };
     let program = spec.command.first().map_or("", String::as_str);
     let output = init::watch(output, program, &spec.image);
-    Ok(Session {
-        id: id.clone(),
-        stdin: Box::pin(streams.write),
-        output: Box::pin(output),
-    })
+    Ok(Session { id: id.clone(), stdin: Box::pin(streams.write), output: Box::pin(output) })
 }
 
 /// Where the reader is in the engine's framing.
@@ -129,11 +114,8 @@ impl<R> Output<R> {
             Frame::Body { .. } => false,
             Frame::End => true,
         };
-        (!whole).then(|| {
-            Err(EngineError::Connection(
-                "a container's output broke off in the middle of a frame".to_owned(),
-            ))
-        })
+        (!whole)
+            .then(|| Err(EngineError::Connection("a container's output broke off in the middle of a frame".to_owned())))
     }
 }
 
@@ -149,9 +131,7 @@ fn source(kind: u8) -> Option<Source> {
 fn piece(source: Source, bytes: Bytes) -> Result<Chunk, EngineError> {
     match source {
         Source::Stream(stream) => Ok(Chunk { stream, bytes }),
-        Source::Engine => Err(EngineError::Connection(
-            String::from_utf8_lossy(&bytes).into_owned(),
-        )),
+        Source::Engine => Err(EngineError::Connection(String::from_utf8_lossy(&bytes).into_owned())),
     }
 }
 
@@ -170,11 +150,7 @@ impl<R: AsyncRead + Unpin> Stream for Output<R> {
             if this.buffer.capacity() - this.buffer.len() < LOW {
                 this.buffer.reserve(PIECE);
             }
-            match ready!(poll_read_buf(
-                Pin::new(&mut this.read),
-                context,
-                &mut this.buffer
-            )) {
+            match ready!(poll_read_buf(Pin::new(&mut this.read), context, &mut this.buffer)) {
                 Ok(0) => {
                     let end = this.at_end();
                     this.frame = Frame::End;
@@ -182,9 +158,7 @@ impl<R: AsyncRead + Unpin> Stream for Output<R> {
                 }
                 Ok(_) => {}
                 Err(e) => {
-                    return Poll::Ready(Some(
-                        this.last_if_error(Err(EngineError::Connection(e.to_string()))),
-                    ));
+                    return Poll::Ready(Some(this.last_if_error(Err(EngineError::Connection(e.to_string())))));
                 }
             }
         }
@@ -203,15 +177,8 @@ mod tests {
         let (read, mut write) = tokio::io::duplex(size);
         let wire = wire.to_vec();
         tokio::spawn(async move { write.write_all(&wire).await });
-        let output = Output {
-            read,
-            buffer: BytesMut::new(),
-            frame: Frame::Head,
-        };
-        output
-            .map(|item| item.map(|chunk| (chunk.stream, chunk.bytes.to_vec())))
-            .collect()
-            .await
+        let output = Output { read, buffer: BytesMut::new(), frame: Frame::Head };
+        output.map(|item| item.map(|chunk| (chunk.stream, chunk.bytes.to_vec()))).collect().await
     }
 
     fn frame(kind: u8, body: &[u8]) -> Vec<u8> {
@@ -222,23 +189,14 @@ mod tests {
     #[tokio::test]
     async fn frames_come_out_whole_however_they_arrive() {
         let body: Vec<u8> = (0..100_000_u32).map(|n| n.to_le_bytes()[0]).collect();
-        let wire = [
-            frame(1, b"a\n"),
-            frame(2, b""),
-            frame(2, &body),
-            frame(1, b"\xff\0"),
-        ]
-        .concat();
+        let wire = [frame(1, b"a\n"), frame(2, b""), frame(2, &body), frame(1, b"\xff\0")].concat();
         for size in [1, 7, 8, 9, 4096, 1 << 20] {
             let mut streams = [Vec::new(), Vec::new()];
             for item in read(&wire, size).await {
                 let (stream, bytes) = item.unwrap();
                 streams[usize::from(stream == event::Stream::Stderr)].extend(bytes);
             }
-            assert!(
-                streams == [b"a\n\xff\0".to_vec(), body.clone()],
-                "in pieces of {size}"
-            );
+            assert!(streams == [b"a\n\xff\0".to_vec(), body.clone()], "in pieces of {size}");
         }
     }
 
@@ -251,17 +209,8 @@ mod tests {
             (frame(9, b"x"), 0),
         ] {
             let items = read(&wire, 64).await;
-            assert_eq!(
-                items.iter().filter(|item| item.is_ok()).count(),
-                pieces,
-                "{wire:?}"
-            );
-            assert!(
-                items
-                    .iter()
-                    .any(|item| matches!(item, Err(EngineError::Connection(_)))),
-                "{wire:?}"
-            );
+            assert_eq!(items.iter().filter(|item| item.is_ok()).count(), pieces, "{wire:?}");
+            assert!(items.iter().any(|item| matches!(item, Err(EngineError::Connection(_)))), "{wire:?}");
         }
     }
 }

@@ -27,10 +27,7 @@ const REQUEST_SECONDS: u64 = 7 * 24 * 60 * 60;
 /// How long a pull may stand still.
 const STALL: Duration = Duration::from_secs(120);
 /// What an engine that tells no version is spoken to in.
-const OLDEST: ClientVersion = ClientVersion {
-    major_version: 1,
-    minor_version: 41,
-};
+const OLDEST: ClientVersion = ClientVersion { major_version: 1, minor_version: 41 };
 
 /// What of the user's environment decides which engine is meant.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -55,11 +52,7 @@ impl EngineEnv {
     /// The environment of this process.
     pub fn from_process() -> Self {
         let text = |name| std::env::var(name).ok().filter(|v| !v.is_empty());
-        let path = |name| {
-            std::env::var_os(name)
-                .filter(|v| !v.is_empty())
-                .map(PathBuf::from)
-        };
+        let path = |name| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
         Self {
             docker_host: text("DOCKER_HOST"),
             docker_context: text("DOCKER_CONTEXT"),
@@ -73,9 +66,7 @@ impl EngineEnv {
 
     /// The directory of Docker's own configuration.
     pub(super) fn config_dir(&self) -> Option<PathBuf> {
-        self.docker_config
-            .clone()
-            .or_else(|| Some(self.home.as_ref()?.join(".docker")))
+        self.docker_config.clone().or_else(|| Some(self.home.as_ref()?.join(".docker")))
     }
 }
 
@@ -102,11 +93,7 @@ pub async fn connect(env: &EngineEnv) -> Result<Docker, EngineError> {
     }
 }
 
-async fn first(
-    env: &EngineEnv,
-    endpoints: Vec<Endpoint>,
-    deadline: Instant,
-) -> Result<Docker, EngineError> {
+async fn first(env: &EngineEnv, endpoints: Vec<Endpoint>, deadline: Instant) -> Result<Docker, EngineError> {
     let mut tried = Vec::new();
     let mut denied = None;
     for endpoint in endpoints {
@@ -120,9 +107,7 @@ async fn first(
             }
         }
     }
-    Err(denied.map_or(EngineError::Unreachable { tried }, |socket| {
-        EngineError::PermissionDenied { socket }
-    }))
+    Err(denied.map_or(EngineError::Unreachable { tried }, |socket| EngineError::PermissionDenied { socket }))
 }
 
 /// Why a place is not it.
@@ -145,12 +130,10 @@ enum Failure {
 impl Failure {
     fn named(self, endpoint: &Endpoint) -> EngineError {
         match (self, endpoint) {
-            (Self::Denied, Endpoint::Unix(socket)) => EngineError::PermissionDenied {
-                socket: socket.clone(),
-            },
-            (failure, endpoint) => EngineError::Unreachable {
-                tried: vec![(endpoint.to_string(), failure.to_string())],
-            },
+            (Self::Denied, Endpoint::Unix(socket)) => EngineError::PermissionDenied { socket: socket.clone() },
+            (failure, endpoint) => {
+                EngineError::Unreachable { tried: vec![(endpoint.to_string(), failure.to_string())] }
+            }
         }
     }
 }
@@ -174,10 +157,7 @@ async fn probe(endpoint: &Endpoint, deadline: Instant) -> Result<ClientVersion, 
     let asked = timeout_at(deadline, endpoint::request(endpoint, Method::GET, "/_ping"));
     let response = asked.await.map_err(|_| Failure::Silent)??;
     if !response.status().is_success() {
-        return Err(Failure::Stranger(format!(
-            "it answers a ping with {}",
-            response.status()
-        )));
+        return Err(Failure::Stranger(format!("it answers a ping with {}", response.status())));
     }
     let Some(theirs) = response.headers().get("api-version") else {
         return Ok(OLDEST);
@@ -187,37 +167,20 @@ async fn probe(endpoint: &Endpoint, deadline: Instant) -> Result<ClientVersion, 
         .ok()
         .and_then(version)
         .ok_or_else(|| Failure::Stranger("it tells no API version".to_owned()))?;
-    Ok(if theirs < *API_DEFAULT_VERSION {
-        theirs
-    } else {
-        *API_DEFAULT_VERSION
-    })
+    Ok(if theirs < *API_DEFAULT_VERSION { theirs } else { *API_DEFAULT_VERSION })
 }
 
 fn version(text: &str) -> Option<ClientVersion> {
     let (major, minor) = text.split_once('.')?;
-    Some(ClientVersion {
-        major_version: major.parse().ok()?,
-        minor_version: minor.parse().ok()?,
-    })
+    Some(ClientVersion { major_version: major.parse().ok()?, minor_version: minor.parse().ok()? })
 }
 
-fn client(
-    env: &EngineEnv,
-    endpoint: Endpoint,
-    version: ClientVersion,
-) -> Result<Docker, EngineError> {
+fn client(env: &EngineEnv, endpoint: Endpoint, version: ClientVersion) -> Result<Docker, EngineError> {
     let client = match &endpoint {
-        Endpoint::Unix(path) => {
-            bollard::Docker::connect_with_unix(&path.to_string_lossy(), REQUEST_SECONDS, &version)
-        }
-        Endpoint::Tcp(address) => {
-            bollard::Docker::connect_with_http(address, REQUEST_SECONDS, &version)
-        }
+        Endpoint::Unix(path) => bollard::Docker::connect_with_unix(&path.to_string_lossy(), REQUEST_SECONDS, &version),
+        Endpoint::Tcp(address) => bollard::Docker::connect_with_http(address, REQUEST_SECONDS, &version),
     };
-    let client = client.map_err(|e| EngineError::Unreachable {
-        tried: vec![(endpoint.to_string(), e.to_string())],
-    })?;
+    let client = client.map_err(|e| EngineError::Unreachable { tried: vec![(endpoint.to_string(), e.to_string())] })?;
     let prefix = format!("/v{version}");
     let client = client.with_request_modifier(move |mut request| {
         if let Some(uri) = versioned(request.uri(), &prefix) {
@@ -255,8 +218,7 @@ const REGISTRY_AUTH: &str = "x-registry-auth";
 /// Engines read credentials in the URL-safe alphabet of base64, and pull anonymously when they cannot; bollard 0.21
 /// writes the other alphabet.
 fn url_safe(value: &HeaderValue) -> Option<HeaderValue> {
-    let mut value =
-        HeaderValue::from_str(&value.to_str().ok()?.replace('+', "-").replace('/', "_")).ok()?;
+    let mut value = HeaderValue::from_str(&value.to_str().ok()?.replace('+', "-").replace('/', "_")).ok()?;
     value.set_sensitive(true);
     Some(value)
 }
@@ -277,23 +239,10 @@ fn places(env: &EngineEnv) -> Result<Places, EngineError> {
 
 /// The sockets that engines are found at, Docker's before Podman's, the system's before the user's.
 fn usual(env: &EngineEnv) -> Vec<Endpoint> {
-    let runtime = env
-        .runtime_dir
-        .clone()
-        .unwrap_or_else(|| PathBuf::from(format!("/run/user/{}", env.uid)));
-    let mut paths = vec![
-        PathBuf::from("/var/run/docker.sock"),
-        runtime.join("docker.sock"),
-    ];
-    paths.extend(
-        env.home
-            .as_ref()
-            .map(|home| home.join(".docker/run/docker.sock")),
-    );
-    paths.extend([
-        runtime.join("podman/podman.sock"),
-        PathBuf::from("/run/podman/podman.sock"),
-    ]);
+    let runtime = env.runtime_dir.clone().unwrap_or_else(|| PathBuf::from(format!("/run/user/{}", env.uid)));
+    let mut paths = vec![PathBuf::from("/var/run/docker.sock"), runtime.join("docker.sock")];
+    paths.extend(env.home.as_ref().map(|home| home.join(".docker/run/docker.sock")));
+    paths.extend([runtime.join("podman/podman.sock"), PathBuf::from("/run/podman/podman.sock")]);
     paths.into_iter().map(Endpoint::Unix).collect()
 }
 
@@ -307,14 +256,9 @@ struct ConfigFile {
 fn context_name(env: &EngineEnv) -> Option<String> {
     let from_file = || {
         let text = fs::read(env.config_dir()?.join("config.json")).ok()?;
-        serde_json::from_slice::<ConfigFile>(&text)
-            .ok()?
-            .current_context
+        serde_json::from_slice::<ConfigFile>(&text).ok()?.current_context
     };
-    env.docker_context
-        .clone()
-        .or_else(from_file)
-        .filter(|name| !name.is_empty() && name != "default")
+    env.docker_context.clone().or_else(from_file).filter(|name| !name.is_empty() && name != "default")
 }
 
 #[derive(Deserialize)]
@@ -338,24 +282,14 @@ struct MetaEndpoint {
 
 /// The endpoint of a docker context. Its directory is named by a hash of its name; looking into each saves the hash.
 fn context(env: &EngineEnv, name: &str) -> Result<Endpoint, EngineError> {
-    let cannot = |reason: String| EngineError::Address {
-        address: format!("docker context {name}"),
-        reason,
-    };
-    let contexts = env
-        .config_dir()
-        .map(|dir| dir.join("contexts"))
-        .unwrap_or_default();
+    let cannot = |reason: String| EngineError::Address { address: format!("docker context {name}"), reason };
+    let contexts = env.config_dir().map(|dir| dir.join("contexts")).unwrap_or_default();
     let found = metas(&contexts.join("meta"));
     let Some((directory, meta)) = found.iter().find(|(_, meta)| meta.name == name) else {
         let known = found.iter().map(|(_, meta)| meta.name.as_str());
         return Err(cannot(unknown_context(name, known)));
     };
-    let host = meta
-        .endpoints
-        .docker
-        .as_ref()
-        .and_then(|e| e.host.as_deref());
+    let host = meta.endpoints.docker.as_ref().and_then(|e| e.host.as_deref());
     let host = host.ok_or_else(|| cannot("it names no Docker endpoint".to_owned()))?;
     let tls = contexts.join("tls").join(directory).join("docker").is_dir();
     match Endpoint::parse(host)? {
@@ -365,12 +299,11 @@ fn context(env: &EngineEnv, name: &str) -> Result<Endpoint, EngineError> {
 }
 
 fn unknown_context<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
-    let near = known
-        .map(|k| (strsim::jaro_winkler(k, name), k))
-        .filter(|(score, _)| *score > 0.8);
+    let near = known.map(|k| (strsim::jaro_winkler(k, name), k)).filter(|(score, _)| *score > 0.8);
     match near.max_by(|a, b| a.0.total_cmp(&b.0)) {
         Some((_, near)) => format!("there is no such context; did you mean `{near}`? (`docker context ls` lists them)"),
-        None => "there is no such context (`docker context ls` lists them, `docker context use default` goes back)".to_owned(),
+        None => "there is no such context (`docker context ls` lists them, `docker context use default` goes back)"
+            .to_owned(),
     }
 }
 
@@ -378,10 +311,7 @@ fn metas(directory: &Path) -> Vec<(PathBuf, Meta)> {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     let read = |entry: fs::DirEntry| {
         let text = fs::read(entry.path().join("meta.json")).ok()?;
-        Some((
-            PathBuf::from(entry.file_name()),
-            serde_json::from_slice(&text).ok()?,
-        ))
+        Some((PathBuf::from(entry.file_name()), serde_json::from_slice(&text).ok()?))
     };
     entries.filter_map(read).collect()
 }
@@ -395,20 +325,13 @@ mod tests {
     /// A Docker configuration with the contexts `remote`, `secure` (with TLS) and `empty`, of which `current` is in force.
     fn config(current: &str) -> tempfile::TempDir {
         let directory = tempfile::tempdir().unwrap();
-        fs::write(
-            directory.path().join("config.json"),
-            format!(r#"{{"currentContext":"{current}"}}"#),
-        )
-        .unwrap();
+        fs::write(directory.path().join("config.json"), format!(r#"{{"currentContext":"{current}"}}"#)).unwrap();
         for (hash, meta) in [
             (
                 "aa",
                 r#"{"Name":"remote","Metadata":{},"Endpoints":{"docker":{"Host":"unix:///remote.sock","SkipTLSVerify":false}}}"#,
             ),
-            (
-                "bb",
-                r#"{"Name":"secure","Endpoints":{"docker":{"Host":"tcp://engine:2376"}}}"#,
-            ),
+            ("bb", r#"{"Name":"secure","Endpoints":{"docker":{"Host":"tcp://engine:2376"}}}"#),
             ("cc", r#"{"Name":"empty"}"#),
             ("dd", "not JSON"),
         ] {
@@ -427,33 +350,15 @@ mod tests {
     #[test]
     fn the_host_comes_before_the_context_and_that_before_the_usual_places() {
         let config = config("remote");
-        let env = EngineEnv {
-            docker_config: Some(config.path().to_owned()),
-            ..EngineEnv::default()
-        };
+        let env = EngineEnv { docker_config: Some(config.path().to_owned()), ..EngineEnv::default() };
         assert_eq!(places(&env).unwrap(), named("/remote.sock"));
-        let host = EngineEnv {
-            docker_host: Some("unix:///host.sock".to_owned()),
-            ..env.clone()
-        };
+        let host = EngineEnv { docker_host: Some("unix:///host.sock".to_owned()), ..env.clone() };
         assert_eq!(places(&host).unwrap(), named("/host.sock"));
-        let default = EngineEnv {
-            docker_context: Some("default".to_owned()),
-            uid: 7,
-            ..env
-        };
-        let Places::Usual(usual) = places(&default).unwrap() else {
-            panic!()
-        };
+        let default = EngineEnv { docker_context: Some("default".to_owned()), uid: 7, ..env };
+        let Places::Usual(usual) = places(&default).unwrap() else { panic!() };
         let usual: Vec<_> = usual.iter().map(ToString::to_string).collect();
-        let docker = [
-            "unix:///var/run/docker.sock",
-            "unix:///run/user/7/docker.sock",
-        ];
-        let podman = [
-            "unix:///run/user/7/podman/podman.sock",
-            "unix:///run/podman/podman.sock",
-        ];
+        let docker = ["unix:///var/run/docker.sock", "unix:///run/user/7/docker.sock"];
+        let podman = ["unix:///run/user/7/podman/podman.sock", "unix:///run/podman/podman.sock"];
         assert_eq!(usual, [docker, podman].concat());
     }
 
@@ -474,11 +379,8 @@ mod tests {
             let error = places(&env).unwrap_err().to_string();
             assert!(error.contains(says), "{name}: {error}");
         }
-        let tls = EngineEnv {
-            docker_host: Some("tcp://e:1".to_owned()),
-            docker_tls_verify: true,
-            ..EngineEnv::default()
-        };
+        let tls =
+            EngineEnv { docker_host: Some("tcp://e:1".to_owned()), docker_tls_verify: true, ..EngineEnv::default() };
         assert!(places(&tls).unwrap_err().to_string().contains("TLS"));
     }
 
@@ -486,34 +388,17 @@ mod tests {
     fn a_forbidden_socket_is_told_from_a_missing_one() {
         let endpoint = Endpoint::Unix("/s".into());
         let error = |kind| Failure::from(WireError::Io(io::Error::from(kind))).named(&endpoint);
-        assert_eq!(
-            error(ErrorKind::PermissionDenied),
-            EngineError::PermissionDenied {
-                socket: "/s".into()
-            }
-        );
-        for (kind, says) in [
-            (ErrorKind::NotFound, "no such socket"),
-            (ErrorKind::ConnectionRefused, "not running"),
-        ] {
-            let EngineError::Unreachable { tried } = error(kind) else {
-                panic!()
-            };
-            assert!(
-                tried[0].0 == "unix:///s" && tried[0].1.contains(says),
-                "{tried:?}"
-            );
+        assert_eq!(error(ErrorKind::PermissionDenied), EngineError::PermissionDenied { socket: "/s".into() });
+        for (kind, says) in [(ErrorKind::NotFound, "no such socket"), (ErrorKind::ConnectionRefused, "not running")] {
+            let EngineError::Unreachable { tried } = error(kind) else { panic!() };
+            assert!(tried[0].0 == "unix:///s" && tried[0].1.contains(says), "{tried:?}");
         }
     }
 
     #[test]
     fn requests_carry_the_version_once() {
-        let path =
-            |uri: &str| versioned(&uri.parse().unwrap(), "/v1.41").map(|uri| uri.to_string());
-        assert_eq!(
-            path("unix://2f/images/json?a=b").unwrap(),
-            "unix://2f/v1.41/images/json?a=b"
-        );
+        let path = |uri: &str| versioned(&uri.parse().unwrap(), "/v1.41").map(|uri| uri.to_string());
+        assert_eq!(path("unix://2f/images/json?a=b").unwrap(), "unix://2f/v1.41/images/json?a=b");
         assert_eq!(path("http://e:1/v1.41/info"), None);
     }
 }

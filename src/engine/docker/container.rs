@@ -5,8 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bollard::models::{
-    ContainerCreateBody, ContainerSummary, ContainerSummaryStateEnum, HostConfig,
-    HostConfigLogConfig,
+    ContainerCreateBody, ContainerSummary, ContainerSummaryStateEnum, HostConfig, HostConfigLogConfig,
 };
 use bollard::query_parameters::{
     CreateContainerOptions, InspectContainerOptions, ListContainersOptions, RemoveContainerOptions,
@@ -16,26 +15,15 @@ use futures_util::StreamExt;
 use tokio::sync::oneshot;
 
 use super::{Docker, attach, error};
-use crate::engine::{
-    ContainerEnd, ContainerId, ContainerSpec, EngineError, Labels, Network, OwnedContainer, Session,
-};
+use crate::engine::{ContainerEnd, ContainerId, ContainerSpec, EngineError, Labels, Network, OwnedContainer, Session};
 
 const LABEL_RUN: &str = "dev.argon.run";
 const LABEL_JOB: &str = "dev.argon.job";
 const LABEL_OWNER: &str = "dev.argon.owner";
 
 /// All that is left of root's powers: enough for package managers, `chown` and `su`.
-const CAPABILITIES: [&str; 9] = [
-    "CHOWN",
-    "DAC_OVERRIDE",
-    "FOWNER",
-    "FSETID",
-    "KILL",
-    "SETGID",
-    "SETUID",
-    "SETFCAP",
-    "NET_BIND_SERVICE",
-];
+const CAPABILITIES: [&str; 9] =
+    ["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETFCAP", "NET_BIND_SERVICE"];
 
 /// The scratch directory is for scripts and environments, which are small; it counts as the container's memory.
 const SCRATCH: &str = "rw,exec,nosuid,nodev,mode=1777,size=64m";
@@ -50,16 +38,11 @@ pub(super) async fn create(docker: &Docker, spec: &ContainerSpec) -> Result<Sess
     // In a task of its own: an engine does not stop making a container when the question is taken back.
     tokio::spawn(async move {
         let made = create_and_attach(&docker, &spec).await;
-        let made = made.map(|session| Unclaimed {
-            docker,
-            session: Some(session),
-        });
+        let made = made.map(|session| Unclaimed { docker, session: Some(session) });
         // Where nobody takes it any more, dropping it removes the container.
         drop(give.send(made));
     });
-    let made = take
-        .await
-        .map_err(|_| EngineError::Connection("the runtime is shutting down".to_owned()))??;
+    let made = take.await.map_err(|_| EngineError::Connection("the runtime is shutting down".to_owned()))??;
     made.claim().ok_or(EngineError::Gone)
 }
 
@@ -107,12 +90,8 @@ async fn create_and_attach(docker: &Docker, spec: &ContainerSpec) -> Result<Sess
 
 async fn make(docker: &Docker, spec: &ContainerSpec) -> Result<ContainerId, EngineError> {
     let body = body(spec, !docker.no_init.load(Ordering::Relaxed));
-    let made = docker
-        .client
-        .create_container(None::<CreateContainerOptions>, body)
-        .await;
-    made.map(|made| ContainerId(made.id))
-        .map_err(|e| error::of_create(e, &spec.image))
+    let made = docker.client.create_container(None::<CreateContainerOptions>, body).await;
+    made.map(|made| ContainerId(made.id)).map_err(|e| error::of_create(e, &spec.image))
 }
 
 /// Removes what nobody will use. An error has nobody to go to; the sweep by label finds the container again.
@@ -149,10 +128,7 @@ fn host_config(spec: &ContainerSpec, init: bool) -> HostConfig {
     HostConfig {
         auto_remove: Some(true),
         init: init.then_some(true),
-        log_config: Some(HostConfigLogConfig {
-            typ: Some("none".to_owned()),
-            config: None,
-        }),
+        log_config: Some(HostConfigLogConfig { typ: Some("none".to_owned()), config: None }),
         tmpfs: Some(HashMap::from([(spec.scratch.clone(), SCRATCH.to_owned())])),
         network_mode: Some(network.to_owned()),
         cap_drop: Some(vec!["ALL".to_owned()]),
@@ -167,34 +143,18 @@ fn host_config(spec: &ContainerSpec, init: bool) -> HostConfig {
 }
 
 fn labels(labels: &Labels) -> HashMap<String, String> {
-    let pairs = [
-        (LABEL_RUN, &labels.run),
-        (LABEL_JOB, &labels.job),
-        (LABEL_OWNER, &labels.owner),
-    ];
-    pairs
-        .map(|(key, value)| (key.to_owned(), value.clone()))
-        .into()
+    let pairs = [(LABEL_RUN, &labels.run), (LABEL_JOB, &labels.job), (LABEL_OWNER, &labels.owner)];
+    pairs.map(|(key, value)| (key.to_owned(), value.clone())).into()
 }
 
 /// Starts the container.
 pub(super) async fn start(docker: &Docker, id: &ContainerId) -> Result<(), EngineError> {
-    let Err(refusal) = docker
-        .client
-        .start_container(&id.0, None::<StartContainerOptions>)
-        .await
-    else {
+    let Err(refusal) = docker.client.start_container(&id.0, None::<StartContainerOptions>).await else {
         return Ok(());
     };
-    let inspected = docker
-        .client
-        .inspect_container(&id.0, None::<InspectContainerOptions>)
-        .await;
+    let inspected = docker.client.inspect_container(&id.0, None::<InspectContainerOptions>).await;
     let config = inspected.ok().and_then(|c| c.config).unwrap_or_default();
-    let program = config
-        .entrypoint
-        .and_then(|e| e.into_iter().next())
-        .unwrap_or_default();
+    let program = config.entrypoint.and_then(|e| e.into_iter().next()).unwrap_or_default();
     let error = error::of_start(refusal, &program, &config.image.unwrap_or_default());
     if error == EngineError::InitMissing {
         docker.no_init.store(true, Ordering::Relaxed);
@@ -203,38 +163,23 @@ pub(super) async fn start(docker: &Docker, id: &ContainerId) -> Result<(), Engin
 }
 
 /// Waits until the container is gone.
-pub(super) async fn removed(
-    docker: &Docker,
-    id: &ContainerId,
-) -> Result<ContainerEnd, EngineError> {
-    let options = WaitContainerOptions {
-        condition: "removed".to_owned(),
-    };
+pub(super) async fn removed(docker: &Docker, id: &ContainerId) -> Result<ContainerEnd, EngineError> {
+    let options = WaitContainerOptions { condition: "removed".to_owned() };
     let mut answers = std::pin::pin!(docker.client.wait_container(&id.0, Some(options)));
     match answers.next().await {
-        Some(Ok(end)) => Ok(ContainerEnd {
-            exit_code: Some(end.status_code),
-        }),
+        Some(Ok(end)) => Ok(ContainerEnd { exit_code: Some(end.status_code) }),
         Some(Err(bollard::errors::Error::DockerContainerWaitError { code, .. })) => {
-            Ok(ContainerEnd {
-                exit_code: Some(code),
-            })
+            Ok(ContainerEnd { exit_code: Some(code) })
         }
         Some(Err(e)) if error::is_not_found(&e) => Ok(ContainerEnd { exit_code: None }),
         Some(Err(e)) => Err(e.into()),
-        None => Err(EngineError::Connection(
-            "the engine stopped answering while a container ran".to_owned(),
-        )),
+        None => Err(EngineError::Connection("the engine stopped answering while a container ran".to_owned())),
     }
 }
 
 /// Kills the container and removes it with its anonymous volumes; done when it is gone, whoever removed it.
 pub(super) async fn remove(docker: &Docker, id: &ContainerId) -> Result<(), EngineError> {
-    let options = RemoveContainerOptions {
-        force: true,
-        v: true,
-        link: false,
-    };
+    let options = RemoveContainerOptions { force: true, v: true, link: false };
     let Err(refusal) = docker.client.remove_container(&id.0, Some(options)).await else {
         return Ok(());
     };
@@ -247,10 +192,7 @@ pub(super) async fn remove(docker: &Docker, id: &ContainerId) -> Result<(), Engi
             Ok(end) => end.map(drop),
             Err(_) => Err(EngineError::Refused {
                 status: 409,
-                message: format!(
-                    "the container {id} is still being removed after {} s",
-                    REMOVAL.as_secs()
-                ),
+                message: format!("the container {id} is still being removed after {} s", REMOVAL.as_secs()),
             }),
         },
         error => Err(error),
@@ -260,11 +202,7 @@ pub(super) async fn remove(docker: &Docker, id: &ContainerId) -> Result<(), Engi
 /// All containers that carry an owner's label.
 pub(super) async fn owned(docker: &Docker) -> Result<Vec<OwnedContainer>, EngineError> {
     let filters = HashMap::from([("label".to_owned(), vec![LABEL_OWNER.to_owned()])]);
-    let options = ListContainersOptions {
-        all: true,
-        filters: Some(filters),
-        ..ListContainersOptions::default()
-    };
+    let options = ListContainersOptions { all: true, filters: Some(filters), ..ListContainersOptions::default() };
     let found = docker.client.list_containers(Some(options)).await?;
     Ok(found.into_iter().filter_map(owned_container).collect())
 }
@@ -274,11 +212,7 @@ fn owned_container(found: ContainerSummary) -> Option<OwnedContainer> {
     let mut label = |key| labels.remove(key).unwrap_or_default();
     Some(OwnedContainer {
         id: ContainerId(found.id?),
-        labels: Labels {
-            run: label(LABEL_RUN),
-            job: label(LABEL_JOB),
-            owner: label(LABEL_OWNER),
-        },
+        labels: Labels { run: label(LABEL_RUN), job: label(LABEL_JOB), owner: label(LABEL_OWNER) },
         running: found.state == Some(ContainerSummaryStateEnum::RUNNING),
     })
 }

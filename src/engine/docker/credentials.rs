@@ -6,9 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bollard::auth::DockerCredentials;
-use docker_credential::{
-    CredentialRetrievalError as Failure, DockerCredential, get_credential_from_reader,
-};
+use docker_credential::{CredentialRetrievalError as Failure, DockerCredential, get_credential_from_reader};
 
 /// How long a credential helper may take: it may ask a keychain, which may ask the user.
 const HELPER: Duration = Duration::from_secs(20);
@@ -30,10 +28,7 @@ pub(super) async fn login(config_dir: Option<PathBuf>, registry: String) -> Logi
         Ok(Ok(Some(login))) => login,
         Ok(Ok(None)) => Login::None,
         Ok(Err(_)) => Login::Unreadable("looking for a login broke off".to_owned()),
-        Err(_) => Login::Unreadable(format!(
-            "the credential helper gave no answer in {} s",
-            HELPER.as_secs()
-        )),
+        Err(_) => Login::Unreadable(format!("the credential helper gave no answer in {} s", HELPER.as_secs())),
     }
 }
 
@@ -49,8 +44,7 @@ fn look_up(config_dir: &Path, registry: &str) -> Option<Login> {
             Ok(credential) => return Some(Login::Known(credentials(credential, key))),
             Err(Failure::NoCredentialConfigured) => {}
             // A helper's way to say that it has none.
-            Err(Failure::HelperFailure { stdout, .. })
-                if stdout.contains("credentials not found") => {}
+            Err(Failure::HelperFailure { stdout, .. }) if stdout.contains("credentials not found") => {}
             Err(e) => return Some(Login::Unreadable(reason(&e))),
         }
     }
@@ -68,29 +62,19 @@ fn keys(registry: &str) -> Vec<String> {
 }
 
 fn credentials(credential: DockerCredential, server: String) -> DockerCredentials {
-    let of = DockerCredentials {
-        serveraddress: Some(server),
-        ..DockerCredentials::default()
-    };
+    let of = DockerCredentials { serveraddress: Some(server), ..DockerCredentials::default() };
     match credential {
-        DockerCredential::IdentityToken(token) => DockerCredentials {
-            identitytoken: Some(token),
-            ..of
-        },
-        DockerCredential::UsernamePassword(name, password) => DockerCredentials {
-            username: Some(name),
-            password: Some(password),
-            ..of
-        },
+        DockerCredential::IdentityToken(token) => DockerCredentials { identitytoken: Some(token), ..of },
+        DockerCredential::UsernamePassword(name, password) => {
+            DockerCredentials { username: Some(name), password: Some(password), ..of }
+        }
     }
 }
 
 /// Why there is no login, without a helper's stdout, which may hold a secret.
 fn reason(failure: &Failure) -> String {
     match failure {
-        Failure::HelperCommunicationError => {
-            "the credential helper of Docker's config.json cannot be run".to_owned()
-        }
+        Failure::HelperCommunicationError => "the credential helper of Docker's config.json cannot be run".to_owned(),
         Failure::HelperFailure { helper, stderr, .. } => {
             format!("{helper} failed: {}", stderr.trim())
         }
@@ -107,11 +91,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("config.json"), config).unwrap();
         match login(Some(directory.path().to_owned()), registry.to_owned()).await {
-            Login::Known(c) => format!(
-                "{}:{}",
-                c.username.unwrap_or_default(),
-                c.password.or(c.identitytoken).unwrap_or_default()
-            ),
+            Login::Known(c) => {
+                format!("{}:{}", c.username.unwrap_or_default(), c.password.or(c.identitytoken).unwrap_or_default())
+            }
             Login::None => "none".to_owned(),
             Login::Unreadable(reason) => reason,
         }
@@ -129,17 +111,10 @@ mod tests {
             (schemed, "ghcr.io", "u:p"),
             (hub, "ghcr.io", "none"),
             ("{}", "docker.io", "none"),
-            (
-                missing,
-                "docker.io",
-                "the credential helper of Docker's config.json cannot be run",
-            ),
+            (missing, "docker.io", "the credential helper of Docker's config.json cannot be run"),
         ] {
             assert_eq!(found(config, registry).await, login, "{config} {registry}");
         }
-        assert!(matches!(
-            login(None, "docker.io".to_owned()).await,
-            Login::None
-        ));
+        assert!(matches!(login(None, "docker.io".to_owned()).await, Login::None));
     }
 }

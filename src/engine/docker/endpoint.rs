@@ -39,36 +39,21 @@ impl fmt::Display for Endpoint {
 impl Endpoint {
     /// Reads an address as `DOCKER_HOST` and docker contexts write it.
     pub fn parse(address: &str) -> Result<Self, EngineError> {
-        let cannot = |reason: String| EngineError::Address {
-            address: address.to_owned(),
-            reason,
-        };
+        let cannot = |reason: String| EngineError::Address { address: address.to_owned(), reason };
         let Some((scheme, rest)) = address.split_once("://") else {
-            let meant = if address.starts_with('/') {
-                "unix"
-            } else {
-                "tcp"
-            };
-            return Err(cannot(format!(
-                "it has no scheme; did you mean `{meant}://{address}`?"
-            )));
+            let meant = if address.starts_with('/') { "unix" } else { "tcp" };
+            return Err(cannot(format!("it has no scheme; did you mean `{meant}://{address}`?")));
         };
         match scheme {
             "unix" if rest.starts_with('/') => Ok(Self::Unix(PathBuf::from(rest))),
-            "unix" => Err(cannot(
-                "the path of a socket must be absolute: `unix:///path/to/docker.sock`".to_owned(),
-            )),
-            "tcp" | "http" => tcp(rest)
-                .ok_or_else(|| cannot("expected `tcp://host:port`".to_owned()))
-                .map(Self::Tcp),
+            "unix" => Err(cannot("the path of a socket must be absolute: `unix:///path/to/docker.sock`".to_owned())),
+            "tcp" | "http" => tcp(rest).ok_or_else(|| cannot("expected `tcp://host:port`".to_owned())).map(Self::Tcp),
             "ssh" => Err(cannot(format!(
                 "argon does not speak ssh; forward the socket with `ssh -nNT -L /tmp/docker.sock:/var/run/docker.sock {rest}` \
                  and set DOCKER_HOST=unix:///tmp/docker.sock"
             ))),
             "https" => Err(tls(address)),
-            _ => Err(cannot(format!(
-                "argon does not know `{scheme}://`; it speaks unix:// and tcp://"
-            ))),
+            _ => Err(cannot(format!("argon does not know `{scheme}://`; it speaks unix:// and tcp://"))),
         }
     }
 }
@@ -83,9 +68,7 @@ pub(super) fn tls(address: &str) -> EngineError {
 
 fn tcp(rest: &str) -> Option<String> {
     let authority = rest.trim_end_matches('/');
-    let has_port = authority
-        .rsplit_once(':')
-        .is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
     match authority {
         "" => None,
         a if a.contains(['/', '?', '#', '@', ' ']) => None,
@@ -109,24 +92,15 @@ pub(super) struct Hijacked {
 }
 
 /// Sends one request without a body on a connection of its own, outside of bollard.
-pub(super) async fn request(
-    endpoint: &Endpoint,
-    method: Method,
-    path: &str,
-) -> Result<Response<Incoming>, WireError> {
+pub(super) async fn request(endpoint: &Endpoint, method: Method, path: &str) -> Result<Response<Incoming>, WireError> {
     let request = Request::builder()
         .method(method.clone())
         .uri(path)
         .header(HOST, host(endpoint))
         .header(CONTENT_TYPE, "application/json");
-    let request = if method == Method::POST {
-        request.header(CONNECTION, "Upgrade").header(UPGRADE, "tcp")
-    } else {
-        request
-    };
-    let request = request
-        .body(String::new())
-        .map_err(|e| WireError::Http(e.to_string()))?;
+    let request =
+        if method == Method::POST { request.header(CONNECTION, "Upgrade").header(UPGRADE, "tcp") } else { request };
+    let request = request.body(String::new()).map_err(|e| WireError::Http(e.to_string()))?;
     match endpoint {
         Endpoint::Unix(path) => send(UnixStream::connect(path).await?, request).await,
         Endpoint::Tcp(address) => {
@@ -148,9 +122,7 @@ where
 
 /// What an answer that is an error says: the `message` of its JSON, else its text.
 pub(super) async fn message(response: Response<Incoming>) -> String {
-    let body = Limited::new(response.into_body(), LONGEST_MESSAGE)
-        .collect()
-        .await;
+    let body = Limited::new(response.into_body(), LONGEST_MESSAGE).collect().await;
     let bytes = body.map(|body| body.to_bytes()).unwrap_or_default();
     let json: Option<serde_json::Value> = serde_json::from_slice(&bytes).ok();
     match json.as_ref().and_then(|json| json["message"].as_str()) {
@@ -162,34 +134,19 @@ pub(super) async fn message(response: Response<Incoming>) -> String {
 /// Takes the connection of an answer that switched protocols.
 ///
 /// The socket itself comes back, so that it can be read in pieces of our size, and each direction closed alone.
-pub(super) async fn hijack(
-    endpoint: &Endpoint,
-    response: Response<Incoming>,
-) -> Result<Hijacked, WireError> {
+pub(super) async fn hijack(endpoint: &Endpoint, response: Response<Incoming>) -> Result<Hijacked, WireError> {
     let upgraded = hyper::upgrade::on(response).await?;
     let foreign = || WireError::Http("the connection is not the one that was opened".to_owned());
     match endpoint {
         Endpoint::Unix(_) => {
-            let parts = upgraded
-                .downcast::<TokioIo<UnixStream>>()
-                .map_err(|_| foreign())?;
+            let parts = upgraded.downcast::<TokioIo<UnixStream>>().map_err(|_| foreign())?;
             let (read, write) = parts.io.into_inner().into_split();
-            Ok(Hijacked {
-                early: parts.read_buf,
-                read: Box::new(read),
-                write: Box::new(write),
-            })
+            Ok(Hijacked { early: parts.read_buf, read: Box::new(read), write: Box::new(write) })
         }
         Endpoint::Tcp(_) => {
-            let parts = upgraded
-                .downcast::<TokioIo<TcpStream>>()
-                .map_err(|_| foreign())?;
+            let parts = upgraded.downcast::<TokioIo<TcpStream>>().map_err(|_| foreign())?;
             let (read, write) = parts.io.into_inner().into_split();
-            Ok(Hijacked {
-                early: parts.read_buf,
-                read: Box::new(read),
-                write: Box::new(write),
-            })
+            Ok(Hijacked { early: parts.read_buf, read: Box::new(read), write: Box::new(write) })
         }
     }
 }
@@ -243,41 +200,25 @@ mod tests {
             ("tcp://[::1]", "tcp://[::1]:2375"),
             ("http://engine.example:80/", "tcp://engine.example:80"),
         ] {
-            assert_eq!(
-                Endpoint::parse(address).unwrap().to_string(),
-                endpoint,
-                "{address}"
-            );
+            assert_eq!(Endpoint::parse(address).unwrap().to_string(), endpoint, "{address}");
         }
     }
 
     #[test]
     fn other_addresses_say_what_to_do() {
         for (address, hint) in [
-            (
-                "/var/run/docker.sock",
-                "did you mean `unix:///var/run/docker.sock`?",
-            ),
+            ("/var/run/docker.sock", "did you mean `unix:///var/run/docker.sock`?"),
             ("engine:2375", "did you mean `tcp://engine:2375`?"),
             ("unix://docker.sock", "absolute"),
-            (
-                "ssh://me@box",
-                "ssh -nNT -L /tmp/docker.sock:/var/run/docker.sock me@box",
-            ),
+            ("ssh://me@box", "ssh -nNT -L /tmp/docker.sock:/var/run/docker.sock me@box"),
             ("https://engine:2376", "TLS"),
-            (
-                "npipe:////./pipe/docker_engine",
-                "it speaks unix:// and tcp://",
-            ),
+            ("npipe:////./pipe/docker_engine", "it speaks unix:// and tcp://"),
             ("tcp://", "tcp://host:port"),
             ("tcp://a:b", "tcp://host:port"),
             ("tcp://user@a:1", "tcp://host:port"),
         ] {
             let error = Endpoint::parse(address).unwrap_err().to_string();
-            assert!(
-                error.contains(hint) && error.contains(address),
-                "{address}: {error}"
-            );
+            assert!(error.contains(hint) && error.contains(address), "{address}: {error}");
         }
     }
 }

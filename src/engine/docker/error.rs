@@ -11,19 +11,13 @@ use crate::engine::EngineError;
 impl From<Error> for EngineError {
     fn from(error: Error) -> Self {
         match error {
-            Error::DockerResponseServerError {
-                status_code,
-                message,
-            } => refused(status_code, message),
+            Error::DockerResponseServerError { status_code, message } => refused(status_code, message),
             Error::DockerStreamError { error } => refused(500, error),
             Error::DockerContainerWaitError { error, .. } => refused(500, error),
             error if is_io(&error) => Self::Connection(with_causes(&error)),
             error => Self::Refused {
                 status: 0,
-                message: format!(
-                    "an answer that argon does not understand: {}",
-                    with_causes(&error)
-                ),
+                message: format!("an answer that argon does not understand: {}", with_causes(&error)),
             },
         }
     }
@@ -42,9 +36,7 @@ fn is_io(error: &Error) -> bool {
         | Error::IOError { .. }
         | Error::RequestTimeoutError
         | Error::SocketNotFoundError(_) => true,
-        other => other
-            .source()
-            .is_some_and(|source| source.is::<io::Error>()),
+        other => other.source().is_some_and(|source| source.is::<io::Error>()),
     }
 }
 
@@ -55,9 +47,7 @@ pub(super) fn refused(status: u16, message: String) -> EngineError {
         _ if words.contains("no space left on device") || words.contains("disk quota exceeded") => {
             EngineError::DiskFull { detail: message }
         }
-        404 if words.contains("no such container") || words.contains("no container with") => {
-            EngineError::Gone
-        }
+        404 if words.contains("no such container") || words.contains("no container with") => EngineError::Gone,
         409 if is_being_removed(&words) => EngineError::Gone,
         _ => EngineError::Refused { status, message },
     }
@@ -65,34 +55,21 @@ pub(super) fn refused(status: u16, message: String) -> EngineError {
 
 /// Whether a refusal (in lower case) says that someone else is removing the container just now.
 fn is_being_removed(words: &str) -> bool {
-    words.contains("removal of container")
-        || words.contains("marked for removal")
-        || words.contains("is being removed")
+    words.contains("removal of container") || words.contains("marked for removal") || words.contains("is being removed")
 }
 
 /// Whether the engine lost the container, or never had it.
 pub(super) fn is_not_found(error: &Error) -> bool {
-    matches!(
-        error,
-        Error::DockerResponseServerError {
-            status_code: 404,
-            ..
-        }
-    )
+    matches!(error, Error::DockerResponseServerError { status_code: 404, .. })
 }
 
 /// What a failed creation of a container from `image` means.
 pub(super) fn of_create(error: Error, image: &str) -> EngineError {
     match error {
-        Error::DockerResponseServerError {
-            status_code: 404,
-            message,
-        } if names_image(&message) => EngineError::ImageMissing {
-            image: image.to_owned(),
-        },
-        Error::DockerResponseServerError { message, .. } if no_init(&message) => {
-            EngineError::InitMissing
+        Error::DockerResponseServerError { status_code: 404, message } if names_image(&message) => {
+            EngineError::ImageMissing { image: image.to_owned() }
         }
+        Error::DockerResponseServerError { message, .. } if no_init(&message) => EngineError::InitMissing,
         error => error.into(),
     }
 }
@@ -100,14 +77,9 @@ pub(super) fn of_create(error: Error, image: &str) -> EngineError {
 /// What a failed start of `program` in a container from `image` means.
 pub(super) fn of_start(error: Error, program: &str, image: &str) -> EngineError {
     match error {
-        Error::DockerResponseServerError { message, .. } if no_init(&message) => {
-            EngineError::InitMissing
-        }
+        Error::DockerResponseServerError { message, .. } if no_init(&message) => EngineError::InitMissing,
         Error::DockerResponseServerError { message, .. } if names_program(&message) => {
-            EngineError::ProgramMissing {
-                program: program.to_owned(),
-                image: image.to_owned(),
-            }
+            EngineError::ProgramMissing { program: program.to_owned(), image: image.to_owned() }
         }
         error => error.into(),
     }
@@ -142,27 +114,16 @@ mod tests {
     use super::*;
 
     fn of(status_code: u16, message: &str) -> Error {
-        Error::DockerResponseServerError {
-            status_code,
-            message: message.to_owned(),
-        }
+        Error::DockerResponseServerError { status_code, message: message.to_owned() }
     }
 
     #[test]
     fn a_refusal_means_what_it_says() {
         for (status, message, kind) in [
             (404, "No such container: abc", "Gone"),
-            (
-                409,
-                "removal of container abc is already in progress",
-                "Gone",
-            ),
+            (409, "removal of container abc is already in progress", "Gone"),
             (409, "Conflict. The container name is in use", "Refused"),
-            (
-                500,
-                "mkdir /var/lib/docker/x: no space left on device",
-                "DiskFull",
-            ),
+            (500, "mkdir /var/lib/docker/x: no space left on device", "DiskFull"),
             (400, "Range of CPUs is from 0.01 to 2.00", "Refused"),
         ] {
             let name = format!("{:?}", EngineError::from(of(status, message)));
@@ -172,22 +133,14 @@ mod tests {
 
     #[test]
     fn creations_and_starts_name_what_is_missing() {
-        let image = EngineError::ImageMissing {
-            image: "i".to_owned(),
-        };
+        let image = EngineError::ImageMissing { image: "i".to_owned() };
         assert_eq!(of_create(of(404, "No such image: i:latest"), "i"), image);
         assert_eq!(of_create(of(404, "i: image not known"), "i"), image);
         assert_eq!(
-            of_create(
-                of(500, "container-init binary not found on the host: stat"),
-                "i"
-            ),
+            of_create(of(500, "container-init binary not found on the host: stat"), "i"),
             EngineError::InitMissing
         );
-        let program = EngineError::ProgramMissing {
-            program: "p".to_owned(),
-            image: "i".to_owned(),
-        };
+        let program = EngineError::ProgramMissing { program: "p".to_owned(), image: "i".to_owned() };
         for message in [
             "OCI runtime create failed: exec: \"p\": executable file not found in $PATH: unknown",
             "OCI runtime create failed: exec: \"/p\": stat /p: no such file or directory: unknown",
@@ -197,19 +150,9 @@ mod tests {
             assert_eq!(of_start(of(400, message), "p", "i"), program, "{message}");
         }
         assert_eq!(
-            of_start(
-                of(
-                    500,
-                    "exec: \"docker-init\": executable file not found in $PATH"
-                ),
-                "p",
-                "i"
-            ),
+            of_start(of(500, "exec: \"docker-init\": executable file not found in $PATH"), "p", "i"),
             EngineError::InitMissing
         );
-        assert_eq!(
-            of_start(of(404, "No such container: c"), "p", "i"),
-            EngineError::Gone
-        );
+        assert_eq!(of_start(of(404, "No such container: c"), "p", "i"), EngineError::Gone);
     }
 }

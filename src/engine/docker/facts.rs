@@ -16,40 +16,22 @@ pub(super) async fn info(docker: &Docker) -> Result<EngineInfo, EngineError> {
         platform: platform(version.os.as_deref(), version.arch.as_deref()).unwrap_or_default(),
         endpoint: docker.endpoint.to_string(),
         cgroup_version: cgroup_version(&info).to_owned(),
-        rootless: info
-            .security_options
-            .iter()
-            .flatten()
-            .any(|option| option.starts_with("name=rootless")),
+        rootless: info.security_options.iter().flatten().any(|option| option.starts_with("name=rootless")),
         init: !docker.no_init.load(Ordering::Relaxed) && has_init(&info),
-        cpus: info
-            .ncpu
-            .and_then(|n| u64::try_from(n).ok())
-            .unwrap_or_default(),
-        memory: info
-            .mem_total
-            .and_then(|n| u64::try_from(n).ok())
-            .unwrap_or_default(),
+        cpus: info.ncpu.and_then(|n| u64::try_from(n).ok()).unwrap_or_default(),
+        memory: info.mem_total.and_then(|n| u64::try_from(n).ok()).unwrap_or_default(),
         storage_driver: info.driver.unwrap_or_default(),
         version: version.version.unwrap_or_default(),
     })
 }
 
 fn product(version: &SystemVersion) -> &'static str {
-    let podman = version
-        .components
-        .iter()
-        .flatten()
-        .any(|component| component.name.contains("Podman"));
+    let podman = version.components.iter().flatten().any(|component| component.name.contains("Podman"));
     if podman { "Podman" } else { "Docker" }
 }
 
 fn platform(os: Option<&str>, architecture: Option<&str>) -> Option<String> {
-    Some(format!(
-        "{}/{}",
-        os.filter(|s| !s.is_empty())?,
-        architecture.filter(|s| !s.is_empty())?
-    ))
+    Some(format!("{}/{}", os.filter(|s| !s.is_empty())?, architecture.filter(|s| !s.is_empty())?))
 }
 
 fn cgroup_version(info: &SystemInfo) -> &'static str {
@@ -62,10 +44,7 @@ fn cgroup_version(info: &SystemInfo) -> &'static str {
 
 /// Docker writes `N/A` for an init that it could not run.
 fn has_init(info: &SystemInfo) -> bool {
-    info.init_commit
-        .as_ref()
-        .and_then(|commit| commit.id.as_deref())
-        != Some("N/A")
+    info.init_commit.as_ref().and_then(|commit| commit.id.as_deref()) != Some("N/A")
 }
 
 /// The image, where the engine has it.
@@ -82,9 +61,6 @@ fn facts(found: ImageInspect) -> Image {
     Image {
         platform: platform(found.os.as_deref(), found.architecture.as_deref()),
         id: found.id.unwrap_or_default(),
-        user: found
-            .config
-            .and_then(|config| config.user)
-            .unwrap_or_default(),
+        user: found.config.and_then(|config| config.user).unwrap_or_default(),
     }
 }

@@ -24,11 +24,7 @@ pub(super) struct Watched<S> {
 
 enum State {
     /// Nothing but the beginning of a complaint was seen, if that.
-    Opening {
-        held: Vec<u8>,
-        program: String,
-        image: String,
-    },
+    Opening { held: Vec<u8>, program: String, image: String },
     /// What came after the bytes that were held.
     Behind(Option<Result<Chunk, EngineError>>),
     /// The program runs.
@@ -37,14 +33,7 @@ enum State {
 
 /// Watches the beginning of a container's output, in which the init was asked to run `program`.
 pub(super) fn watch<S>(output: S, program: &str, image: &str) -> Watched<S> {
-    Watched {
-        output,
-        state: State::Opening {
-            held: Vec::new(),
-            program: program.to_owned(),
-            image: image.to_owned(),
-        },
-    }
+    Watched { output, state: State::Opening { held: Vec::new(), program: program.to_owned(), image: image.to_owned() } }
 }
 
 impl<S: Stream<Item = Result<Chunk, EngineError>> + Unpin> Stream for Watched<S> {
@@ -53,22 +42,14 @@ impl<S: Stream<Item = Result<Chunk, EngineError>> + Unpin> Stream for Watched<S>
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         loop {
             let this = &mut *self;
-            let State::Opening {
-                held,
-                program,
-                image,
-            } = &mut this.state
-            else {
+            let State::Opening { held, program, image } = &mut this.state else {
                 return match std::mem::replace(&mut this.state, State::Running) {
                     State::Behind(item) => Poll::Ready(item),
                     _ => Pin::new(&mut this.output).poll_next(context),
                 };
             };
             match ready!(Pin::new(&mut this.output).poll_next(context)) {
-                Some(Ok(Chunk {
-                    stream: event::Stream::Stderr,
-                    bytes,
-                })) => {
+                Some(Ok(Chunk { stream: event::Stream::Stderr, bytes })) => {
                     held.extend_from_slice(&bytes);
                     match verdict(held) {
                         Verdict::Undecided => continue,
@@ -102,10 +83,7 @@ impl<S: Stream<Item = Result<Chunk, EngineError>> + Unpin> Stream for Watched<S>
 }
 
 fn chunk(bytes: Vec<u8>) -> Chunk {
-    Chunk {
-        stream: event::Stream::Stderr,
-        bytes: bytes.into(),
-    }
+    Chunk { stream: event::Stream::Stderr, bytes: bytes.into() }
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -119,33 +97,17 @@ enum Verdict {
 }
 
 fn verdict(held: &[u8]) -> Verdict {
-    let begins = COMPLAINTS
-        .iter()
-        .any(|complaint| held.starts_with(complaint));
-    let may_begin = COMPLAINTS
-        .iter()
-        .any(|complaint| complaint.starts_with(held));
+    let begins = COMPLAINTS.iter().any(|complaint| held.starts_with(complaint));
+    let may_begin = COMPLAINTS.iter().any(|complaint| complaint.starts_with(held));
     let Some(end) = memchr::memchr(b'\n', held) else {
-        return if may_begin || begins && held.len() < LONGEST {
-            Verdict::Undecided
-        } else {
-            Verdict::Output
-        };
+        return if may_begin || begins && held.len() < LONGEST { Verdict::Undecided } else { Verdict::Output };
     };
     let line = String::from_utf8_lossy(&held[..end]);
     let exec = line.contains("exec ") && line.contains("failed");
-    let missing = [
-        "No such file or directory",
-        "Permission denied",
-        "Not a directory",
-    ]
-    .iter()
-    .any(|reason| line.ends_with(reason));
-    if begins && exec && missing {
-        Verdict::Missing
-    } else {
-        Verdict::Output
-    }
+    let missing = ["No such file or directory", "Permission denied", "Not a directory"]
+        .iter()
+        .any(|reason| line.ends_with(reason));
+    if begins && exec && missing { Verdict::Missing } else { Verdict::Output }
 }
 
 #[cfg(test)]
@@ -157,24 +119,11 @@ mod tests {
 
     /// What a watched output gives: `o:` and `e:` for the streams, `missing` for the error.
     fn watched(pieces: &[(event::Stream, &'static str)]) -> Vec<String> {
-        let pieces: Vec<_> = pieces
-            .iter()
-            .map(|(stream, text)| {
-                Ok(Chunk {
-                    stream: *stream,
-                    bytes: (*text).into(),
-                })
-            })
-            .collect();
+        let pieces: Vec<_> =
+            pieces.iter().map(|(stream, text)| Ok(Chunk { stream: *stream, bytes: (*text).into() })).collect();
         let items = watch(stream::iter(pieces), "nosuch", "image").map(|item| match item {
-            Ok(Chunk {
-                stream: Stdout,
-                bytes,
-            }) => format!("o:{}", String::from_utf8_lossy(&bytes)),
-            Ok(Chunk {
-                stream: Stderr,
-                bytes,
-            }) => format!("e:{}", String::from_utf8_lossy(&bytes)),
+            Ok(Chunk { stream: Stdout, bytes }) => format!("o:{}", String::from_utf8_lossy(&bytes)),
+            Ok(Chunk { stream: Stderr, bytes }) => format!("e:{}", String::from_utf8_lossy(&bytes)),
             Err(EngineError::ProgramMissing { program, image }) => {
                 format!("missing {program} {image}")
             }
@@ -185,24 +134,15 @@ mod tests {
 
     #[test]
     fn a_complaint_of_the_init_is_an_error() {
-        let tini = [
-            (Stderr, "[FATAL tini (7)] "),
-            (Stderr, "exec nosuch failed: No such file or directory"),
-            (Stderr, "\n"),
-        ];
+        let tini =
+            [(Stderr, "[FATAL tini (7)] "), (Stderr, "exec nosuch failed: No such file or directory"), (Stderr, "\n")];
         assert_eq!(watched(&tini), ["missing nosuch image"]);
         assert_eq!(
-            watched(&[(
-                Stderr,
-                "[FATAL tini (8)] exec /etc failed: Permission denied\n"
-            )]),
+            watched(&[(Stderr, "[FATAL tini (8)] exec /etc failed: Permission denied\n")]),
             ["missing nosuch image"]
         );
         assert_eq!(
-            watched(&[(
-                Stderr,
-                "ERROR (catatonit:2): failed to exec pid1: No such file or directory\n"
-            )]),
+            watched(&[(Stderr, "ERROR (catatonit:2): failed to exec pid1: No such file or directory\n")]),
             ["missing nosuch image"]
         );
     }
@@ -210,29 +150,15 @@ mod tests {
     #[test]
     fn everything_else_passes_unchanged() {
         for pieces in [
-            &[
-                (Stdout, "a"),
-                (
-                    Stderr,
-                    "[FATAL tini (7)] exec nosuch failed: No such file or directory\n",
-                ),
-            ][..],
+            &[(Stdout, "a"), (Stderr, "[FATAL tini (7)] exec nosuch failed: No such file or directory\n")][..],
             &[(Stderr, "[FATAL"), (Stdout, "a"), (Stderr, "b")],
-            &[
-                (
-                    Stderr,
-                    "[FATAL tini (7)] exec x failed: Exec format error\n",
-                ),
-                (Stderr, "more"),
-            ],
+            &[(Stderr, "[FATAL tini (7)] exec x failed: Exec format error\n"), (Stderr, "more")],
             &[(Stderr, "warn"), (Stderr, "[FATAL tini (7)] ")],
             &[(Stderr, "[FATAL tini (")],
             &[],
         ] {
-            let same: Vec<_> = pieces
-                .iter()
-                .map(|(s, t)| format!("{}:{t}", if *s == Stdout { 'o' } else { 'e' }))
-                .collect();
+            let same: Vec<_> =
+                pieces.iter().map(|(s, t)| format!("{}:{t}", if *s == Stdout { 'o' } else { 'e' })).collect();
             assert_eq!(watched(pieces), same);
         }
     }

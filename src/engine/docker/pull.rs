@@ -31,12 +31,11 @@ pub(super) async fn pull(
 ) -> Result<Image, EngineError> {
     let reference = Reference::parse(image)?;
     tell(&progress, PullEvent::Started).await;
-    let (credentials, reason) =
-        match login(docker.config_dir.clone(), reference.registry.clone()).await {
-            Login::Known(credentials) => (Some(credentials), None),
-            Login::None => (None, None),
-            Login::Unreadable(reason) => (None, Some(reason)),
-        };
+    let (credentials, reason) = match login(docker.config_dir.clone(), reference.registry.clone()).await {
+        Login::Known(credentials) => (Some(credentials), None),
+        Login::None => (None, None),
+        Login::Unreadable(reason) => (None, Some(reason)),
+    };
     let mut waits = ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(500))
         .with_max_delay(Duration::from_secs(8))
@@ -44,30 +43,17 @@ pub(super) async fn pull(
         .with_jitter()
         .build();
     for attempt in 1.. {
-        let Err(failure) = once(docker, image, &reference, credentials.clone(), &progress).await
-        else {
+        let Err(failure) = once(docker, image, &reference, credentials.clone(), &progress).await else {
             break;
         };
         let wait = if failure.mendable { waits.next() } else { None };
         let Some(wait) = wait else {
             return Err(explained(failure.error, reason.as_deref()));
         };
-        tell(
-            &progress,
-            PullEvent::Retrying {
-                attempt,
-                wait,
-                reason: detail(&failure.error),
-            },
-        )
-        .await;
+        tell(&progress, PullEvent::Retrying { attempt, wait, reason: detail(&failure.error) }).await;
         tokio::time::sleep(wait).await;
     }
-    facts::image(docker, image)
-        .await?
-        .ok_or_else(|| EngineError::ImageMissing {
-            image: image.to_owned(),
-        })
+    facts::image(docker, image).await?.ok_or_else(|| EngineError::ImageMissing { image: image.to_owned() })
 }
 
 /// A try that failed.
@@ -102,24 +88,14 @@ async fn once(
             tell(progress, PullEvent::Layer(layer)).await;
         }
         // The engine counting down to its own next try is no progress.
-        if !word
-            .status
-            .as_deref()
-            .is_some_and(|status| status.starts_with("Retrying in"))
-        {
+        if !word.status.as_deref().is_some_and(|status| status.starts_with("Retrying in")) {
             moved = Instant::now();
         }
     }
 }
 
 fn stalled(image: &str, waited: Duration) -> Failure {
-    Failure {
-        error: EngineError::PullStalled {
-            image: image.to_owned(),
-            waited,
-        },
-        mendable: false,
-    }
+    Failure { error: EngineError::PullStalled { image: image.to_owned(), waited }, mendable: false }
 }
 
 /// Progress that nobody listens to any more is no reason to end the pull.
@@ -166,16 +142,10 @@ fn phase(status: &str) -> Option<LayerPhase> {
 /// What a failed try means. Engines give the registry's answer in words, mostly with a 500 of their own.
 fn failure(error: Error, image: &str) -> Failure {
     let (status, message) = match error {
-        Error::DockerResponseServerError {
-            status_code,
-            message,
-        } => (status_code, message),
+        Error::DockerResponseServerError { status_code, message } => (status_code, message),
         Error::DockerStreamError { error } => (500, error),
         other => {
-            return Failure {
-                error: other.into(),
-                mendable: false,
-            };
+            return Failure { error: other.into(), mendable: false };
         }
     };
     let words = message.to_ascii_lowercase();
@@ -183,24 +153,12 @@ fn failure(error: Error, image: &str) -> Failure {
     let (image, detail) = (image.to_owned(), message.clone());
     let error = match error::refused(status, message) {
         full @ EngineError::DiskFull { .. } => {
-            return Failure {
-                error: full,
-                mendable: false,
-            };
+            return Failure { error: full, mendable: false };
         }
         refused if status == 400 => {
-            return Failure {
-                error: refused,
-                mendable: false,
-            };
+            return Failure { error: refused, mendable: false };
         }
-        _ if says(&[
-            "toomanyrequests",
-            "too many requests",
-            "http 429",
-            "rate limit",
-        ]) =>
-        {
+        _ if says(&["toomanyrequests", "too many requests", "http 429", "rate limit"]) => {
             EngineError::RateLimited { image, detail }
         }
         _ if says(NETWORK) || says(SERVER) => EngineError::Registry { image, detail },
@@ -231,9 +189,8 @@ fn failure(error: Error, image: &str) -> Failure {
     };
     let limited = matches!(error, EngineError::RateLimited { .. });
     // A name that no server knows, and a certificate that nobody trusts, are not mended by waiting.
-    let mendable = limited
-        || (says(NETWORK) || says(SERVER))
-            && !says(&["no such host", "x509", "http response to https client"]);
+    let mendable =
+        limited || (says(NETWORK) || says(SERVER)) && !says(&["no such host", "x509", "http response to https client"]);
     Failure { error, mendable }
 }
 
@@ -271,9 +228,7 @@ const SERVER: &[&str] = &[
 /// The registry's words in an error.
 fn detail(error: &EngineError) -> String {
     match error {
-        EngineError::Registry { detail, .. } | EngineError::RateLimited { detail, .. } => {
-            detail.clone()
-        }
+        EngineError::Registry { detail, .. } | EngineError::RateLimited { detail, .. } => detail.clone(),
         other => other.to_string(),
     }
 }
@@ -283,18 +238,9 @@ fn explained(error: EngineError, reason: Option<&str>) -> EngineError {
     let Some(reason) = reason else { return error };
     let with = |detail: String| format!("{detail} (no login was shown: {reason})");
     match error {
-        EngineError::Unauthorized { image, detail } => EngineError::Unauthorized {
-            image,
-            detail: with(detail),
-        },
-        EngineError::ImageNotFound { image, detail } => EngineError::ImageNotFound {
-            image,
-            detail: with(detail),
-        },
-        EngineError::RateLimited { image, detail } => EngineError::RateLimited {
-            image,
-            detail: with(detail),
-        },
+        EngineError::Unauthorized { image, detail } => EngineError::Unauthorized { image, detail: with(detail) },
+        EngineError::ImageNotFound { image, detail } => EngineError::ImageNotFound { image, detail: with(detail) },
+        EngineError::RateLimited { image, detail } => EngineError::RateLimited { image, detail: with(detail) },
         error => error,
     }
 }
@@ -307,66 +253,26 @@ mod tests {
     #[test]
     fn the_engines_sentences_are_understood() {
         for (status, message, kind, mendable) in [
-            (
-                500,
-                "unauthorized: authentication required",
-                "Unauthorized",
-                false,
-            ),
-            (
-                500,
-                "error parsing HTTP 403 response body: invalid character 'p'",
-                "Unauthorized",
-                false,
-            ),
+            (500, "unauthorized: authentication required", "Unauthorized", false),
+            (500, "error parsing HTTP 403 response body: invalid character 'p'", "Unauthorized", false),
             (
                 404,
                 "pull access denied for a, repository does not exist or may require 'docker login': denied",
                 "ImageNotFound",
                 false,
             ),
-            (
-                404,
-                "manifest for a:latest not found: manifest unknown: words",
-                "ImageNotFound",
-                false,
-            ),
-            (
-                404,
-                "repository 127.0.0.1:5999/a not found: name unknown: words",
-                "ImageNotFound",
-                false,
-            ),
-            (
-                404,
-                "no matching manifest for linux/s390x in the manifest list entries",
-                "ImageNotFound",
-                false,
-            ),
-            (
-                500,
-                "toomanyrequests: You have reached your pull rate limit",
-                "RateLimited",
-                true,
-            ),
+            (404, "manifest for a:latest not found: manifest unknown: words", "ImageNotFound", false),
+            (404, "repository 127.0.0.1:5999/a not found: name unknown: words", "ImageNotFound", false),
+            (404, "no matching manifest for linux/s390x in the manifest list entries", "ImageNotFound", false),
+            (500, "toomanyrequests: You have reached your pull rate limit", "RateLimited", true),
             (
                 500,
                 "unexpected status from HEAD request to https://r/v2/a/manifests/1: 429 Too Many Requests",
                 "RateLimited",
                 true,
             ),
-            (
-                500,
-                "received unexpected HTTP status: 500 Internal Server Error",
-                "Registry",
-                true,
-            ),
-            (
-                500,
-                "received unexpected HTTP status: 503 Service Unavailable",
-                "Registry",
-                true,
-            ),
+            (500, "received unexpected HTTP status: 500 Internal Server Error", "Registry", true),
+            (500, "received unexpected HTTP status: 503 Service Unavailable", "Registry", true),
             (
                 500,
                 "Get \"http://127.0.0.1:5998/v2/\": dial tcp 127.0.0.1:5998: connect: connection refused",
@@ -379,30 +285,12 @@ mod tests {
                 "Registry",
                 false,
             ),
-            (
-                500,
-                "Get \"https://r/v2/\": x509: certificate signed by unknown authority",
-                "Registry",
-                false,
-            ),
+            (500, "Get \"https://r/v2/\": x509: certificate signed by unknown authority", "Registry", false),
             (500, "unsupported: words of the registry", "Registry", false),
-            (
-                500,
-                "write /var/lib/docker/tmp/x: no space left on device",
-                "DiskFull",
-                false,
-            ),
-            (
-                400,
-                "invalid reference format: repository name must be lowercase",
-                "Refused",
-                false,
-            ),
+            (500, "write /var/lib/docker/tmp/x: no space left on device", "DiskFull", false),
+            (400, "invalid reference format: repository name must be lowercase", "Refused", false),
         ] {
-            let error = Error::DockerResponseServerError {
-                status_code: status,
-                message: message.to_owned(),
-            };
+            let error = Error::DockerResponseServerError { status_code: status, message: message.to_owned() };
             let failure = failure(error, "a");
             let name = format!("{:?}", failure.error);
             assert!(name.starts_with(kind), "{message}: {name}");
@@ -415,10 +303,7 @@ mod tests {
         let word = |status: &str, current| CreateImageInfo {
             id: Some("l".to_owned()),
             status: Some(status.to_owned()),
-            progress_detail: Some(bollard::models::ProgressDetail {
-                current: Some(current),
-                total: Some(9),
-            }),
+            progress_detail: Some(bollard::models::ProgressDetail { current: Some(current), total: Some(9) }),
             error_detail: None,
         };
         let mut layers = Layers::default();
@@ -430,26 +315,8 @@ mod tests {
             ("Download complete", 0),
             ("Extracting", 9),
         ]
-        .map(|(status, current)| {
-            layers
-                .take(&word(status, current))
-                .map(|layer| (layer.phase, layer.current))
-        });
-        let (waiting, loading, unpacking) = (
-            LayerPhase::Waiting,
-            LayerPhase::Downloading,
-            LayerPhase::Extracting,
-        );
-        assert_eq!(
-            told,
-            [
-                None,
-                Some((waiting, 0)),
-                Some((loading, 1)),
-                None,
-                Some((unpacking, 0)),
-                None
-            ]
-        );
+        .map(|(status, current)| layers.take(&word(status, current)).map(|layer| (layer.phase, layer.current)));
+        let (waiting, loading, unpacking) = (LayerPhase::Waiting, LayerPhase::Downloading, LayerPhase::Extracting);
+        assert_eq!(told, [None, Some((waiting, 0)), Some((loading, 1)), None, Some((unpacking, 0)), None]);
     }
 }

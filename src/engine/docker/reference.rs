@@ -19,14 +19,9 @@ impl Reference {
         let allowed = |c: char| c.is_ascii_alphanumeric() || "._/:@-+".contains(c);
         let odd_part = |part: &str| part.is_empty() || part == "." || part == "..";
         if !text.chars().all(allowed) || text.split('/').any(odd_part) {
-            return Err(EngineError::Refused {
-                status: 400,
-                message: format!("`{text}` is no image reference"),
-            });
+            return Err(EngineError::Refused { status: 400, message: format!("`{text}` is no image reference") });
         }
-        let (rest, digest) = text
-            .split_once('@')
-            .map_or((text, None), |(rest, digest)| (rest, Some(digest)));
+        let (rest, digest) = text.split_once('@').map_or((text, None), |(rest, digest)| (rest, Some(digest)));
         let last = rest.rfind('/').map_or(0, |slash| slash + 1);
         let (name, tag) = match rest[last..].split_once(':') {
             Some((name, tag)) => (&rest[..last + name.len()], Some(tag)),
@@ -58,33 +53,14 @@ mod tests {
             ("busybox", "busybox", "latest", "docker.io"),
             ("python:3.10", "python", "3.10", "docker.io"),
             ("argon-dev/busybox:x", "argon-dev/busybox", "x", "docker.io"),
-            (
-                "localhost:5000/a/b:tag",
-                "localhost:5000/a/b",
-                "tag",
-                "localhost:5000",
-            ),
-            (
-                "localhost:5000/a/b",
-                "localhost:5000/a/b",
-                "latest",
-                "localhost:5000",
-            ),
+            ("localhost:5000/a/b:tag", "localhost:5000/a/b", "tag", "localhost:5000"),
+            ("localhost:5000/a/b", "localhost:5000/a/b", "latest", "localhost:5000"),
             ("localhost/a", "localhost/a", "latest", "localhost"),
-            (
-                "ghcr.io/a/b@sha256:0f",
-                "ghcr.io/a/b",
-                "sha256:0f",
-                "ghcr.io",
-            ),
+            ("ghcr.io/a/b@sha256:0f", "ghcr.io/a/b", "sha256:0f", "ghcr.io"),
             ("r:5000/a:1@sha256:0f", "r:5000/a", "sha256:0f", "r:5000"),
         ] {
             let parsed = Reference::parse(text).unwrap();
-            assert_eq!(
-                (&*parsed.name, &*parsed.version, &*parsed.registry),
-                (name, version, registry),
-                "{text}"
-            );
+            assert_eq!((&*parsed.name, &*parsed.version, &*parsed.registry), (name, version, registry), "{text}");
         }
         for text in ["", "a/../b", "a//b", "a?b=c", "a b", "a#b", "/a", "a%2fb"] {
             assert!(Reference::parse(text).is_err(), "{text}");

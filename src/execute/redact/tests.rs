@@ -6,10 +6,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn mask(values: &[&str]) -> Mask {
-    let secrets: Vec<Secret> = values
-        .iter()
-        .map(|value| Secret::new("S", (*value).to_owned()))
-        .collect();
+    let secrets: Vec<Secret> = values.iter().map(|value| Secret::new("S", (*value).to_owned())).collect();
     Mask::new(&secrets).unwrap()
 }
 
@@ -33,11 +30,7 @@ fn a_secret_is_masked_wherever_it_is_cut() {
     let mask = mask(&["hunter2hunter2"]);
     let text = b"user=me pass=hunter2hunter2 ok";
     for cut in 0..text.len() {
-        assert_eq!(
-            through(&mask, &[&text[..cut], &text[cut..]]),
-            "user=me pass=*** ok",
-            "cut at {cut}"
-        );
+        assert_eq!(through(&mask, &[&text[..cut], &text[cut..]]), "user=me pass=*** ok", "cut at {cut}");
     }
 }
 
@@ -51,10 +44,7 @@ fn the_longest_secret_wins_also_over_a_cut() {
 #[test]
 fn what_cannot_become_a_secret_is_not_held_back() {
     let mut stream = mask(&["secret-value"]).stream();
-    assert_eq!(
-        &stream.feed(Bytes::from_static(b"prompt> "))[..],
-        b"prompt> "
-    );
+    assert_eq!(&stream.feed(Bytes::from_static(b"prompt> "))[..], b"prompt> ");
     assert_eq!(&stream.feed(Bytes::from_static(b"x sec"))[..], b"x ");
     assert_eq!(&stream.feed(Bytes::from_static(b"ond"))[..], b"second");
 }

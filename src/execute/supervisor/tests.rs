@@ -30,17 +30,8 @@ fn scan(chunks: &[&[u8]]) -> Vec<Piece> {
 }
 
 fn end(code: i32) -> Piece {
-    let counters = Counters {
-        cpu_nanos: Some(5),
-        peak_memory: None,
-        oom_kills: Some(0),
-    };
-    Piece::Report(Report::End {
-        step: StepIndex(3),
-        code,
-        not_started: None,
-        counters,
-    })
+    let counters = Counters { cpu_nanos: Some(5), peak_memory: None, oom_kills: Some(0) };
+    Piece::Report(Report::End { step: StepIndex(3), code, not_started: None, counters })
 }
 
 fn report(code: i32) -> Vec<u8> {
@@ -50,14 +41,7 @@ fn report(code: i32) -> Vec<u8> {
 #[test]
 fn a_report_stands_exactly_behind_an_unterminated_line() {
     let bytes = [b"no newline".to_vec(), report(0), b"later".to_vec()].concat();
-    assert_eq!(
-        scan(&[&bytes]),
-        [
-            Piece::Bytes("no newline".into()),
-            end(0),
-            Piece::Bytes("later".into())
-        ]
-    );
+    assert_eq!(scan(&[&bytes]), [Piece::Bytes("no newline".into()), end(0), Piece::Bytes("later".into())]);
 }
 
 #[test]
@@ -79,20 +63,10 @@ fn every_report_is_read() {
             "ready tar 12 0",
             Some(Report::Ready {
                 unpacker: Unpacker::InContainer,
-                counters: Counters {
-                    cpu_nanos: Some(12),
-                    peak_memory: None,
-                    oom_kills: Some(0),
-                },
+                counters: Counters { cpu_nanos: Some(12), peak_memory: None, oom_kills: Some(0) },
             }),
         ),
-        (
-            "ready put - -",
-            Some(Report::Ready {
-                unpacker: Unpacker::Engine,
-                counters: Counters::default(),
-            }),
-        ),
+        ("ready put - -", Some(Report::Ready { unpacker: Unpacker::Engine, counters: Counters::default() })),
         ("unpacked 2", Some(Report::Unpacked { status: 2 })),
         (
             "end 0 1 cwd - - -",
@@ -138,12 +112,7 @@ fn step(script: &str) -> PlannedStep {
 #[test]
 fn a_step_s_start_quotes_all_that_is_the_user_s() {
     let env = [("A".to_owned(), "$(touch /x) `y` \\".to_owned())];
-    let text = start_step(
-        &Nonce::fixed(NONCE),
-        &step("echo hi"),
-        OutputMode::Merged,
-        &env,
-    );
+    let text = start_step(&Nonce::fixed(NONCE), &step("echo hi"), OutputMode::Merged, &env);
     insta::assert_snapshot!(text);
 }
 
@@ -153,14 +122,8 @@ fn shells_run_scripts_as_documented() {
     assert_eq!(words(Shell::Sh), "sh -e S");
     assert_eq!(words(Shell::Bash), "bash -eo pipefail S");
     assert_eq!(words(Shell::Python), "python S");
-    assert_eq!(
-        words(Shell::Custom(vec!["perl".into(), "-w".into()])),
-        "perl -w S"
-    );
-    assert_eq!(
-        words(Shell::Custom(vec!["x".into(), "--file={0}".into()])),
-        "x --file=S"
-    );
+    assert_eq!(words(Shell::Custom(vec!["perl".into(), "-w".into()])), "perl -w S");
+    assert_eq!(words(Shell::Custom(vec!["x".into(), "--file={0}".into()])), "x --file=S");
 }
 
 #[test]
@@ -168,9 +131,5 @@ fn the_program_sent_has_no_comments_and_no_nonce() {
     let command = command();
     assert_eq!(command[..2], ["sh", "-c"]);
     assert!(!command[2].contains("# "));
-    assert!(
-        command[2].len() < 8 * 1024,
-        "it travels with every container: {} bytes",
-        command[2].len()
-    );
+    assert!(command[2].len() < 8 * 1024, "it travels with every container: {} bytes", command[2].len());
 }

@@ -8,8 +8,7 @@ use crate::pipeline::keys::{self, Place};
 use crate::pipeline::reader::Reader;
 use crate::pipeline::tree::{Entry, Kind, Node};
 use crate::pipeline::{
-    Code, Diagnostic, Env, Job, MAX_STEPS, NetworkAccess, OnError, OutputMode, Resources, Spanned,
-    Step,
+    Code, Diagnostic, Env, Job, MAX_STEPS, NetworkAccess, OnError, OutputMode, Resources, Spanned, Step,
 };
 
 /// A job that was read: its needs count in the graph even where the job could not be built.
@@ -21,20 +20,13 @@ pub(super) struct ReadJob {
 pub(super) fn read(reader: &mut Reader<'_>, entry: &Entry, context: &Context) -> ReadJob {
     let key = &entry.key;
     let is_key = check_key(reader, key);
-    let unread = ReadJob {
-        needs: Vec::new(),
-        built: None,
-    };
+    let unread = ReadJob { needs: Vec::new(), built: None };
     let node = &entry.value;
     let what = format!("jobs.{}", key.value);
     if node.is_null() {
         reader.report(
-            Diagnostic::new(
-                Code::NoSteps,
-                key.span.clone(),
-                format!("the job `{}` is empty", key.value),
-            )
-            .help("give it an `image` and `steps`"),
+            Diagnostic::new(Code::NoSteps, key.span.clone(), format!("the job `{}` is empty", key.value))
+                .help("give it an `image` and `steps`"),
         );
         return unread;
     }
@@ -45,49 +37,33 @@ pub(super) fn read(reader: &mut Reader<'_>, entry: &Entry, context: &Context) ->
     for entry in &entries {
         draft.take(reader, entry, context);
     }
-    let has = |name: &str| {
-        entries.iter().any(|entry| entry.key.value == name)
-            || keys::is_meant(node, Place::Job, name)
-    };
+    let has =
+        |name: &str| entries.iter().any(|entry| entry.key.value == name) || keys::is_meant(node, Place::Job, name);
     if !has("steps") {
         reader.report(
-            Diagnostic::new(
-                Code::MissingKey,
-                key.span.clone(),
-                format!("the job `{}` has no `steps`", key.value),
-            )
-            .help("add `steps:` with at least one `- run: …`"),
+            Diagnostic::new(Code::MissingKey, key.span.clone(), format!("the job `{}` has no `steps`", key.value))
+                .help("add `steps:` with at least one `- run: …`"),
         );
     }
     if !context.has_default_image && !has("image") {
         reader.report(
-            Diagnostic::new(
-                Code::NoImage,
-                key.span.clone(),
-                format!("the job `{}` has no `image`", key.value),
-            )
-            .help("add `image: python:3.10` or the like, or one for all jobs under `defaults`"),
+            Diagnostic::new(Code::NoImage, key.span.clone(), format!("the job `{}` has no `image`", key.value))
+                .help("add `image: python:3.10` or the like, or one for all jobs under `defaults`"),
         );
     }
-    ReadJob {
-        needs: draft.job.needs.clone(),
-        built: draft.finish().filter(|_| is_key),
-    }
+    ReadJob { needs: draft.job.needs.clone(), built: draft.finish().filter(|_| is_key) }
 }
 
 fn check_key(reader: &mut Reader<'_>, key: &Spanned<String>) -> bool {
     let name = key.value.as_str();
     let is_good = name.len() <= 100
         && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
     if !is_good {
         let message = format!("`{name}` cannot be the key of a job");
-        reader.report(
-            Diagnostic::new(Code::JobKey, key.span.clone(), message)
-                .help("begin with a letter or `_`, go on with letters, digits, `_` and `-`, 100 at most; `name` may be any text"),
-        );
+        reader.report(Diagnostic::new(Code::JobKey, key.span.clone(), message).help(
+            "begin with a letter or `_`, go on with letters, digits, `_` and `-`, 100 at most; `name` may be any text",
+        ));
     }
     is_good
 }
@@ -103,10 +79,7 @@ impl Draft {
         let job = Job {
             key: key.clone(),
             name: None,
-            image: Spanned {
-                value: String::new(),
-                span: key.span.clone(),
-            },
+            image: Spanned { value: String::new(), span: key.span.clone() },
             needs: Vec::new(),
             env: Env::new(),
             shell: context.defaults.shell.clone(),
@@ -119,10 +92,7 @@ impl Draft {
             output: OutputMode::default(),
             steps: Vec::new(),
         };
-        Self {
-            job,
-            image: context.default_image.clone(),
-        }
+        Self { job, image: context.default_image.clone() }
     }
 
     fn take(&mut self, reader: &mut Reader<'_>, entry: &Entry, context: &Context) {
@@ -138,13 +108,8 @@ impl Draft {
             "continue-on-error" => job.on_error = reader.on_error(value),
             "resources" => job.resources = resources(reader, value),
             "network" => {
-                let choices = [
-                    ("default", NetworkAccess::Default),
-                    ("none", NetworkAccess::None),
-                ];
-                job.network = reader
-                    .choice("network", value, &choices)
-                    .unwrap_or_default();
+                let choices = [("default", NetworkAccess::Default), ("none", NetworkAccess::None)];
+                job.network = reader.choice("network", value, &choices).unwrap_or_default();
             }
             "user" => job.user = user(reader, value),
             "output" => {
@@ -166,27 +131,17 @@ fn needs(reader: &mut Reader<'_>, node: &Rc<Node>) -> Vec<Spanned<String>> {
     let one = [Rc::clone(node)];
     let items = match &node.kind {
         Kind::Plain(_) | Kind::Text(_) => &one[..],
-        _ => reader
-            .list("needs", "a job's key or a list of them", node)
-            .unwrap_or_default(),
+        _ => reader.list("needs", "a job's key or a list of them", node).unwrap_or_default(),
     };
     items
         .iter()
-        .filter_map(|item| {
-            Some(Spanned {
-                value: reader.filled("needs", item)?.to_owned(),
-                span: item.span.clone(),
-            })
-        })
+        .filter_map(|item| Some(Spanned { value: reader.filled("needs", item)?.to_owned(), span: item.span.clone() }))
         .collect()
 }
 
 fn resources(reader: &mut Reader<'_>, node: &Node) -> Resources {
     let mut resources = Resources::default();
-    for entry in reader
-        .mapping("resources", Place::Resources, node)
-        .unwrap_or_default()
-    {
+    for entry in reader.mapping("resources", Place::Resources, node).unwrap_or_default() {
         match entry.key.value.as_str() {
             "cpus" => resources.milli_cpus = cpus(reader, &entry.value),
             "memory" => resources.memory = memory(reader, &entry.value),
@@ -203,12 +158,7 @@ fn number(reader: &mut Reader<'_>, node: &Node, key: &str, help: &str) {
         _ => "",
     };
     reader.report(
-        Diagnostic::new(
-            Code::Number,
-            node.span.clone(),
-            format!("`{text}` is not a number for `{key}`"),
-        )
-        .help(help),
+        Diagnostic::new(Code::Number, node.span.clone(), format!("`{text}` is not a number for `{key}`")).help(help),
     );
 }
 
@@ -239,12 +189,8 @@ fn memory(reader: &mut Reader<'_>, node: &Node) -> Option<u64> {
     let bytes = reader.size("memory", node)?;
     if !(LEAST..=i64::MAX.unsigned_abs()).contains(&bytes) {
         reader.report(
-            Diagnostic::new(
-                Code::Size,
-                node.span.clone(),
-                "`memory` is outside of what an engine takes",
-            )
-            .help("at least `6MiB`"),
+            Diagnostic::new(Code::Size, node.span.clone(), "`memory` is outside of what an engine takes")
+                .help("at least `6MiB`"),
         );
         return None;
     }
@@ -255,18 +201,9 @@ fn pids(reader: &mut Reader<'_>, node: &Node) -> Option<NonZeroU32> {
     let text = reader.text("pids", node)?;
     let is_digits = text.bytes().all(|b| b.is_ascii_digit());
     // The kernel's own bound on process ids is 2^22.
-    let pids = text
-        .parse::<u32>()
-        .ok()
-        .filter(|pids| is_digits && *pids <= 1 << 22)
-        .and_then(NonZeroU32::new);
+    let pids = text.parse::<u32>().ok().filter(|pids| is_digits && *pids <= 1 << 22).and_then(NonZeroU32::new);
     if pids.is_none() {
-        number(
-            reader,
-            node,
-            "pids",
-            "write a whole number, 1 to 4194304, such as `512`",
-        );
+        number(reader, node, "pids", "write a whole number, 1 to 4194304, such as `512`");
     }
     pids
 }
@@ -275,9 +212,7 @@ fn user(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
     let text = reader.filled("user", node)?;
     let is_name = |name: &str| {
         !name.is_empty()
-            && name
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
             && !name.starts_with('-')
     };
     let is_good = match text.split_once(':') {
@@ -286,12 +221,8 @@ fn user(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
     };
     if !is_good {
         reader.report(
-            Diagnostic::new(
-                Code::User,
-                node.span.clone(),
-                format!("`{text}` is not a user"),
-            )
-            .help("write `name`, `1000` or `1000:1000`"),
+            Diagnostic::new(Code::User, node.span.clone(), format!("`{text}` is not a user"))
+                .help("write `name`, `1000` or `1000:1000`"),
         );
         return None;
     }
@@ -314,15 +245,10 @@ fn steps(reader: &mut Reader<'_>, entry: &Entry, context: &Context) -> Vec<Step>
         let message = format!("the job has {} steps, more than {MAX_STEPS}", items.len());
         let at = first_over.span.start..first_over.span.start + 1;
         reader.report(
-            Diagnostic::new(Code::TooManySteps, at, message)
-                .help("put commands that belong together into one `run`"),
+            Diagnostic::new(Code::TooManySteps, at, message).help("put commands that belong together into one `run`"),
         );
     }
-    items
-        .iter()
-        .take(MAX_STEPS)
-        .filter_map(|item| step(reader, item, context))
-        .collect()
+    items.iter().take(MAX_STEPS).filter_map(|item| step(reader, item, context)).collect()
 }
 
 fn step(reader: &mut Reader<'_>, node: &Node, context: &Context) -> Option<Step> {
@@ -331,22 +257,15 @@ fn step(reader: &mut Reader<'_>, node: &Node, context: &Context) -> Option<Step>
     {
         let first = text.lines().next().unwrap_or_default();
         reader.report(
-            Diagnostic::new(
-                Code::WrongType,
-                node.span.clone(),
-                "a step is a mapping, this is text",
-            )
-            .help(format!("write `- run: {first}`")),
+            Diagnostic::new(Code::WrongType, node.span.clone(), "a step is a mapping, this is text")
+                .help(format!("write `- run: {first}`")),
         );
         return None;
     }
     let entries = reader.mapping("steps", Place::Step, node)?;
     let mut step = Step {
         name: None,
-        run: Spanned {
-            value: String::new(),
-            span: node.span.clone(),
-        },
+        run: Spanned { value: String::new(), span: node.span.clone() },
         env: Env::new(),
         secrets: Vec::new(),
         shell: None,
@@ -372,23 +291,15 @@ fn step(reader: &mut Reader<'_>, node: &Node, context: &Context) -> Option<Step>
     for secret in &step.secrets {
         undeclared(reader, context, secret);
         if step.env.iter().any(|(name, _)| *name == secret.value) {
-            let message = format!(
-                "the step has `{}` both in `env` and in `secrets`",
-                secret.value
-            );
+            let message = format!("the step has `{}` both in `env` and in `secrets`", secret.value);
             reader.report(
                 Diagnostic::new(Code::SecretIsEnv, secret.span.clone(), message)
                     .help("a secret becomes a variable of its own name: keep one of them"),
             );
         }
     }
-    if !entries.iter().any(|entry| entry.key.value == "run")
-        && !keys::is_meant(node, Place::Step, "run")
-    {
-        let at = entries.first().map_or_else(
-            || node.span.start..node.span.start + 1,
-            |entry| entry.key.span.clone(),
-        );
+    if !entries.iter().any(|entry| entry.key.value == "run") && !keys::is_meant(node, Place::Step, "run") {
+        let at = entries.first().map_or_else(|| node.span.start..node.span.start + 1, |entry| entry.key.span.clone());
         reader.report(
             Diagnostic::new(Code::MissingKey, at, "the step has no `run`")
                 .help("add `run:` with the commands of the step"),
@@ -399,22 +310,14 @@ fn step(reader: &mut Reader<'_>, node: &Node, context: &Context) -> Option<Step>
 
 fn script(reader: &mut Reader<'_>, entry: &Entry) -> Option<Spanned<String>> {
     let node = &entry.value;
-    let is_blank =
-        matches!(&node.kind, Kind::Plain(text) | Kind::Text(text) if text.trim().is_empty());
+    let is_blank = matches!(&node.kind, Kind::Plain(text) | Kind::Text(text) if text.trim().is_empty());
     if is_blank || node.is_null() {
         reader.report(
-            Diagnostic::new(
-                Code::EmptyRun,
-                entry.key.span.clone(),
-                "`run` has no command",
-            )
-            .help("write the commands behind it, or below it after `run: |`"),
+            Diagnostic::new(Code::EmptyRun, entry.key.span.clone(), "`run` has no command")
+                .help("write the commands behind it, or below it after `run: |`"),
         );
         return None;
     }
     let text = reader.text("run", node)?;
-    Some(Spanned {
-        value: text.to_owned(),
-        span: node.span.clone(),
-    })
+    Some(Spanned { value: text.to_owned(), span: node.span.clone() })
 }

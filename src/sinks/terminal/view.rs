@@ -27,16 +27,8 @@ impl Pulls {
             PullEvent::Layer(layer) => {
                 let layers = self.0.entry(image.to_owned()).or_default();
                 // The end of a layer comes without sizes: what was known of it stays known.
-                let total = layer
-                    .total
-                    .or_else(|| layers.get(&layer.id).and_then(|known| known.total));
-                layers.insert(
-                    layer.id.clone(),
-                    LayerProgress {
-                        total,
-                        ..layer.clone()
-                    },
-                );
+                let total = layer.total.or_else(|| layers.get(&layer.id).and_then(|known| known.total));
+                layers.insert(layer.id.clone(), LayerProgress { total, ..layer.clone() });
             }
             PullEvent::Retrying { .. } => {}
             PullEvent::Finished { .. } | PullEvent::Failed { .. } => {
@@ -67,20 +59,13 @@ impl View<'_> {
         }
         let is_running = |job: &&(usize, &JobTrack)| matches!(job.1.phase, Phase::Running { .. });
         let jobs: Vec<(usize, &JobTrack)> = self.tracker.jobs.iter().enumerate().collect();
-        lines.extend(
-            jobs.iter()
-                .filter(is_running)
-                .map(|(position, job)| self.running(*position, job, width)),
-        );
+        lines.extend(jobs.iter().filter(is_running).map(|(position, job)| self.running(*position, job, width)));
         let waiting = jobs.iter().filter(|(_, job)| job.phase == Phase::Waiting);
         lines.extend(waiting.map(|(position, job)| self.waiting(*position, job)));
         if lines.len() > most {
             let more = lines.len() - (most - 1);
             lines.truncate(most - 1);
-            lines.push(self.style.paint(
-                Tone::Dim,
-                &format!("{} {more} more", self.style.symbols.ellipsis()),
-            ));
+            lines.push(self.style.paint(Tone::Dim, &format!("{} {more} more", self.style.symbols.ellipsis())));
         }
         lines.iter().map(|line| self.fit(line, width)).collect()
     }
@@ -91,13 +76,11 @@ impl View<'_> {
 
     fn spinner(&self) -> String {
         let frames = self.style.symbols.spinner();
-        self.style
-            .paint(Tone::Good, frames[self.frame % frames.len()])
+        self.style.paint(Tone::Good, frames[self.frame % frames.len()])
     }
 
     fn elapsed(&self, since: Timestamp) -> String {
-        let elapsed =
-            std::time::Duration::try_from(self.now.duration_since(since)).unwrap_or_default();
+        let elapsed = std::time::Duration::try_from(self.now.duration_since(since)).unwrap_or_default();
         // Tenths only: milliseconds would flicker.
         match elapsed.as_secs() {
             0 => format!("0.{}s", elapsed.subsec_millis() / 100),
@@ -114,9 +97,7 @@ impl View<'_> {
             None if job.steps.iter().all(|step| step.result.is_none()) => "preparing".to_owned(),
             None => "finishing".to_owned(),
         };
-        let name = self
-            .style
-            .paint(Tone::Job(position), &padded_name(self.tracker, position));
+        let name = self.style.paint(Tone::Job(position), &padded_name(self.tracker, position));
         let time = self.elapsed(*since);
         let left = format!("{} {name} {doing}", self.spinner());
         let room = width.saturating_sub(console::measure_text_width(&time) + 1);
@@ -126,46 +107,24 @@ impl View<'_> {
 
     fn waiting(&self, position: usize, job: &JobTrack) -> String {
         let is_open = |need: &&JobId| {
-            self.tracker
-                .job(need)
-                .and_then(JobTrack::result)
-                .is_none_or(|result| result.status != Status::Success)
+            self.tracker.job(need).and_then(JobTrack::result).is_none_or(|result| result.status != Status::Success)
         };
         let shown = |need| self.tracker.job(need).map(|job| job.info.id.as_str());
-        let needs: Vec<&str> = job
-            .info
-            .needs
-            .iter()
-            .filter(is_open)
-            .filter_map(shown)
-            .collect();
+        let needs: Vec<&str> = job.info.needs.iter().filter(is_open).filter_map(shown).collect();
         let what = match needs.is_empty() {
-            true if self.pulls.0.contains_key(&job.info.image) => {
-                "waiting for its image".to_owned()
-            }
+            true if self.pulls.0.contains_key(&job.info.image) => "waiting for its image".to_owned(),
             true => "waiting".to_owned(),
             false => format!("waiting for {}", needs.join(", ")),
         };
-        self.style.paint(
-            Tone::Dim,
-            &format!("  {} {what}", padded_name(self.tracker, position)),
-        )
+        self.style.paint(Tone::Dim, &format!("  {} {what}", padded_name(self.tracker, position)))
     }
 
     /// A line for the image, with all its layers together, and one for each layer that moves.
-    fn pull(
-        &self,
-        image: &str,
-        layers: &BTreeMap<String, LayerProgress>,
-        width: usize,
-    ) -> Vec<String> {
+    fn pull(&self, image: &str, layers: &BTreeMap<String, LayerProgress>, width: usize) -> Vec<String> {
         // A layer without a size is there already, or not begun.
         let known: u64 = layers.values().filter_map(|layer| layer.total).sum();
         let done: u64 = layers.values().map(received).sum();
-        let there = layers
-            .values()
-            .filter(|layer| layer.phase == LayerPhase::Done)
-            .count();
+        let there = layers.values().filter(|layer| layer.phase == LayerPhase::Done).count();
         let amount = match known {
             0 => String::new(),
             total => format!("{} of {}", bytes(done.min(total)), bytes(total)),
@@ -173,22 +132,10 @@ impl View<'_> {
         let image = one_line(image);
         let head = format!("{} pulling {image}", self.spinner());
         let bar = self.bar(done, Some(known), width);
-        let count = if layers.is_empty() {
-            String::new()
-        } else {
-            format!("{there}/{} layers", layers.len())
-        };
-        let mut lines = vec![
-            format!("{head} {bar} {count} {amount}")
-                .trim_end()
-                .to_owned(),
-        ];
-        let moving = layers.values().filter(|layer| {
-            matches!(
-                layer.phase,
-                LayerPhase::Downloading | LayerPhase::Extracting
-            )
-        });
+        let count = if layers.is_empty() { String::new() } else { format!("{there}/{} layers", layers.len()) };
+        let mut lines = vec![format!("{head} {bar} {count} {amount}").trim_end().to_owned()];
+        let moving =
+            layers.values().filter(|layer| matches!(layer.phase, LayerPhase::Downloading | LayerPhase::Extracting));
         lines.extend(moving.take(3).map(|layer| self.layer(layer, width)));
         lines
     }
@@ -200,11 +147,7 @@ impl View<'_> {
             LayerPhase::Waiting | LayerPhase::Done => "",
         };
         let bar = self.bar(layer.current, layer.total, width);
-        format!(
-            "  {} {bar} {doing} {}",
-            self.style.paint(Tone::Dim, &layer.id),
-            bytes(layer.current)
-        )
+        format!("  {} {bar} {doing} {}", self.style.paint(Tone::Dim, &layer.id), bytes(layer.current))
     }
 
     fn bar(&self, done: u64, total: Option<u64>, width: usize) -> String {
@@ -212,16 +155,12 @@ impl View<'_> {
         let (full, empty) = self.style.symbols.progress();
         let filled = match total.filter(|total| *total > 0) {
             Some(total) => {
-                usize::try_from(u128::from(done.min(total)) * length as u128 / u128::from(total))
-                    .unwrap_or(0)
+                usize::try_from(u128::from(done.min(total)) * length as u128 / u128::from(total)).unwrap_or(0)
             }
             None => 0,
         };
         let rest = self.style.paint(Tone::Dim, &empty.repeat(length - filled));
-        format!(
-            "{}{rest}",
-            self.style.paint(Tone::Good, &full.repeat(filled))
-        )
+        format!("{}{rest}", self.style.paint(Tone::Good, &full.repeat(filled)))
     }
 }
 
@@ -236,14 +175,8 @@ fn received(layer: &LayerProgress) -> u64 {
 
 /// A job's name, as wide as the widest.
 pub(super) fn padded_name(tracker: &Tracker, position: usize) -> String {
-    let widths = tracker
-        .jobs
-        .iter()
-        .map(|job| console::measure_text_width(job.info.id.as_str()));
+    let widths = tracker.jobs.iter().map(|job| console::measure_text_width(job.info.id.as_str()));
     let width = widths.max().unwrap_or(0).min(WIDEST_NAME);
-    let name = tracker
-        .jobs
-        .get(position)
-        .map_or("", |job| job.info.id.as_str());
+    let name = tracker.jobs.get(position).map_or("", |job| job.info.id.as_str());
     console::pad_str(name, width, console::Alignment::Left, Some("…")).into_owned()
 }

@@ -22,24 +22,18 @@ pub(super) fn prepare(
     if interrupt.load(Ordering::Relaxed) {
         return Err(SourceError::Interrupted);
     }
-    let repository = cloned.map_err(|source| SourceError::Clone {
-        repository: wanted.shown.clone(),
-        source,
-    })?;
+    let repository = cloned.map_err(|source| SourceError::Clone { repository: wanted.shown.clone(), source })?;
     let found = match resolve::revision(&repository, wanted, resolve::Branches::OfOrigin) {
-        Err(SourceError::RefGone { similar, .. }) => again(&repository, wanted, interrupt)
-            .ok_or_else(|| SourceError::RefGone {
+        Err(SourceError::RefGone { similar, .. }) => {
+            again(&repository, wanted, interrupt).ok_or_else(|| SourceError::RefGone {
                 repository: wanted.shown.clone(),
                 revision: wanted.revision.unwrap_or_default().to_owned(),
                 similar,
-            })?,
+            })?
+        }
         other => other?,
     };
-    Ok(Prepared {
-        commit: found.commit,
-        branch: found.branch,
-        repository,
-    })
+    Ok(Prepared { commit: found.commit, branch: found.branch, repository })
 }
 
 fn clone(url: &str, target: &Path, interrupt: &AtomicBool) -> gix::Result<gix::Repository> {
@@ -57,11 +51,7 @@ fn clone(url: &str, target: &Path, interrupt: &AtomicBool) -> gix::Result<gix::R
 }
 
 /// A commit that was pushed over, or a ref outside of branches and tags (`refs/pull/1/head`): servers give most of them when asked.
-fn again(
-    repository: &gix::Repository,
-    wanted: &Wanted<'_>,
-    interrupt: &AtomicBool,
-) -> Option<resolve::Found> {
+fn again(repository: &gix::Repository, wanted: &Wanted<'_>, interrupt: &AtomicBool) -> Option<resolve::Found> {
     let revision = wanted.revision?;
     let is_id = gix::ObjectId::from_hex(revision.as_bytes()).is_ok();
     if !is_id && !revision.starts_with("refs/") {
@@ -69,21 +59,14 @@ fn again(
     }
     let spec = format!("+{revision}:refs/argon/wanted");
     let fetched = || -> gix::Result<gix::ObjectId> {
-        let mut remote = repository
-            .find_remote("origin")?
-            .with_fetch_tags(gix::remote::fetch::Tags::None);
+        let mut remote = repository.find_remote("origin")?.with_fetch_tags(gix::remote::fetch::Tags::None);
         remote.replace_refspecs([spec.as_str()], Direction::Fetch)?;
         remote
             .connect(Direction::Fetch)?
             .prepare_fetch(Discard, ref_map::Options::default())?
             .receive(Discard, interrupt)?;
-        let id = repository
-            .find_reference("refs/argon/wanted")?
-            .into_fully_peeled_id()?;
+        let id = repository.find_reference("refs/argon/wanted")?.into_fully_peeled_id()?;
         Ok(id.object()?.peel_to_commit()?.id)
     };
-    fetched().ok().map(|commit| resolve::Found {
-        commit,
-        branch: None,
-    })
+    fetched().ok().map(|commit| resolve::Found { commit, branch: None })
 }

@@ -9,43 +9,23 @@ use super::{Prepared, Wanted, reopened, resolve, write};
 use crate::source::{SourceError, config, worktree};
 
 /// Makes the repository in `target`.
-pub(super) fn prepare(
-    path: &Path,
-    target: &Path,
-    wanted: &Wanted<'_>,
-) -> Result<Prepared, SourceError> {
-    let folder = path
-        .canonicalize()
-        .map_err(|source| SourceError::NoFolder {
-            folder: path.to_owned(),
-            source,
-        })?;
-    let source = worktree::discover(&folder)?.ok_or_else(|| SourceError::NoRepository {
-        folder: folder.clone(),
-    })?;
+pub(super) fn prepare(path: &Path, target: &Path, wanted: &Wanted<'_>) -> Result<Prepared, SourceError> {
+    let folder = path.canonicalize().map_err(|source| SourceError::NoFolder { folder: path.to_owned(), source })?;
+    let source = worktree::discover(&folder)?.ok_or_else(|| SourceError::NoRepository { folder: folder.clone() })?;
     let found = resolve::revision(&source, wanted, resolve::Branches::Local)?;
 
-    let failed = |source| SourceError::Repository {
-        folder: folder.clone(),
-        source,
-    };
+    let failed = |source| SourceError::Repository { folder: folder.clone(), source };
     let git_dir = target.join(".git");
     gix::init(target).map_err(failed)?;
     // The files of the commit are all written, so the copy is not sparse even where the source is.
     let mut configuration = config::sanitised(&source);
     configuration.extend_from_slice(b"\tsparseCheckout = false\n");
     write(&git_dir.join("config"), &configuration)?;
-    write(
-        &git_dir.join("packed-refs"),
-        &packed_refs(&source).map_err(failed)?,
-    )?;
+    write(&git_dir.join("packed-refs"), &packed_refs(&source).map_err(failed)?)?;
     let common = source
         .common_dir()
         .canonicalize()
-        .map_err(|error| SourceError::Read {
-            path: source.common_dir().to_owned(),
-            source: error,
-        })?;
+        .map_err(|error| SourceError::Read { path: source.common_dir().to_owned(), source: error })?;
     let store = [common.join("objects").as_os_str().as_bytes(), b"\n"].concat();
     let info = git_dir.join("objects/info");
     std::fs::create_dir_all(&info).map_err(|source| SourceError::Temporary { source })?;
@@ -54,21 +34,12 @@ pub(super) fn prepare(
         Ok(bytes) => write(&git_dir.join("shallow"), &bytes)?,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
         Err(source) => {
-            return Err(SourceError::Read {
-                path: common.join("shallow"),
-                source,
-            });
+            return Err(SourceError::Read { path: common.join("shallow"), source });
         }
     }
     let mut repository = reopened(target)?;
-    repository
-        .committer_or_set_generic_fallback()
-        .map_err(failed)?;
-    Ok(Prepared {
-        commit: found.commit,
-        branch: found.branch,
-        repository,
-    })
+    repository.committer_or_set_generic_fallback().map_err(failed)?;
+    Ok(Prepared { commit: found.commit, branch: found.branch, repository })
 }
 
 /// All refs of the source that name an object, in the form of `packed-refs`.

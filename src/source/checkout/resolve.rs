@@ -48,10 +48,7 @@ pub(super) fn check(revision: &str) -> Result<(), SourceError> {
     } else {
         return Ok(());
     };
-    Err(SourceError::Revision {
-        revision: revision.to_owned(),
-        reason,
-    })
+    Err(SourceError::Revision { revision: revision.to_owned(), reason })
 }
 
 /// Resolves a revision: a branch before a tag before a commit id; none is HEAD.
@@ -67,19 +64,14 @@ pub(super) fn revision(
 }
 
 fn default(repository: &gix::Repository, wanted: &Wanted<'_>) -> Result<Found, SourceError> {
-    let failed = |source| SourceError::Clone {
-        repository: wanted.shown.clone(),
-        source,
-    };
+    let failed = |source| SourceError::Clone { repository: wanted.shown.clone(), source };
     let head = repository.head().map_err(failed)?;
     let branch = head
         .referent_name()
         .and_then(|name| name.as_bstr().strip_prefix(b"refs/heads/"))
         .map(|name| name.to_str_lossy().into_owned());
     if head.is_unborn() {
-        return Err(SourceError::Empty {
-            repository: wanted.shown.clone(),
-        });
+        return Err(SourceError::Empty { repository: wanted.shown.clone() });
     }
     let commit = head.into_peeled_id().map_err(failed)?.detach();
     Ok(Found { commit, branch })
@@ -93,27 +85,17 @@ fn named(
 ) -> Result<Found, SourceError> {
     let branch = revision.strip_prefix("refs/heads/").unwrap_or(revision);
     if let Some(commit) = commit_of_ref(repository, &format!("{}{branch}", branches.prefix())) {
-        return Ok(Found {
-            commit,
-            branch: Some(branch.to_owned()),
-        });
+        return Ok(Found { commit, branch: Some(branch.to_owned()) });
     }
     let tag = revision.strip_prefix("refs/tags/").unwrap_or(revision);
     if let Some(commit) = commit_of_ref(repository, &format!("refs/tags/{tag}")) {
-        return Ok(Found {
-            commit,
-            branch: None,
-        });
+        return Ok(Found { commit, branch: None });
     }
     match parsed(repository, revision) {
-        Ok(commit) => Ok(Found {
-            commit,
-            branch: None,
-        }),
-        Err(error) if is_ambiguous(&error) => Err(SourceError::Ambiguous {
-            repository: wanted.shown.clone(),
-            revision: revision.to_owned(),
-        }),
+        Ok(commit) => Ok(Found { commit, branch: None }),
+        Err(error) if is_ambiguous(&error) => {
+            Err(SourceError::Ambiguous { repository: wanted.shown.clone(), revision: revision.to_owned() })
+        }
         Err(_) => Err(SourceError::RefGone {
             repository: wanted.shown.clone(),
             revision: revision.to_owned(),
@@ -134,11 +116,7 @@ fn commit_of_ref(repository: &gix::Repository, name: &str) -> Option<ObjectId> {
 }
 
 fn parsed(repository: &gix::Repository, revision: &str) -> gix::Result<ObjectId> {
-    Ok(repository
-        .rev_parse_single(revision)?
-        .object()?
-        .peel_to_commit()?
-        .id)
+    Ok(repository.rev_parse_single(revision)?.object()?.peel_to_commit()?.id)
 }
 
 fn is_ambiguous(error: &gix::Error) -> bool {
@@ -158,9 +136,7 @@ fn similar(repository: &gix::Repository, revision: &str, branches: Branches) -> 
     let all = references.all().into_iter().flatten().flatten();
     for reference in all {
         let name = reference.name().as_bstr().to_str_lossy().into_owned();
-        let short = name
-            .strip_prefix(branches.prefix())
-            .or_else(|| name.strip_prefix("refs/tags/"));
+        let short = name.strip_prefix(branches.prefix()).or_else(|| name.strip_prefix("refs/tags/"));
         if let Some(short) = short {
             let closeness = strsim::jaro_winkler(short, revision);
             if closeness > 0.8 {
@@ -169,9 +145,5 @@ fn similar(repository: &gix::Repository, revision: &str, branches: Branches) -> 
         }
     }
     names.sort_by(|a, b| b.0.total_cmp(&a.0));
-    names
-        .into_iter()
-        .take(SIMILAR)
-        .map(|(_, name)| name)
-        .collect()
+    names.into_iter().take(SIMILAR).map(|(_, name)| name).collect()
 }

@@ -38,12 +38,7 @@ pub(super) fn update(
     let mut command = Command::new("git");
     command
         .current_dir(folder)
-        .args([
-            "-c",
-            "core.hooksPath=/dev/null",
-            "-c",
-            "protocol.ext.allow=never",
-        ])
+        .args(["-c", "core.hooksPath=/dev/null", "-c", "protocol.ext.allow=never"])
         .args(["submodule", "--quiet", "update", "--init", "--recursive"])
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -55,10 +50,7 @@ pub(super) fn update(
     let mut child = match command.spawn() {
         Ok(child) => child,
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            warnings.push(
-                "submodules are empty: git is not installed here, and only git can fetch them"
-                    .into(),
-            );
+            warnings.push("submodules are empty: git is not installed here, and only git can fetch them".into());
             return Ok(());
         }
         Err(source) => return Err(temporary(source)),
@@ -66,10 +58,7 @@ pub(super) fn update(
     if wait(&mut child, interrupt)? {
         return Ok(());
     }
-    Err(SourceError::Submodules {
-        repository: wanted.shown.clone(),
-        message: last_line(&mut said),
-    })
+    Err(SourceError::Submodules { repository: wanted.shown.clone(), message: last_line(&mut said) })
 }
 
 /// True where git ended well.
@@ -89,9 +78,7 @@ fn wait(child: &mut Child, interrupt: &AtomicBool) -> Result<bool, SourceError> 
 
 /// Ends git and what it started. It works in a temporary folder only, so nothing is left to tidy up.
 fn stop(child: &mut Child) {
-    let group = i32::try_from(child.id())
-        .ok()
-        .and_then(rustix::process::Pid::from_raw);
+    let group = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw);
     if let Some(group) = group {
         // An error means that it has ended by itself.
         let _ended = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
@@ -101,9 +88,7 @@ fn stop(child: &mut Child) {
 
 fn last_line(said: &mut File) -> String {
     let mut bytes = Vec::new();
-    let read = said
-        .seek(SeekFrom::Start(0))
-        .and_then(|_| said.read_to_end(&mut bytes));
+    let read = said.seek(SeekFrom::Start(0)).and_then(|_| said.read_to_end(&mut bytes));
     let text = String::from_utf8_lossy(&bytes);
     match (read, text.trim_end().lines().last()) {
         (Ok(_), Some(line)) => line.to_owned(),

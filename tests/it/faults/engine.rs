@@ -12,11 +12,7 @@ use crate::support::{BUSYBOX, Ended, Engine, NOSETSID, PrivateEngine, Repo};
 fn infrastructure(ended: &Ended) {
     ended.exits(3);
     for end in [ended.step("job", 1), ended.job("job")] {
-        assert_eq!(
-            (&end["status"], &end["cause"]["kind"]),
-            (&json!("error"), &json!("infrastructure")),
-            "{end}"
-        );
+        assert_eq!((&end["status"], &end["cause"]["kind"]), (&json!("error"), &json!("infrastructure")), "{end}");
         assert_eq!(end["exit_code"], json!(null), "{end}");
     }
     assert_eq!(ended.run()["status"], "error");
@@ -31,11 +27,7 @@ fn a_container_removed_from_outside_is_no_failure_of_the_step() {
     Engine::shared().docker(&["rm", "-f", &containers[0]]);
     let ended = running.end();
     infrastructure(&ended);
-    assert!(
-        ended.after_last_look < Duration::from_secs(5),
-        "{:?}",
-        ended.after_last_look
-    );
+    assert!(ended.after_last_look < Duration::from_secs(5), "{:?}", ended.after_last_look);
     ended.says("removed from outside");
 }
 
@@ -73,53 +65,51 @@ fn without_an_engine_it_says_so_soon_and_what_to_do() {
 
 #[test]
 fn a_dockerd_that_dies_is_an_infrastructure_error() {
-    let mut private = PrivateEngine::start();
+    let mut private = PrivateEngine::start(&[]);
     let repo = Repo::jobs(
         json!({"job": {"image": BUSYBOX, "network": "none", "steps": [{"run": "echo running; sleep 600"}]}}),
     );
     // The control: a whole daemon runs it.
-    let quick = Repo::jobs(
-        json!({"job": {"image": BUSYBOX, "network": "none", "steps": [{"run": "echo fine"}]}}),
-    );
+    let quick = Repo::jobs(json!({"job": {"image": BUSYBOX, "network": "none", "steps": [{"run": "echo fine"}]}}));
     quick.json(&[]).engine(&private.engine).run().exits(0);
     for signal in ["KILL", "TERM"] {
-        let mut running = repo
-            .json(&["--grace", "1s"])
-            .engine(&private.engine)
-            .spawn();
+        let mut running = repo.json(&["--grace", "1s"]).engine(&private.engine).spawn();
         running.wait_for("running\\n");
         private.signal(signal);
         let ended = running.wait();
         infrastructure(&ended);
-        assert!(
-            ended.after_last_look < Duration::from_secs(20),
-            "{signal}: {:?}",
-            ended.after_last_look
-        );
+        // A daemon that is asked to end stops its containers first, so either may be seen first.
+        if signal == "KILL" {
+            ended.says("the engine went away in the middle of the job");
+        }
+        assert!(ended.after_last_look < Duration::from_secs(20), "{signal}: {:?}", ended.after_last_look);
         private.restart();
         // What the daemon could not remove is gone after the next start.
         quick.json(&[]).engine(&private.engine).run().exits(0);
-        private
-            .engine
-            .nothing_left(ended.pid, Duration::from_secs(2));
+        private.engine.nothing_left(ended.pid, Duration::from_secs(2));
     }
     // A daemon that answers nothing more cannot hold a person who wants to go.
     let mut running = repo.json(&[]).engine(&private.engine).spawn();
     running.wait_for("running\\n");
     private.signal("STOP");
-    running
-        .signal(Signal::INT)
-        .wait_for("once more kills")
-        .signal(Signal::INT);
+    running.signal(Signal::INT).wait_for("once more kills").signal(Signal::INT);
     let ended = running.wait();
-    private.signal("CONT");
+    private.resume();
     ended.exits(130);
-    assert!(
-        ended.after_last_look < Duration::from_secs(5),
-        "{:?}",
-        ended.after_last_look
-    );
-    private
-        .engine
-        .nothing_left(ended.pid, Duration::from_secs(5));
+    assert!(ended.after_last_look < Duration::from_secs(5), "{:?}", ended.after_last_look);
+    private.engine.nothing_left(ended.pid, Duration::from_secs(5));
+}
+
+#[test]
+fn a_full_disk_of_the_engine_is_named_and_recovered_from() {
+    let private = PrivateEngine::start(&["--disk", "60M"]);
+    let pipeline =
+        |script: &str| Repo::jobs(json!({"job": {"image": BUSYBOX, "network": "none", "steps": [{"run": script}]}}));
+    let large = pipeline("true").file("large", vec![7; 100 << 20]);
+    let ended = large.plain(&[]).engine(&private.engine).run();
+    ended.exits(3).says("No space left on device").says("is the engine's disk full?");
+    // A step that fills it fails by itself: it is the step's own doing.
+    let ended = pipeline("dd if=/dev/zero of=large bs=1M count=200").plain(&[]).engine(&private.engine).run();
+    ended.exits(1).says("No space left on device");
+    pipeline("true").plain(&[]).engine(&private.engine).run().exits(0);
 }

@@ -17,11 +17,7 @@ fn timed_out(end: &Value, scope: &str) {
 #[track_caller]
 fn lasted(ended: &Ended, end: &Value, seconds: f64) {
     let took = end["duration_ms"].as_f64().unwrap() / 1000.0;
-    assert!(
-        (seconds - 0.1..seconds + 1.0).contains(&took),
-        "{took} s: {end}\n{}",
-        ended.text()
-    );
+    assert!((seconds - 0.1..seconds + 1.0).contains(&took), "{took} s: {end}\n{}", ended.text());
 }
 
 #[test]
@@ -47,16 +43,11 @@ fn a_step_s_timeout_ends_the_step_once() {
 fn a_step_that_ends_well_on_term_has_timed_out_all_the_same() {
     let script = "trap 'echo tidied; exit 0' TERM; sleep 600 & wait";
     let ended =
-        Repo::jobs(json!({"job": {"image": BUSYBOX, "steps": [{"run": script, "timeout": "1s"}]}}))
-            .json(&[])
-            .run();
+        Repo::jobs(json!({"job": {"image": BUSYBOX, "steps": [{"run": script, "timeout": "1s"}]}})).json(&[]).run();
     ended.exits(1);
     let end = ended.step("job", 1);
     timed_out(&end, "step");
-    assert_eq!(
-        (&end["status"], &end["exit_code"]),
-        (&json!("failure"), &json!(0))
-    );
+    assert_eq!((&end["status"], &end["exit_code"]), (&json!("failure"), &json!(0)));
     assert!(ended.said("job", 1).contains("tidied"));
 }
 
@@ -77,8 +68,7 @@ fn a_job_s_timeout_spans_its_steps() {
 
 #[test]
 fn a_run_s_timeout_ends_all_jobs() {
-    let job =
-        |needs: &[&str]| json!({"image": BUSYBOX, "needs": needs, "steps": [{"run": "sleep 600"}]});
+    let job = |needs: &[&str]| json!({"image": BUSYBOX, "needs": needs, "steps": [{"run": "sleep 600"}]});
     let repo = Repo::jobs(json!({"a": job(&[]), "b": job(&[]), "c": job(&["a"])}));
     let ended = repo.json(&["--timeout", "2s", "-j", "2"]).run();
     ended.exits(1);
@@ -112,12 +102,7 @@ fn all_of_a_step_is_gone_after_its_timeout_whatever_ignores_term() {
     });
     let ended = Repo::jobs(jobs).json(&["--grace", "1s", "-j", "5"]).run();
     ended.exits(0);
-    for (name, seconds) in [
-        ("child", 1.0),
-        ("all", 2.0),
-        ("child-nosetsid", 1.0),
-        ("all-nosetsid", 2.0),
-    ] {
+    for (name, seconds) in [("child", 1.0), ("all", 2.0), ("child-nosetsid", 1.0), ("all-nosetsid", 2.0)] {
         timed_out(&ended.step(name, 1), "step");
         lasted(&ended, &ended.step(name, 1), seconds);
         assert_eq!(ended.said(name, 2), "", "{name}");
@@ -147,18 +132,9 @@ fn a_signal_that_comes_before_its_step_began_is_not_lost() {
                 image,
             ]);
             command.args(["-c", supervisor, "argon", "/run/argon"]);
-            let mut child = command
-                .stdin(Stdio::piped())
-                .stdout(Stdio::piped())
-                .stderr(Stdio::null())
-                .spawn()
-                .unwrap();
+            let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
             let mut stdin = child.stdin.take().unwrap();
-            write!(
-                stdin,
-                "{nonce}\nput 0\nsleep 0.2; echo went on\n{nonce}\n{kill}run 0\n"
-            )
-            .unwrap();
+            write!(stdin, "{nonce}\nput 0\nsleep 0.2; echo went on\n{nonce}\n{kill}run 0\n").unwrap();
             let mut said = String::new();
             let mut lines = BufReader::new(child.stdout.take().unwrap());
             while !said.contains(" end 0 ") && lines.read_line(&mut said).unwrap() > 0 {}
@@ -168,16 +144,10 @@ fn a_signal_that_comes_before_its_step_began_is_not_lost() {
         };
         Engine::shared().ready();
         let said = talk("kill TERM 0\n");
-        assert!(
-            said.contains("end 0 143 ") && !said.contains("went on"),
-            "{image}: {said}"
-        );
+        assert!(said.contains("end 0 143 ") && !said.contains("went on"), "{image}: {said}");
         // The control: without the signal the step runs.
         let said = talk("");
-        assert!(
-            said.contains("went on\n") && said.contains("end 0 0 "),
-            "{image}: {said}"
-        );
+        assert!(said.contains("went on\n") && said.contains("end 0 0 "), "{image}: {said}");
     }
 }
 
@@ -186,9 +156,8 @@ fn a_signal_that_comes_before_its_step_began_is_not_lost() {
 fn a_step_that_is_stopped_runs_nothing_more() {
     let script = "sleep 600 || true; echo went on; touch went-on";
     let job = |image: &str| json!({"image": image, "steps": [{"run": script, "timeout": "1s", "continue-on-error": true}, {"run": "[ ! -e went-on ]"}]});
-    let ended = Repo::jobs(json!({"setsid": job(BUSYBOX), "nosetsid": job(NOSETSID)}))
-        .json(&["--keep-going", "-j", "2"])
-        .run();
+    let ended =
+        Repo::jobs(json!({"setsid": job(BUSYBOX), "nosetsid": job(NOSETSID)})).json(&["--keep-going", "-j", "2"]).run();
     ended.exits(0).never_says("went on\\n");
 }
 

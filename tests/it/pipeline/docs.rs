@@ -6,10 +6,7 @@ const DIAGNOSTICS: &str = include_str!("../../../docs/diagnostics.md");
 const REFERENCE: &str = include_str!("../../../docs/pipeline.md");
 
 fn examples(text: &str) -> Vec<&str> {
-    text.split("```yaml\n")
-        .skip(1)
-        .map(|rest| rest.split("```").next().unwrap())
-        .collect()
+    text.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect()
 }
 
 /// What is too long for a page.
@@ -20,34 +17,19 @@ fn generated(code: Code) -> Option<Vec<u8>> {
         Code::TooLarge => vec![b' '; MAX_BYTES + 1],
         Code::TooDeep => format!("{}{}", "[".repeat(65), "]".repeat(65)).into_bytes(),
         Code::TooManyNodes => {
-            let level = |n: usize| {
-                format!(
-                    "a{n}: &a{n} [{}]\n",
-                    vec![format!("*a{}", n - 1); 10].join(", ")
-                )
-            };
+            let level = |n: usize| format!("a{n}: &a{n} [{}]\n", vec![format!("*a{}", n - 1); 10].join(", "));
             format!("a0: &a0 x\n{}", (1..9).map(level).collect::<String>()).into_bytes()
         }
-        Code::TooManyJobs => format!(
-            "jobs:\n{}",
-            (0..=MAX_JOBS)
-                .map(|n| format!("  j{n}:\n{job}"))
-                .collect::<String>()
-        )
-        .into_bytes(),
-        Code::TooManySteps => {
-            format!("jobs:\n  a:\n{job}{}", "      - run: a\n".repeat(MAX_STEPS)).into_bytes()
+        Code::TooManyJobs => {
+            format!("jobs:\n{}", (0..=MAX_JOBS).map(|n| format!("  j{n}:\n{job}")).collect::<String>()).into_bytes()
         }
+        Code::TooManySteps => format!("jobs:\n  a:\n{job}{}", "      - run: a\n".repeat(MAX_STEPS)).into_bytes(),
         _ => return None,
     })
 }
 
 fn codes(text: &[u8]) -> Vec<Code> {
-    pipeline::parse_bytes(text)
-        .1
-        .iter()
-        .map(|finding| finding.code)
-        .collect()
+    pipeline::parse_bytes(text).1.iter().map(|finding| finding.code).collect()
 }
 
 #[test]
@@ -66,14 +48,8 @@ fn every_code_has_its_section_and_its_examples_hold() {
             assert_eq!(codes(&text), [code], "{code}");
             continue;
         }
-        let [wrong, right] = examples(section)[..] else {
-            panic!("{code} needs a wrong and a right example")
-        };
-        assert!(
-            codes(wrong.as_bytes()).contains(&code),
-            "{code}: {:?}",
-            codes(wrong.as_bytes())
-        );
+        let [wrong, right] = examples(section)[..] else { panic!("{code} needs a wrong and a right example") };
+        assert!(codes(wrong.as_bytes()).contains(&code), "{code}: {:?}", codes(wrong.as_bytes()));
         assert_eq!(codes(right.as_bytes()), [], "{code}: {right}");
     }
     let sections = DIAGNOSTICS.matches("\n## ").count();
@@ -84,10 +60,7 @@ fn every_code_has_its_section_and_its_examples_hold() {
 fn the_reference_has_valid_examples() {
     for example in examples(REFERENCE) {
         let (pipeline, findings) = pipeline::parse(example);
-        assert!(
-            pipeline.is_some() && findings.is_empty(),
-            "{example}\n{findings:?}"
-        );
+        assert!(pipeline.is_some() && findings.is_empty(), "{example}\n{findings:?}");
     }
     let sample = include_str!("../../../fixtures/pipelines/valid/sample.yml");
     assert!(REFERENCE.contains(sample));
@@ -104,15 +77,9 @@ fn the_reference_names_every_key_that_is_built() {
     ] {
         // The help for an unknown key lists those that are built.
         let findings = pipeline::parse(text).1;
-        let unknown = findings
-            .iter()
-            .find(|finding| finding.code == Code::UnknownKey)
-            .unwrap();
+        let unknown = findings.iter().find(|finding| finding.code == Code::UnknownKey).unwrap();
         let help = unknown.help.as_deref().unwrap();
-        let section = REFERENCE
-            .split(&format!("\n## {section}\n"))
-            .nth(1)
-            .unwrap();
+        let section = REFERENCE.split(&format!("\n## {section}\n")).nth(1).unwrap();
         let section = section.split("\n## ").next().unwrap();
         for key in help.split('`').skip(1).step_by(2) {
             assert!(section.contains(&format!("\n| `{key}` | ")), "{key}");

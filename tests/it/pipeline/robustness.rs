@@ -12,26 +12,13 @@ fn survive(bytes: &[u8]) {
     let started = Instant::now();
     let (pipeline, findings) = pipeline::parse_bytes(bytes);
     let took = started.elapsed();
-    assert!(
-        took < Duration::from_secs(1),
-        "{took:?} for {} bytes",
-        bytes.len()
-    );
-    let errors = findings
-        .iter()
-        .filter(|finding| finding.severity() == Severity::Error)
-        .count();
+    assert!(took < Duration::from_secs(1), "{took:?} for {} bytes", bytes.len());
+    let errors = findings.iter().filter(|finding| finding.severity() == Severity::Error).count();
     assert_eq!(pipeline.is_some(), errors == 0, "{findings:?}");
     let text = String::from_utf8_lossy(bytes);
     for finding in &findings {
-        assert!(
-            finding.span.start <= finding.span.end && finding.span.end <= text.len(),
-            "{finding:?}"
-        );
-        assert!(
-            text.is_char_boundary(finding.span.start) && text.is_char_boundary(finding.span.end),
-            "{finding:?}"
-        );
+        assert!(finding.span.start <= finding.span.end && finding.span.end <= text.len(), "{finding:?}");
+        assert!(text.is_char_boundary(finding.span.start) && text.is_char_boundary(finding.span.end), "{finding:?}");
     }
     let place_count = report::short(&findings, "x", &text).lines().count();
     assert_eq!(place_count, findings.len());
@@ -41,17 +28,10 @@ fn survive(bytes: &[u8]) {
 #[test]
 fn hostile_texts() {
     let bomb = |width: usize, depth: usize| {
-        let level = |n: usize| {
-            format!(
-                "a{n}: &a{n} [{}]\n",
-                vec![format!("*a{}", n - 1); width].join(",")
-            )
-        };
+        let level = |n: usize| format!("a{n}: &a{n} [{}]\n", vec![format!("*a{}", n - 1); width].join(","));
         format!("a0: &a0 x\n{}", (1..depth).map(level).collect::<String>())
     };
-    let merges: String = (1..900)
-        .map(|n| format!("m{n}: &m{n}\n  <<: *m{}\n  k{n}: 1\n", n - 1))
-        .collect();
+    let merges: String = (1..900).map(|n| format!("m{n}: &m{n}\n  <<: *m{}\n  k{n}: 1\n", n - 1)).collect();
     let unclosed = |open: &str, count: usize| open.repeat(count);
     for text in [
         bomb(9, 9),
@@ -64,21 +44,11 @@ fn hostile_texts() {
         unclosed("&a ", MAX_BYTES / 3),
         unclosed("a:\n", MAX_BYTES / 3),
         format!("jobs: {{{}}}", "a, ".repeat(30_000)),
-        format!(
-            "jobs:\n{}",
-            (0..20_000)
-                .map(|n| format!("  j{n}: {{}}\n"))
-                .collect::<String>()
-        ),
+        format!("jobs:\n{}", (0..20_000).map(|n| format!("  j{n}: {{}}\n")).collect::<String>()),
         format!("jobs:\n  a:\n    steps:\n{}", "    - x\n".repeat(40_000)),
-        format!(
-            "jobs:\n  a:\n    needs: [{}]\n",
-            (0..40_000).map(|n| format!("n{n},")).collect::<String>()
-        ),
-        format!(
-            "jobs: &j\n  a: &a\n    image: b:1\n    steps: &s\n{}",
-            "    - run: x\n".repeat(1000)
-        ) + &(0..90).map(|n| format!("  b{n}: *a\n")).collect::<String>(),
+        format!("jobs:\n  a:\n    needs: [{}]\n", (0..40_000).map(|n| format!("n{n},")).collect::<String>()),
+        format!("jobs: &j\n  a: &a\n    image: b:1\n    steps: &s\n{}", "    - run: x\n".repeat(1000))
+            + &(0..90).map(|n| format!("  b{n}: *a\n")).collect::<String>(),
         "\u{feff}jobs: {}".to_owned(),
         "%YAML 1.2\n---\njobs: {}".to_owned(),
         "\"".repeat(MAX_BYTES),
@@ -92,11 +62,7 @@ fn a_large_pipeline_is_read_quickly() {
     let job = |n: usize| {
         format!(
             "  job-{n}:\n    image: busybox:1.36\n    needs: [{}]\n    steps:\n      - run: make\n",
-            if n == 0 {
-                String::new()
-            } else {
-                format!("job-{}", n - 1)
-            }
+            if n == 0 { String::new() } else { format!("job-{}", n - 1) }
         )
     };
     let text = format!("jobs:\n{}", (0..256).map(job).collect::<String>());

@@ -12,13 +12,7 @@ fn job(needs: &[&str], script: &str) -> Value {
 
 /// Job and status, in the order in which the jobs ended.
 fn ends(ended: &Ended) -> Vec<String> {
-    let told = |event: &Value| {
-        format!(
-            "{} {}",
-            event["job"].as_str().unwrap(),
-            event["status"].as_str().unwrap()
-        )
-    };
+    let told = |event: &Value| format!("{} {}", event["job"].as_str().unwrap(), event["status"].as_str().unwrap());
     ended.all("job.finished").iter().map(told).collect()
 }
 
@@ -32,26 +26,14 @@ fn jobs_wait_for_what_they_need() {
     }));
     let ended = repo.json(&["-j", "4"]).run();
     ended.exits(0);
-    assert_eq!(
-        ends(&ended),
-        [
-            "first success",
-            "left success",
-            "right success",
-            "last success"
-        ]
-    );
+    assert_eq!(ends(&ended), ["first success", "left success", "right success", "last success"]);
     let ended = repo.json(&["right"]).run();
     ended.exits(0);
     assert_eq!(ends(&ended), ["first success", "right success"]);
     let ended = repo.json(&["--only", "right"]).run();
     ended.exits(0);
     assert_eq!(ends(&ended), ["right success"]);
-    repo.plain(&["rihgt"])
-        .run()
-        .exits(2)
-        .says("no job `rihgt`")
-        .says("`right`");
+    repo.plain(&["rihgt"]).run().exits(2).says("no job `rihgt`").says("`right`");
 }
 
 /// The steps of both overlap; the control is `-j 1`, where they do not.
@@ -62,18 +44,9 @@ fn as_many_jobs_run_at_once_as_asked() {
         let ended = repo.json(&["-j", jobs]).run();
         ended.exits(0);
         let at = |kind: &str, which: fn(u64, u64) -> u64| {
-            ended
-                .all(kind)
-                .iter()
-                .map(|event| event["seq"].as_u64().unwrap())
-                .reduce(which)
-                .unwrap()
+            ended.all(kind).iter().map(|event| event["seq"].as_u64().unwrap()).reduce(which).unwrap()
         };
-        assert_eq!(
-            at("step.started", u64::max) < at("step.finished", u64::min),
-            overlap,
-            "-j {jobs}"
-        );
+        assert_eq!(at("step.started", u64::max) < at("step.finished", u64::min), overlap, "-j {jobs}");
     }
 }
 
@@ -90,26 +63,12 @@ fn a_failure_stops_the_others_and_keep_going_does_not() {
     ended.exits(1);
     let expect = |ended: &Ended, job: &str, status: &str, cause: Value| {
         let end = ended.job(job);
-        assert_eq!(
-            (&end["status"], &end["cause"]),
-            (&json!(status), &cause),
-            "{job}"
-        );
+        assert_eq!((&end["status"], &end["cause"]), (&json!(status), &cause), "{job}");
     };
     let fail_fast = json!({"kind": "fail-fast", "job": "bad"});
-    expect(
-        &ended,
-        "bad",
-        "failure",
-        json!({"kind": "step-failed", "step": 1}),
-    );
+    expect(&ended, "bad", "failure", json!({"kind": "step-failed", "step": 1}));
     expect(&ended, "long", "cancelled", fail_fast);
-    expect(
-        &ended,
-        "after",
-        "skipped",
-        json!({"kind": "need-failed", "need": "bad", "status": "failure"}),
-    );
+    expect(&ended, "after", "skipped", json!({"kind": "need-failed", "need": "bad", "status": "failure"}));
     assert_eq!(ended.job("later")["status"], "skipped");
     assert_eq!(ended.job("free")["status"], "skipped");
     assert!(ended.took < Duration::from_secs(2), "{:?}", ended.took);
@@ -118,29 +77,15 @@ fn a_failure_stops_the_others_and_keep_going_does_not() {
     ended.exits(1);
     expect(&ended, "long", "success", Value::Null);
     expect(&ended, "free", "success", Value::Null);
-    expect(
-        &ended,
-        "after",
-        "skipped",
-        json!({"kind": "need-failed", "need": "bad", "status": "failure"}),
-    );
-    expect(
-        &ended,
-        "later",
-        "skipped",
-        json!({"kind": "need-failed", "need": "after", "status": "skipped"}),
-    );
+    expect(&ended, "after", "skipped", json!({"kind": "need-failed", "need": "bad", "status": "failure"}));
+    expect(&ended, "later", "skipped", json!({"kind": "need-failed", "need": "after", "status": "skipped"}));
     assert_eq!(ended.said("long", 1), "whole\n");
 }
 
 #[test]
 fn skipped_jobs_say_why() {
     let repo = Repo::jobs(json!({"bad": job(&[], "exit 5"), "after": job(&["bad"], "true")}));
-    repo.plain(&[])
-        .run()
-        .exits(1)
-        .says("needs bad, which failed")
-        .says("exit code 5");
+    repo.plain(&[]).run().exits(1).says("needs bad, which failed").says("exit code 5");
 }
 
 #[test]
@@ -170,16 +115,10 @@ fn continue_on_error_forgives_a_step_or_a_job() {
     let ended = repo.json(&[]).run();
     ended.exits(0);
     let end = ended.step("step", 1);
-    assert_eq!(
-        (&end["status"], &end["exit_code"], &end["forgiven"]),
-        (&json!("failure"), &json!(4), &json!(true))
-    );
+    assert_eq!((&end["status"], &end["exit_code"], &end["forgiven"]), (&json!("failure"), &json!(4), &json!(true)));
     assert_eq!(ended.said("step", 2), "went on\n");
     let end = ended.job("job");
-    assert_eq!(
-        (&end["status"], &end["exit_code"], &end["forgiven"]),
-        (&json!("failure"), &json!(6), &json!(true))
-    );
+    assert_eq!((&end["status"], &end["exit_code"], &end["forgiven"]), (&json!("failure"), &json!(6), &json!(true)));
     assert_eq!(ended.step("job", 2)["status"], "skipped");
     assert_eq!(ended.job("after")["status"], "success");
     assert_eq!(ended.run()["status"], "success");

@@ -21,12 +21,7 @@ fn repo(script: &str) -> Repo {
 }
 
 fn secrets() -> [String; 4] {
-    [
-        "-s".into(),
-        format!("TOKEN={TOKEN}"),
-        "-s".into(),
-        format!("KEY={LINES}"),
-    ]
+    ["-s".into(), format!("TOKEN={TOKEN}"), "-s".into(), format!("KEY={LINES}")]
 }
 
 fn hex(text: &str) -> String {
@@ -66,11 +61,7 @@ fn secrets_are_masked_in_every_output_and_form() {
     ];
     for run in [repo.plain(&args), repo.json(&args)] {
         let ended = run.run();
-        ended
-            .exits(1)
-            .says("plain *** end")
-            .says("one: ***")
-            .says(&format!("length {}", TOKEN.len()));
+        ended.exits(1).says("plain *** end").says("one: ***").says(&format!("length {}", TOKEN.len()));
         for secret in hidden {
             ended.never_says(secret);
         }
@@ -93,14 +84,9 @@ fn secrets_are_masked_in_every_output_and_form() {
 #[test]
 fn only_steps_that_ask_for_a_secret_have_it() {
     let args = secrets();
-    let ended = repo("echo \"${#TOKEN} ${#KEY}\"")
-        .json(&args.each_ref().map(String::as_str))
-        .run();
+    let ended = repo("echo \"${#TOKEN} ${#KEY}\"").json(&args.each_ref().map(String::as_str)).run();
     ended.exits(0);
-    assert_eq!(
-        ended.said("job", 1),
-        format!("{} {}\n", TOKEN.len(), LINES.len())
-    );
+    assert_eq!(ended.said("job", 1), format!("{} {}\n", TOKEN.len(), LINES.len()));
     assert_eq!(ended.said("job", 2), "[] []\n");
 }
 
@@ -109,15 +95,10 @@ fn the_engine_is_told_no_secret_no_script_and_no_environment() {
     let repo = repo("echo \"# needle-in-script ${#TOKEN}\"; env | wc -l; echo running; sleep 600");
     let args = secrets();
     let since = Engine::shared().docker(&["info", "-f", "{{.SystemTime}}"]);
-    let mut running = repo
-        .plain(&args.each_ref().map(String::as_str))
-        .args(&["-e", "PLAIN=needle-in-env"])
-        .spawn();
+    let mut running = repo.plain(&args.each_ref().map(String::as_str)).args(&["-e", "PLAIN=needle-in-env"]).spawn();
     running.wait_for("\nrunning\n");
     let containers = running.containers();
-    let [container] = &containers[..] else {
-        panic!("one job, one container: {containers:?}")
-    };
+    let [container] = &containers[..] else { panic!("one job, one container: {containers:?}") };
     let inspected = Engine::shared().docker(&["inspect", container]);
     running.signal(Signal::INT);
     running.end().exits(130);
@@ -134,25 +115,14 @@ fn the_engine_is_told_no_secret_no_script_and_no_environment() {
         "--format",
         "{{json .}}",
     ]);
-    assert!(
-        inspected.contains("dev.argon.run") && events.contains("dev.argon.run"),
-        "{events}"
-    );
-    for hidden in [
-        TOKEN,
-        "first-line-of-key",
-        "needle-in-script",
-        "needle-in-env",
-    ] {
+    assert!(inspected.contains("dev.argon.run") && events.contains("dev.argon.run"), "{events}");
+    for hidden in [TOKEN, "first-line-of-key", "needle-in-script", "needle-in-env"] {
         assert!(!inspected.contains(hidden), "inspect shows {hidden}");
         assert!(!events.contains(hidden), "events show {hidden}");
     }
     let one: Value = serde_json::from_str(&inspected).unwrap();
     assert_eq!(
-        (
-            &one[0]["HostConfig"]["LogConfig"]["Type"],
-            &one[0]["HostConfig"]["AutoRemove"]
-        ),
+        (&one[0]["HostConfig"]["LogConfig"]["Type"], &one[0]["HostConfig"]["AutoRemove"]),
         (&json!("none"), &json!(true))
     );
 }
@@ -160,9 +130,5 @@ fn the_engine_is_told_no_secret_no_script_and_no_environment() {
 #[test]
 fn a_secret_that_is_missing_is_said_before_anything_runs() {
     let ended = repo("true").plain(&["-s", "TOKEN=abcdefgh"]).run();
-    ended
-        .exits(2)
-        .says("needs the secret `KEY`")
-        .says("-s KEY")
-        .never_says("▸");
+    ended.exits(2).says("needs the secret `KEY`").says("-s KEY").never_says("▸");
 }

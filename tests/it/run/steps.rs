@@ -35,19 +35,11 @@ fn three_steps_run_in_their_order_in_one_container() {
         .filter(|kind| !["notice", "log"].contains(kind))
         .collect();
     let step = ["step.started", "step.finished"];
-    let expected = [
-        &["run.started", "job.queued", "job.started"][..],
-        &step,
-        &step,
-        &step,
-        &["job.finished", "run.finished"],
-    ]
-    .concat();
+    let expected =
+        [&["run.started", "job.queued", "job.started"][..], &step, &step, &step, &["job.finished", "run.finished"]]
+            .concat();
     assert_eq!(kinds, expected);
-    let seqs: Vec<u64> = events
-        .iter()
-        .map(|event| event["seq"].as_u64().unwrap())
-        .collect();
+    let seqs: Vec<u64> = events.iter().map(|event| event["seq"].as_u64().unwrap()).collect();
     assert_eq!(seqs, (1..=events.len() as u64).collect::<Vec<_>>());
 }
 
@@ -69,16 +61,10 @@ fn the_environment_of_the_command_line_wins_over_step_over_job_over_top() {
     ));
     let file = repo.beside().join("vars");
     std::fs::write(&file, "D=file\nE=file\n").unwrap();
-    let ended = repo
-        .json(&["-e", "D=line", "--env-file", file.to_str().unwrap()])
-        .env("HIDDEN", "of the user")
-        .run();
+    let ended = repo.json(&["-e", "D=line", "--env-file", file.to_str().unwrap()]).env("HIDDEN", "of the user").run();
     ended.exits(0);
     assert_eq!(ended.said("job", 1), "top job step line file\n");
-    assert_eq!(
-        ended.said("job", 2),
-        "top job job line file\ntrue true job /workspace /workspace [] []\n"
-    );
+    assert_eq!(ended.said("job", 2), "top job job line file\ntrue true job /workspace /workspace [] []\n");
 }
 
 #[test]
@@ -95,18 +81,11 @@ fn values_arrive_as_they_are_whatever_is_in_them() {
         "",
         "'",
     ];
-    let env: serde_json::Map<_, _> = hard
-        .iter()
-        .enumerate()
-        .map(|(i, value)| (format!("V{i}"), json!(value)))
-        .collect();
-    let script = (0..hard.len())
-        .map(|i| format!("printf '%s\\0' \"$V{i}\"\n"))
-        .collect::<String>();
+    let env: serde_json::Map<_, _> =
+        hard.iter().enumerate().map(|(i, value)| (format!("V{i}"), json!(value))).collect();
+    let script = (0..hard.len()).map(|i| format!("printf '%s\\0' \"$V{i}\"\n")).collect::<String>();
     let job = |image: &str| json!({"image": image, "steps": [{"run": script, "env": env}]});
-    let ended = Repo::jobs(json!({"ash": job(BUSYBOX), "dash": job(NOSETSID)}))
-        .json(&[])
-        .run();
+    let ended = Repo::jobs(json!({"ash": job(BUSYBOX), "dash": job(NOSETSID)})).json(&[]).run();
     ended.exits(0);
     let expected: String = hard.iter().map(|value| format!("{value}\0")).collect();
     assert_eq!(ended.said("ash", 1), expected);
@@ -117,21 +96,13 @@ fn values_arrive_as_they_are_whatever_is_in_them() {
 /// asynchronous lists of a shell do.
 #[test]
 fn stdin_is_empty_and_no_signal_is_ignored_or_blocked() {
-    let script =
-        "wc -c; readlink /proc/self/fd/0; grep -E 'Sig(Ign|Blk)' /proc/self/status | tr -d '\\t'";
+    let script = "wc -c; readlink /proc/self/fd/0; grep -E 'Sig(Ign|Blk)' /proc/self/status | tr -d '\\t'";
     let job = |image: &str| json!({"image": image, "steps": [{"run": script}]});
-    let ended = Repo::jobs(
-        json!({"busybox": job(BUSYBOX), "nosetsid": job(NOSETSID), "python": job(PYTHON)}),
-    )
-    .json(&[])
-    .run();
+    let ended =
+        Repo::jobs(json!({"busybox": job(BUSYBOX), "nosetsid": job(NOSETSID), "python": job(PYTHON)})).json(&[]).run();
     ended.exits(0);
     for name in ["busybox", "nosetsid", "python"] {
-        assert_eq!(
-            ended.said(name, 1),
-            "0\n/dev/null\nSigBlk:0000000000000000\nSigIgn:0000000000000000\n",
-            "{name}"
-        );
+        assert_eq!(ended.said(name, 1), "0\n/dev/null\nSigBlk:0000000000000000\nSigIgn:0000000000000000\n", "{name}");
     }
 }
 
@@ -153,16 +124,11 @@ fn shells_are_what_the_file_asks_for() {
     let ended = repo.json(&[]).run();
     ended.exits(0);
     assert_eq!(
-        (1..=2)
-            .map(|step| ended.step("job", step)["exit_code"].as_i64())
-            .collect::<Vec<_>>(),
+        (1..=2).map(|step| ended.step("job", step)["exit_code"].as_i64()).collect::<Vec<_>>(),
         [Some(1), Some(1)]
     );
     assert!(!ended.text().contains("not reached\\n"));
-    assert_eq!(
-        (ended.said("job", 3), ended.said("job", 4)),
-        ("5\n".into(), "42\n".into())
-    );
+    assert_eq!((ended.said("job", 3), ended.said("job", 4)), ("5\n".into(), "42\n".into()));
 }
 
 #[test]
@@ -210,10 +176,7 @@ fn users_other_than_root_work_in_their_workspace() {
               - run: id -u; touch new; rm gone
         "
     ));
-    let repo = repo
-        .file("sub/file", "text\n")
-        .file("gone", "")
-        .file("sub/tool", "echo tool");
+    let repo = repo.file("sub/file", "text\n").file("gone", "").file("sub/tool", "echo tool");
     let ended = repo.json(&[]).run();
     ended.exits(0);
     assert_eq!(ended.said("image", 1), "1000\ntool\n");

@@ -15,18 +15,9 @@ fn tree(pipeline: serde_json::Value) -> Repo {
         .file("deleted", "")
         .file("tool", "#!/bin/sh\necho tool runs\n")
         .file("dir/with space/ünï", "deep\n");
-    std::fs::set_permissions(
-        repo.path().join("tool"),
-        std::fs::Permissions::from_mode(0o755),
-    )
-    .unwrap();
+    std::fs::set_permissions(repo.path().join("tool"), std::fs::Permissions::from_mode(0o755)).unwrap();
     symlink("kept", repo.path().join("link")).unwrap();
-    let repo = repo
-        .commit()
-        .file("kept", "new\n")
-        .file("untracked", "")
-        .file("noise.log", "")
-        .file("out/built", "");
+    let repo = repo.commit().file("kept", "new\n").file("untracked", "").file("noise.log", "").file("out/built", "");
     std::fs::remove_file(repo.path().join("deleted")).unwrap();
     repo
 }
@@ -39,9 +30,7 @@ const SEEN: &str = "new\nnew\ndeep\ntool runs\nkept\nno deleted\nuntracked\nno n
 #[test]
 fn a_job_sees_what_a_commit_of_everything_would_hold() {
     let steps = json!([{"run": LOOK}]);
-    let repo = tree(
-        json!({"tar": {"image": BUSYBOX, "steps": steps}, "notar": {"image": NOSETSID, "steps": steps}}),
-    );
+    let repo = tree(json!({"tar": {"image": BUSYBOX, "steps": steps}, "notar": {"image": NOSETSID, "steps": steps}}));
     let ended = repo.json(&[]).run();
     ended.exits(0);
     assert_eq!(ended.said("tar", 1), SEEN);
@@ -55,39 +44,24 @@ fn git_works_in_a_step() {
     let head = repo.git(&["rev-parse", "HEAD"]);
     let ended = repo.json(&[]).run();
     ended.exits(0);
-    assert_eq!(
-        ended.said("job", 1),
-        format!("{head}\n D deleted\n M kept\n?? untracked\nall\n{head} main\n")
-    );
+    assert_eq!(ended.said("job", 1), format!("{head}\n D deleted\n M kept\n?? untracked\nall\n{head} main\n"));
 }
 
 #[test]
 fn a_commit_is_checked_out_clean() {
-    let repo = tree(
-        json!({"job": {"image": PYTHON, "steps": [{"run": "cat kept; ls; git status --porcelain"}]}}),
-    );
+    let repo = tree(json!({"job": {"image": PYTHON, "steps": [{"run": "cat kept; ls; git status --porcelain"}]}}));
     let ended = repo.json(&["--commit", "HEAD"]).run();
     ended.exits(0);
-    assert_eq!(
-        ended.said("job", 1),
-        "old\ndeleted\ndir\nkept\nlink\ntool\n"
-    );
+    assert_eq!(ended.said("job", 1), "old\ndeleted\ndir\nkept\nlink\ntool\n");
 }
 
 /// Path, mode, size, time of change and content of all there is.
 fn picture(folder: &Path, into: &mut Vec<String>) {
-    let mut entries: Vec<_> = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
+    let mut entries: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     entries.sort();
     for path in entries {
         let meta = path.symlink_metadata().unwrap();
-        let content = if meta.is_file() {
-            std::fs::read(&path).unwrap()
-        } else {
-            Vec::new()
-        };
+        let content = if meta.is_file() { std::fs::read(&path).unwrap() } else { Vec::new() };
         into.push(format!(
             "{} {:o} {} {}.{} {content:?}",
             path.display(),
@@ -117,10 +91,7 @@ fn the_user_s_tree_is_never_written_to() {
 
 #[test]
 fn two_runs_of_one_repository_at_once_do_not_meet() {
-    let repo = Repo::script(
-        BUSYBOX,
-        "[ ! -e mark ]; touch mark; echo in; sleep 0.5; ls mark",
-    );
+    let repo = Repo::script(BUSYBOX, "[ ! -e mark ]; touch mark; echo in; sleep 0.5; ls mark");
     let mut first = repo.plain(&[]).spawn();
     first.wait_for("\nin\n");
     repo.plain(&[]).run().exits(0);

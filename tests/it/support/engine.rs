@@ -31,22 +31,16 @@ impl Engine {
             return;
         }
         let looked = SHARED.get_or_init(|| {
-            self.try_docker(&[
-                "image", "inspect", "-f", "-", BUSYBOX, PYTHON, NONROOT, NOSHELL, NOSETSID,
-            ])
-            .map(drop)
+            self.try_docker(&["image", "inspect", "-f", "-", BUSYBOX, PYTHON, NONROOT, NOSHELL, NOSETSID]).map(drop)
         });
         if let Err(error) = looked {
-            panic!(
-                "these tests need an engine and its test images; run `make engine images`\n{error}"
-            );
+            panic!("these tests need an engine and its test images; run `make engine images`\n{error}");
         }
     }
 
     /// `docker ARGS`; gives what it printed.
     pub(crate) fn docker(&self, args: &[&str]) -> String {
-        self.try_docker(args)
-            .unwrap_or_else(|error| panic!("docker {args:?}: {error}"))
+        self.try_docker(args).unwrap_or_else(|error| panic!("docker {args:?}: {error}"))
     }
 
     fn try_docker(&self, args: &[&str]) -> Result<String, String> {
@@ -54,10 +48,7 @@ impl Engine {
         if let Some(host) = self.host() {
             command.env("DOCKER_HOST", host);
         }
-        let output = command
-            .args(args)
-            .output()
-            .map_err(|error| error.to_string())?;
+        let output = command.args(args).output().map_err(|error| error.to_string())?;
         match output.status.success() {
             true => Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned()),
             false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
@@ -67,21 +58,9 @@ impl Engine {
     /// The ids of the containers that the argon process with this pid made. Tests run side by side: others' do not count.
     pub(crate) fn containers_of(&self, pid: u32) -> Vec<String> {
         let format = "{{.ID}} {{.Label \"dev.argon.owner\"}}";
-        let all = self.docker(&[
-            "ps",
-            "-a",
-            "--no-trunc",
-            "--filter",
-            "label=dev.argon.owner",
-            "--format",
-            format,
-        ]);
+        let all = self.docker(&["ps", "-a", "--no-trunc", "--filter", "label=dev.argon.owner", "--format", format]);
         let of_pid = |line: &&str| line.split('/').nth(3) == Some(&pid.to_string());
-        all.lines()
-            .filter(of_pid)
-            .filter_map(|line| line.split(' ').next())
-            .map(str::to_owned)
-            .collect()
+        all.lines().filter(of_pid).filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
     }
 
     /// Nothing of that process is left, after this time at the latest.
@@ -94,11 +73,7 @@ impl Engine {
             if left.is_empty() {
                 return;
             }
-            assert!(
-                !late,
-                "left on the engine after {:?}: {left:?}",
-                began.elapsed()
-            );
+            assert!(!late, "left on the engine after {:?}: {left:?}", began.elapsed());
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -112,48 +87,36 @@ pub(crate) struct PrivateEngine {
 }
 
 impl PrivateEngine {
-    /// Starts one that has the usual image. Needs root.
-    pub(crate) fn start() -> Self {
+    /// Starts one that has the usual image, with these options of `dev/private-engine start`. Needs root.
+    pub(crate) fn start(options: &[&str]) -> Self {
         Engine::shared().ready();
-        let folder = tempfile::Builder::new()
-            .prefix("argon-pe-")
-            .tempdir()
-            .unwrap();
-        let said = script(&[
-            "start",
-            &folder.path().display().to_string(),
-            "--image",
-            BUSYBOX,
-        ]);
+        let folder = tempfile::Builder::new().prefix("argon-pe-").tempdir().unwrap();
+        let path = folder.path().display().to_string();
+        let said = script(&[&["start", &path, "--image", BUSYBOX], options].concat());
         let value = |name: &str| {
             let line = said.lines().find_map(|line| line.strip_prefix(name));
-            line.unwrap_or_else(|| panic!("no {name} in: {said}"))
-                .to_owned()
+            line.unwrap_or_else(|| panic!("no {name} in: {said}")).to_owned()
         };
-        Self {
-            dockerd: value("DOCKERD_PID="),
-            engine: Engine(Some(value("DOCKER_HOST="))),
-            folder,
-        }
+        Self { dockerd: value("DOCKERD_PID="), engine: Engine(Some(value("DOCKER_HOST="))), folder }
     }
 
     /// Sends a signal to the daemon.
     pub(crate) fn signal(&self, signal: &str) {
-        let sent = Command::new("kill")
-            .args(["-s", signal, &self.dockerd])
-            .status()
-            .unwrap();
-        assert!(sent.success(), "kill -s {signal} {}", self.dockerd);
+        send(signal, &self.dockerd);
+    }
+
+    /// Lets the daemon go on that was sent a STOP. The nsenter above it stops and goes on with it, but only stops by itself.
+    pub(crate) fn resume(&self) {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.dockerd)).unwrap();
+        let parent = stat.rsplit_once(") ").unwrap().1.split(' ').nth(1).unwrap();
+        send("CONT", parent);
+        send("CONT", &self.dockerd);
     }
 
     /// Starts the daemon again, among what survived it.
     pub(crate) fn restart(&mut self) {
         let said = script(&["restart", &self.folder.path().display().to_string()]);
-        self.dockerd = said
-            .lines()
-            .find_map(|line| line.strip_prefix("DOCKERD_PID="))
-            .unwrap()
-            .to_owned();
+        self.dockerd = said.lines().find_map(|line| line.strip_prefix("DOCKERD_PID=")).unwrap().to_owned();
     }
 }
 
@@ -163,13 +126,14 @@ impl Drop for PrivateEngine {
     }
 }
 
+fn send(signal: &str, pid: &str) {
+    let sent = Command::new("kill").args(["-s", signal, pid]).status().unwrap();
+    assert!(sent.success(), "kill -s {signal} {pid}");
+}
+
 fn script(args: &[&str]) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("dev/private-engine");
     let output = Command::new(path).args(args).output().unwrap();
-    assert!(
-        output.status.success(),
-        "dev/private-engine {args:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "dev/private-engine {args:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }

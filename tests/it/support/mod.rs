@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod argon;
+mod ended;
 mod engine;
 mod repo;
 
-pub(crate) use argon::{Argon, Ended};
+pub(crate) use argon::Argon;
+pub(crate) use ended::Ended;
 pub(crate) use engine::{Engine, PrivateEngine};
 pub(crate) use repo::Repo;
 

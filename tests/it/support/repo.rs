@@ -16,12 +16,7 @@ pub(crate) struct Repo {
 impl Repo {
     /// A repository whose `.runnerci.yml` is this text; the indentation that all its lines share is taken off.
     pub(crate) fn new(pipeline: &str) -> Self {
-        let repo = Self {
-            scratch: tempfile::Builder::new()
-                .prefix("argon-it-")
-                .tempdir()
-                .unwrap(),
-        };
+        let repo = Self { scratch: tempfile::Builder::new().prefix("argon-it-").tempdir().unwrap() };
         std::fs::create_dir_all(repo.path()).unwrap();
         std::fs::create_dir_all(repo.home()).unwrap();
         repo.git(&["init", "-q", "-b", "main"]);
@@ -34,10 +29,7 @@ impl Repo {
     }
 
     /// A pipeline of these jobs: JSON is YAML, and can hold any text.
-    #[allow(
-        clippy::needless_pass_by_value,
-        reason = "a `json!` at the call reads best"
-    )]
+    #[allow(clippy::needless_pass_by_value, reason = "a `json!` at the call reads best")]
     pub(crate) fn jobs(jobs: Value) -> Self {
         Self::new(&json!({"version": 1, "jobs": jobs}).to_string())
     }
@@ -67,11 +59,7 @@ impl Repo {
             .env("GIT_CONFIG_SYSTEM", "/dev/null")
             .output()
             .unwrap();
-        assert!(
-            output.status.success(),
-            "git {args:?}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
@@ -108,13 +96,6 @@ impl Repo {
 
 fn dedent(text: &str) -> String {
     let indent = |line: &str| line.len() - line.trim_start_matches(' ').len();
-    let shared = text
-        .lines()
-        .filter(|line| !line.trim().is_empty())
-        .map(indent)
-        .min()
-        .unwrap_or(0);
-    text.lines()
-        .flat_map(|line| [line.get(shared..).unwrap_or(""), "\n"])
-        .collect()
+    let shared = text.lines().filter(|line| !line.trim().is_empty()).map(indent).min().unwrap_or(0);
+    text.lines().flat_map(|line| [line.get(shared..).unwrap_or(""), "\n"]).collect()
 }
