@@ -1,29 +1,24 @@
 //! One job's life: image, slot, container, workspace, steps, end. Whatever happens in it, its container is gone after it.
 
+mod begin;
+mod container;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 
-use super::conversation::{Conversation, Heard};
+use super::conversation::Conversation;
 use super::images::Images;
 use super::schedule::{forgiven, skipped_step};
 use super::step::{self, StepRun};
 use super::stop::Stop;
-use super::supervisor::{self, Counters, Nonce, Report, Unpacker};
-use super::upload::{self, UploadError};
+use super::supervisor::{Counters, Nonce};
+use super::upload::UploadError;
 use super::{Context, StepColor};
-use crate::engine::{self, ContainerId, ContainerSpec, Engine, EngineError, Image, Labels, Limits};
+use crate::engine::{ContainerId, Engine, EngineError, Image};
 use crate::event::{Cause, Event, JobResult, Level, Status, StepIndex, StepResult, TimeoutScope};
-use crate::pipeline::{NetworkAccess, Resources};
 use crate::plan::{PlannedJob, PlannedStep, WORKSPACE};
-use crate::source::{Owner, TarSummary};
-
-/// Processes and threads of a job that does not say otherwise.
-const DEFAULT_PIDS: u32 = 512;
-
-/// The supervisor is a shell that has nothing to do before it says that it is ready.
-const READY_LIMIT: Duration = Duration::from_secs(60);
 
 /// A container that was told to end does so in milliseconds; after this it is removed by force.
 const END_LIMIT: Duration = Duration::from_secs(10);
@@ -173,111 +168,6 @@ impl<E: Engine> JobRun<'_, E> {
         }
     }
 
-    /// Starts the container and brings the workspace in.
-    async fn begin(&self, talk: &mut Conversation) -> Result<Counters, Broken> {
-        let engine = &*self.context.engine;
-        let id = talk.id().clone();
-        let owner = self.workspace_owner(&id).await?;
-        if let Some(owner) = owner {
-            self.note_upload(upload::by_engine(engine, &id, &self.context.workspace, owner).await?).await;
-        }
-        engine.start(&id).await.map_err(|error| self.explain_start(error))?;
-        talk.say(&format!("{}\n", talk.nonce().as_str())).await;
-        let (unpacker, counters) = self.ready(talk).await?;
-        match (owner, unpacker) {
-            (Some(_), _) => {}
-            (None, Unpacker::InContainer) => {
-                let sent = upload::by_supervisor(&self.context.workspace, talk).await;
-                self.unpacked(talk).await?;
-                self.note_upload(sent?).await;
-            }
-            (None, Unpacker::Engine) => {
-                self.note_upload(upload::by_engine(engine, &id, &self.context.workspace, Owner::default()).await?)
-                    .await;
-            }
-        }
-        Ok(counters)
-    }
-
-    /// Who the workspace must be made to belong to; `None` for root, who owns what the supervisor unpacks.
-    async fn workspace_owner(&self, id: &ContainerId) -> Result<Option<Owner>, Broken> {
-        let user = self.job.user.as_deref().unwrap_or(&self.image.user);
-        match user.split_once(':').unwrap_or((user, "")) {
-            ("" | "0" | "root", "" | "0" | "root") => Ok(None),
-            (user, group) => {
-                let passwd = self.read_text(id, "/etc/passwd").await?;
-                let groups = self.read_text(id, "/etc/group").await?;
-                match owner_from(user, group, &passwd, &groups) {
-                    Some(owner) => Ok(Some(owner)),
-                    None => Err(Broken::Infrastructure {
-                        message: format!("the image {} has no user `{user}`", self.job.image),
-                        hint: Some("name a user that is in its /etc/passwd, or give a number".to_owned()),
-                    }),
-                }
-            }
-        }
-    }
-
-    /// A text file of the container; empty where there is none.
-    async fn read_text(&self, id: &ContainerId, path: &str) -> Result<String, Broken> {
-        match self.context.engine.read_file(id, path).await {
-            Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
-            Err(EngineError::Refused { status: 404, .. }) => Ok(String::new()),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    async fn ready(&self, talk: &mut Conversation) -> Result<(Unpacker, Counters), Broken> {
-        let heard = tokio::time::timeout(READY_LIMIT, async {
-            loop {
-                // An init that starts and does not find `sh` says so in the output.
-                match talk.listen().await.map_err(|error| self.explain_start(error))? {
-                    Heard::Report { report: Report::Ready { unpacker, counters }, .. } => {
-                        return Ok((unpacker, counters));
-                    }
-                    Heard::Closed => return Err(self.ended_early(talk.id()).await),
-                    Heard::Log { .. } | Heard::Report { .. } => {}
-                }
-            }
-        });
-        heard.await.unwrap_or_else(|_| {
-            Err(Broken::Infrastructure {
-                message: format!("the container did not begin its work within {} s", READY_LIMIT.as_secs()),
-                hint: Some("look at the engine's log; `argon doctor` shows its state".to_owned()),
-            })
-        })
-    }
-
-    async fn unpacked(&self, talk: &mut Conversation) -> Result<(), Broken> {
-        let mut words = Vec::new();
-        loop {
-            match talk.listen().await? {
-                Heard::Report { report: Report::Unpacked { status: 0 }, .. } => return Ok(()),
-                Heard::Report { report: Report::Unpacked { status }, .. } => {
-                    let words = String::from_utf8_lossy(&words).trim().to_owned();
-                    return Err(Broken::Infrastructure {
-                        message: format!("tar in the container ended with {status}: {words}"),
-                        hint: Some("is the engine's disk full? `docker system df` tells".to_owned()),
-                    });
-                }
-                Heard::Log { bytes, .. } => {
-                    words.extend_from_slice(&bytes[..bytes.len().min(1024)]);
-                }
-                Heard::Closed => return Err(self.ended_early(talk.id()).await),
-                Heard::Report { .. } => {}
-            }
-        }
-    }
-
-    async fn note_upload(&self, summary: TarSummary) {
-        let job = Some(self.job.id.clone());
-        for message in summary.warnings {
-            self.context.emit(Event::Notice { level: Level::Warn, job: job.clone(), message }).await;
-        }
-        let message = format!("workspace: {} files, {} bytes", summary.files, summary.bytes);
-        self.context.emit(Event::Notice { level: Level::Debug, job, message }).await;
-    }
-
     /// Runs the steps in their order; what comes after a failure is skipped, and said to be.
     async fn steps(&self, talk: &mut Conversation, mut counters: Counters) -> Outcome {
         for step in &self.job.steps {
@@ -385,20 +275,6 @@ impl<E: Engine> JobRun<'_, E> {
         }
     }
 
-    fn explain_start(&self, error: EngineError) -> Broken {
-        match error {
-            EngineError::InitMissing => Broken::NoInit,
-            EngineError::ProgramMissing { .. } => Broken::Infrastructure {
-                message: format!("the image {} has no `sh`, so it cannot run steps", self.job.image),
-                hint: Some(
-                    "use an image with a shell: the `-debug`, `-slim` or `alpine` variant of most images has one"
-                        .to_owned(),
-                ),
-            },
-            other => other.into(),
-        }
-    }
-
     /// Races what comes before the steps against stops and the job's timeout.
     async fn until_stopped<T>(&self, work: impl Future<Output = Result<T, Broken>>) -> Result<T, Broken> {
         let mut stop = self.context.stopper.watch();
@@ -447,27 +323,6 @@ impl<E: Engine> JobRun<'_, E> {
             self.context.emit(Event::Notice { level: Level::Warn, job, message }).await;
         }
     }
-
-    fn spec(&self) -> ContainerSpec {
-        ContainerSpec {
-            image: self.job.image.clone(),
-            user: self.job.user.clone(),
-            command: supervisor::command(),
-            working_directory: WORKSPACE.to_owned(),
-            scratch: supervisor::SCRATCH.to_owned(),
-            limits: limits(&self.job.resources),
-            network: match self.job.network {
-                NetworkAccess::Default => engine::Network::Bridge,
-                NetworkAccess::None => engine::Network::None,
-            },
-            labels: Labels {
-                run: self.context.settings.run.as_str().to_owned(),
-                job: self.job.id.as_str().to_owned(),
-                owner: self.context.owner.to_label(),
-            },
-            hostname: hostname(self.job.id.as_str()),
-        }
-    }
 }
 
 /// What a step's end means for its job: `None` where the job goes on.
@@ -480,63 +335,5 @@ fn after_step(step: StepIndex, result: &StepResult) -> Option<Outcome> {
             Some(Outcome { status: Status::Failure, cause: result.cause.clone(), exit_code: result.exit_code })
         }
         status => Some(Outcome { status, cause: Some(Cause::StepFailed { step }), exit_code: result.exit_code }),
-    }
-}
-
-fn limits(resources: &Resources) -> Limits {
-    Limits {
-        nano_cpus: resources.milli_cpus.map(|milli| i64::from(milli.get()) * 1_000_000),
-        memory: resources.memory.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX)),
-        pids: i64::from(resources.pids.map_or(DEFAULT_PIDS, |pids| pids.get())),
-    }
-}
-
-/// A host name from a job's name (RFC 1123: 63 letters, digits and hyphens).
-fn hostname(job: &str) -> String {
-    let name: String = job.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(63).collect();
-    match name.trim_matches('-') {
-        "" => "job".to_owned(),
-        name => name.to_owned(),
-    }
-}
-
-/// The ids of a user and group, given by name or number, as passwd(5) and group(5) have them.
-fn owner_from(user: &str, group: &str, passwd: &str, groups: &str) -> Option<Owner> {
-    let field = |line: &str, at: usize| line.split(':').nth(at).map(str::to_owned);
-    let number = |text: Option<String>| text.and_then(|text| text.parse::<u32>().ok());
-    let entry =
-        passwd.lines().find(|line| field(line, 0).as_deref() == Some(user) || field(line, 2).as_deref() == Some(user));
-    let uid = user.parse().ok().or_else(|| number(entry.and_then(|line| field(line, 2))))?;
-    let gid = match group {
-        "" => number(entry.and_then(|line| field(line, 3))).unwrap_or(0),
-        group => group.parse().ok().or_else(|| {
-            number(groups.lines().find(|line| field(line, 0).as_deref() == Some(group)).and_then(|line| field(line, 2)))
-        })?,
-    };
-    Some(Owner { uid, gid })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn users_are_found_by_name_and_by_number() {
-        let passwd = "root:x:0:0:root:/root:/bin/sh\ndev:x:1000:1001::/home/dev:/bin/sh\n";
-        let groups = "root:x:0:\nstaff:x:50:\n";
-        let find = |user, group| owner_from(user, group, passwd, groups).map(|owner| (owner.uid, owner.gid));
-        assert_eq!(find("dev", ""), Some((1000, 1001)));
-        assert_eq!(find("1000", ""), Some((1000, 1001)));
-        assert_eq!(find("4711", ""), Some((4711, 0)));
-        assert_eq!(find("dev", "staff"), Some((1000, 50)));
-        assert_eq!(find("dev", "7"), Some((1000, 7)));
-        assert_eq!(find("nobody", ""), None);
-        assert_eq!(find("dev", "nogroup"), None);
-    }
-
-    #[test]
-    fn host_names_are_valid() {
-        assert_eq!(hostname("test (python 3.11, linux)"), "test--python-3-11--linux");
-        assert_eq!(hostname("_"), "job");
     }
 }

@@ -276,7 +276,7 @@ impl Builder<'_> {
                 },
                 KeyState::Read(name) => entries.push(Entry { key: name, value: node }),
                 KeyState::Merge(span) => {
-                    merges.push(Entry { key: Spanned { value: "<<".to_owned(), span }, value: node })
+                    merges.push(Entry { key: Spanned { value: "<<".to_owned(), span }, value: node });
                 }
                 KeyState::Refused => {}
             },

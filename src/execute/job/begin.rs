@@ -1,0 +1,170 @@
+//! The beginning of a job: its container starts, says that it is ready, and gets its workspace.
+
+use std::time::Duration;
+
+use super::{Broken, JobRun};
+use crate::engine::{ContainerId, Engine, EngineError};
+use crate::event::{Event, Level};
+use crate::execute::conversation::{Conversation, Heard};
+use crate::execute::supervisor::{Counters, Report, Unpacker};
+use crate::execute::upload;
+use crate::source::{Owner, TarSummary};
+
+/// The supervisor is a shell that has nothing to do before it says that it is ready.
+const READY_LIMIT: Duration = Duration::from_secs(60);
+
+impl<E: Engine> JobRun<'_, E> {
+    /// Starts the container and brings the workspace in.
+    pub(super) async fn begin(&self, talk: &mut Conversation) -> Result<Counters, Broken> {
+        let engine = &*self.context.engine;
+        let id = talk.id().clone();
+        let owner = self.workspace_owner(&id).await?;
+        if let Some(owner) = owner {
+            self.note_upload(upload::by_engine(engine, &id, &self.context.workspace, owner).await?).await;
+        }
+        engine.start(&id).await.map_err(|error| self.explain_start(error))?;
+        talk.say(&format!("{}\n", talk.nonce().as_str())).await;
+        let (unpacker, counters) = self.ready(talk).await?;
+        match (owner, unpacker) {
+            (Some(_), _) => {}
+            (None, Unpacker::InContainer) => {
+                let sent = upload::by_supervisor(&self.context.workspace, talk).await;
+                self.unpacked(talk).await?;
+                self.note_upload(sent?).await;
+            }
+            (None, Unpacker::Engine) => {
+                self.note_upload(upload::by_engine(engine, &id, &self.context.workspace, Owner::default()).await?)
+                    .await;
+            }
+        }
+        Ok(counters)
+    }
+
+    /// Who the workspace must be made to belong to; `None` for root, who owns what the supervisor unpacks.
+    async fn workspace_owner(&self, id: &ContainerId) -> Result<Option<Owner>, Broken> {
+        let user = self.job.user.as_deref().unwrap_or(&self.image.user);
+        match user.split_once(':').unwrap_or((user, "")) {
+            ("" | "0" | "root", "" | "0" | "root") => Ok(None),
+            (user, group) => {
+                let passwd = self.read_text(id, "/etc/passwd").await?;
+                let groups = self.read_text(id, "/etc/group").await?;
+                match owner_from(user, group, &passwd, &groups) {
+                    Some(owner) => Ok(Some(owner)),
+                    None => Err(Broken::Infrastructure {
+                        message: format!("the image {} has no user `{user}`", self.job.image),
+                        hint: Some("name a user that is in its /etc/passwd, or give a number".to_owned()),
+                    }),
+                }
+            }
+        }
+    }
+
+    /// A text file of the container; empty where there is none.
+    async fn read_text(&self, id: &ContainerId, path: &str) -> Result<String, Broken> {
+        match self.context.engine.read_file(id, path).await {
+            Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+            Err(EngineError::Refused { status: 404, .. }) => Ok(String::new()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn ready(&self, talk: &mut Conversation) -> Result<(Unpacker, Counters), Broken> {
+        let heard = tokio::time::timeout(READY_LIMIT, async {
+            loop {
+                // An init that starts and does not find `sh` says so in the output.
+                match talk.listen().await.map_err(|error| self.explain_start(error))? {
+                    Heard::Report { report: Report::Ready { unpacker, counters }, .. } => {
+                        return Ok((unpacker, counters));
+                    }
+                    Heard::Closed => return Err(self.ended_early(talk.id()).await),
+                    Heard::Log { .. } | Heard::Report { .. } => {}
+                }
+            }
+        });
+        heard.await.unwrap_or_else(|_| {
+            Err(Broken::Infrastructure {
+                message: format!("the container did not begin its work within {} s", READY_LIMIT.as_secs()),
+                hint: Some("look at the engine's log; `argon doctor` shows its state".to_owned()),
+            })
+        })
+    }
+
+    async fn unpacked(&self, talk: &mut Conversation) -> Result<(), Broken> {
+        let mut words = Vec::new();
+        loop {
+            match talk.listen().await? {
+                Heard::Report { report: Report::Unpacked { status: 0 }, .. } => return Ok(()),
+                Heard::Report { report: Report::Unpacked { status }, .. } => {
+                    let words = String::from_utf8_lossy(&words).trim().to_owned();
+                    return Err(Broken::Infrastructure {
+                        message: format!("tar in the container ended with {status}: {words}"),
+                        hint: Some("is the engine's disk full? `docker system df` tells".to_owned()),
+                    });
+                }
+                Heard::Log { bytes, .. } => {
+                    words.extend_from_slice(&bytes[..bytes.len().min(1024)]);
+                }
+                Heard::Closed => return Err(self.ended_early(talk.id()).await),
+                Heard::Report { .. } => {}
+            }
+        }
+    }
+
+    async fn note_upload(&self, summary: TarSummary) {
+        let job = Some(self.job.id.clone());
+        for message in summary.warnings {
+            self.context.emit(Event::Notice { level: Level::Warn, job: job.clone(), message }).await;
+        }
+        let message = format!("workspace: {} files, {} bytes", summary.files, summary.bytes);
+        self.context.emit(Event::Notice { level: Level::Debug, job, message }).await;
+    }
+
+    fn explain_start(&self, error: EngineError) -> Broken {
+        match error {
+            EngineError::InitMissing => Broken::NoInit,
+            EngineError::ProgramMissing { .. } => Broken::Infrastructure {
+                message: format!("the image {} has no `sh`, so it cannot run steps", self.job.image),
+                hint: Some(
+                    "use an image with a shell: the `-debug`, `-slim` or `alpine` variant of most images has one"
+                        .to_owned(),
+                ),
+            },
+            other => other.into(),
+        }
+    }
+}
+
+/// The ids of a user and group, given by name or number, as passwd(5) and group(5) have them.
+fn owner_from(user: &str, group: &str, passwd: &str, groups: &str) -> Option<Owner> {
+    let field = |line: &str, at: usize| line.split(':').nth(at).map(str::to_owned);
+    let number = |text: Option<String>| text.and_then(|text| text.parse::<u32>().ok());
+    let entry =
+        passwd.lines().find(|line| field(line, 0).as_deref() == Some(user) || field(line, 2).as_deref() == Some(user));
+    let uid = user.parse().ok().or_else(|| number(entry.and_then(|line| field(line, 2))))?;
+    let gid = match group {
+        "" => number(entry.and_then(|line| field(line, 3))).unwrap_or(0),
+        group => group.parse().ok().or_else(|| {
+            number(groups.lines().find(|line| field(line, 0).as_deref() == Some(group)).and_then(|line| field(line, 2)))
+        })?,
+    };
+    Some(Owner { uid, gid })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_are_found_by_name_and_by_number() {
+        let passwd = "root:x:0:0:root:/root:/bin/sh\ndev:x:1000:1001::/home/dev:/bin/sh\n";
+        let groups = "root:x:0:\nstaff:x:50:\n";
+        let find = |user, group| owner_from(user, group, passwd, groups).map(|owner| (owner.uid, owner.gid));
+        assert_eq!(find("dev", ""), Some((1000, 1001)));
+        assert_eq!(find("1000", ""), Some((1000, 1001)));
+        assert_eq!(find("4711", ""), Some((4711, 0)));
+        assert_eq!(find("dev", "staff"), Some((1000, 50)));
+        assert_eq!(find("dev", "7"), Some((1000, 7)));
+        assert_eq!(find("nobody", ""), None);
+        assert_eq!(find("dev", "nogroup"), None);
+    }
+}

@@ -1,0 +1,62 @@
+//! The container of a job, as the engine is asked for it.
+
+use super::JobRun;
+use crate::engine::{self, ContainerSpec, Labels, Limits};
+use crate::execute::supervisor;
+use crate::pipeline::{NetworkAccess, Resources};
+use crate::plan::WORKSPACE;
+
+/// Processes and threads of a job that does not say otherwise.
+const DEFAULT_PIDS: u32 = 512;
+
+impl<E> JobRun<'_, E> {
+    /// What the engine is asked for.
+    pub(super) fn spec(&self) -> ContainerSpec {
+        ContainerSpec {
+            image: self.job.image.clone(),
+            user: self.job.user.clone(),
+            command: supervisor::command(),
+            working_directory: WORKSPACE.to_owned(),
+            scratch: supervisor::SCRATCH.to_owned(),
+            limits: limits(&self.job.resources),
+            network: match self.job.network {
+                NetworkAccess::Default => engine::Network::Bridge,
+                NetworkAccess::None => engine::Network::None,
+            },
+            labels: Labels {
+                run: self.context.settings.run.as_str().to_owned(),
+                job: self.job.id.as_str().to_owned(),
+                owner: self.context.owner.to_label(),
+            },
+            hostname: hostname(self.job.id.as_str()),
+        }
+    }
+}
+
+fn limits(resources: &Resources) -> Limits {
+    Limits {
+        nano_cpus: resources.milli_cpus.map(|milli| i64::from(milli.get()) * 1_000_000),
+        memory: resources.memory.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX)),
+        pids: i64::from(resources.pids.map_or(DEFAULT_PIDS, |pids| pids.get())),
+    }
+}
+
+/// A host name from a job's name (RFC 1123: 63 letters, digits and hyphens).
+fn hostname(job: &str) -> String {
+    let name: String = job.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(63).collect();
+    match name.trim_matches('-') {
+        "" => "job".to_owned(),
+        name => name.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn host_names_are_valid() {
+        assert_eq!(hostname("test (python 3.11, linux)"), "test--python-3-11--linux");
+        assert_eq!(hostname("_"), "job");
+    }
+}
