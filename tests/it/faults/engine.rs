@@ -116,7 +116,7 @@ fn a_dockerd_that_dies_is_an_infrastructure_error() {
         .wait_for("once more kills")
         .signal(Signal::INT);
     let ended = running.wait();
-    private.signal("CONT");
+    private.resume();
     ended.exits(130);
     assert!(
         ended.after_last_look < Duration::from_secs(5),
@@ -143,7 +143,7 @@ fn a_full_disk_of_the_engine_is_named_and_recovered_from() {
         .says("No space left on device")
         .says("is the engine's disk full?");
     // A step that fills it fails by itself: it is the step's own doing.
-    let ended = pipeline("head -c 100000000 /dev/zero >large")
+    let ended = pipeline("dd if=/dev/zero of=large bs=1M count=200")
         .plain(&[])
         .engine(&private.engine)
         .run();

@@ -135,11 +135,15 @@ impl PrivateEngine {
 
     /// Sends a signal to the daemon.
     pub(crate) fn signal(&self, signal: &str) {
-        let sent = Command::new("kill")
-            .args(["-s", signal, &self.dockerd])
-            .status()
-            .unwrap();
-        assert!(sent.success(), "kill -s {signal} {}", self.dockerd);
+        send(signal, &self.dockerd);
+    }
+
+    /// Lets the daemon go on that was sent a STOP. The nsenter above it stops and goes on with it, but only stops by itself.
+    pub(crate) fn resume(&self) {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.dockerd)).unwrap();
+        let parent = stat.rsplit_once(") ").unwrap().1.split(' ').nth(1).unwrap();
+        send("CONT", parent);
+        send("CONT", &self.dockerd);
     }
 
     /// Starts the daemon again, among what survived it.
@@ -157,6 +161,14 @@ impl Drop for PrivateEngine {
     fn drop(&mut self) {
         script(&["stop", &self.folder.path().display().to_string()]);
     }
+}
+
+fn send(signal: &str, pid: &str) {
+    let sent = Command::new("kill")
+        .args(["-s", signal, pid])
+        .status()
+        .unwrap();
+    assert!(sent.success(), "kill -s {signal} {pid}");
 }
 
 fn script(args: &[&str]) -> String {
