@@ -1,5 +1,6 @@
 //! One step's life: its script goes in, its output comes out, and it ends by itself, by a timeout or by a stop.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -78,6 +79,8 @@ impl<E: Engine> StepRun<'_, E> {
         let mut tail = Tail::default();
         let mut stderr_done = self.job.output == OutputMode::Merged;
         let mut end = None;
+        // Waits here while the sinks are behind: a reader that stalls must not keep a stop or a timeout from the step.
+        let mut unsent: VecDeque<Event> = VecDeque::new();
 
         talk.say(&supervisor::start_step(talk.nonce(), self.step, self.job.output, self.env)).await;
         while end.is_none() || !stderr_done {
@@ -91,7 +94,14 @@ impl<E: Engine> StepRun<'_, E> {
                 reason = at_once.at_once() => Moment::AtOnce(reason.cause()),
                 reason = stop.stopped(), if matches!(phase, Phase::Running) => Moment::Stopped(reason.cause()),
                 () = sleep_until(wake) => Moment::Deadline,
-                heard = talk.listen() => match heard {
+                permit = self.context.events.reserve(), if !unsent.is_empty() => {
+                    // A run that nobody listens to any more goes on without them.
+                    if let (Ok(permit), Some(event)) = (permit, unsent.pop_front()) {
+                        permit.send(event);
+                    }
+                    continue;
+                }
+                heard = talk.listen(), if unsent.is_empty() => match heard {
                     Ok(heard) => Moment::Heard(heard),
                     Err(error) => return Err(lost(Some(error))),
                 },
@@ -99,7 +109,7 @@ impl<E: Engine> StepRun<'_, E> {
             match moment {
                 Moment::Heard(Heard::Log { stream, bytes }) => {
                     tail.push(&bytes);
-                    self.log(stream, bytes).await;
+                    unsent.extend(self.log(stream, bytes));
                 }
                 Moment::Heard(Heard::Report { stream, report: Report::End { step, code, not_started, counters } })
                     if step == self.step.index =>
@@ -162,12 +172,13 @@ impl<E: Engine> StepRun<'_, E> {
         }
     }
 
-    async fn log(&self, stream: Stream, mut bytes: Bytes) {
-        while !bytes.is_empty() {
+    /// Output as events, none too large.
+    fn log(&self, stream: Stream, mut bytes: Bytes) -> impl Iterator<Item = Event> {
+        std::iter::from_fn(move || {
             let piece = bytes.split_to(bytes.len().min(LARGEST_PIECE));
             let (job, step) = (self.job.id.clone(), self.step.index);
-            self.context.emit(Event::Log { job, step, stream, bytes: piece }).await;
-        }
+            (!piece.is_empty()).then_some(Event::Log { job, step, stream, bytes: piece })
+        })
     }
 
     /// The result of a step that ended by itself.

@@ -216,3 +216,23 @@ async fn the_run_s_timeout_is_the_run_s_cause() {
     assert_eq!(ran.result.status, Status::Failure);
     assert!(matches!(ran.result.cause, Some(crate::event::Cause::TimedOut { scope: TimeoutScope::Run, .. })));
 }
+
+#[tokio::test]
+async fn a_reader_that_stalls_does_not_keep_a_timeout_from_the_step() {
+    let (pipeline, _) = parse("version: 1\njobs: {a: {image: 'box:1', steps: [{run: \"flood\\nhang\", timeout: 1s}]}}");
+    let plan = plan(&pipeline.unwrap(), &RunOptions::default()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let engine = Fake::default();
+    let (events, mut feed) = mpsc::channel(EVENT_BUFFER);
+    let workspace = Arc::new(workspace(folder.path()));
+    let run = tokio::spawn(run(Arc::new(engine.clone()), plan, workspace, settings(), Stopper::default(), events));
+    // Nobody reads until long after the timeout, its grace and the time to be killed.
+    tokio::time::sleep(Duration::from_millis(7500)).await;
+    assert_eq!(engine.containers(), 0, "the step was ended although its output went nowhere");
+    let mut lines = 0;
+    while let Some(event) = feed.recv().await {
+        lines += usize::from(matches!(event, Event::Log { .. }));
+    }
+    assert_eq!(run.await.unwrap().unwrap().status, Status::Failure);
+    assert!(lines > 0);
+}

@@ -154,7 +154,10 @@ fn a_signal_that_comes_before_its_step_began_is_not_lost() {
 /// A shell whose command is killed first would go on with what comes after it.
 #[test]
 fn a_step_that_is_stopped_runs_nothing_more() {
-    let script = "sleep 600 || true; echo went on; touch went-on";
+    // The many others make a walk from process to process slow enough to be seen.
+    let script =
+        "sleep 600 || { echo went on; touch went-on; } & i=0; while [ $i -lt 40 ]; do sleep 500 & i=$((i + 1)); done
+        wait";
     let job = |image: &str| json!({"image": image, "steps": [{"run": script, "timeout": "1s", "continue-on-error": true}, {"run": "[ ! -e went-on ]"}]});
     let ended =
         Repo::jobs(json!({"setsid": job(BUSYBOX), "nosetsid": job(NOSETSID)})).json(&["--keep-going", "-j", "2"]).run();
