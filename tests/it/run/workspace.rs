@@ -97,3 +97,21 @@ fn two_runs_of_one_repository_at_once_do_not_meet() {
     repo.plain(&[]).run().exits(0);
     first.end().exits(0);
 }
+
+#[test]
+fn a_repository_behind_ssh_is_cloned_with_the_user_s_own_ssh() {
+    let far = Repo::script(BUSYBOX, "cat word").file("word", "from afar\n").commit();
+    let near = Repo::script(BUSYBOX, "echo near");
+    // Stands for ssh: joins the words behind the host, as ssh does, and runs them on this machine.
+    let ssh = "#!/bin/sh\nwhile :; do case $1 in -o|-p|-l) shift 2;; -*) shift;; *) break;; esac; done\nshift\n[ $# -gt 0 ] || exit 0\nexec sh -c \"$*\"\n";
+    let near = near.file("bin/ssh", ssh);
+    let bin = near.path().join("bin");
+    let executable = PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(bin.join("ssh"), executable).unwrap();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let url = format!("ssh://git@localhost{}", far.path().display());
+    near.plain(&["--repo", &url, "--commit", "main"]).env("PATH", &path).run().exits(0).says("from afar");
+    // Without it, there is no way there, and the address is named.
+    let nowhere = near.plain(&["--repo", &url]).env("PATH", "/nonexistent").run();
+    nowhere.exits(3).says(&url);
+}
