@@ -223,6 +223,21 @@ pub struct StepResult {
     pub forgiven: bool,
 }
 
+impl StepResult {
+    /// The result of a step that never ran.
+    pub fn skipped(cause: Cause) -> Self {
+        Self {
+            status: Status::Skipped,
+            cause: Some(cause),
+            exit_code: None,
+            duration: Duration::ZERO,
+            cpu: None,
+            peak_memory: None,
+            forgiven: false,
+        }
+    }
+}
+
 /// How a job ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobResult {

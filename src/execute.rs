@@ -28,7 +28,8 @@ pub use stop::{Stop, StopReason, StopWatch, Stopper};
 pub use sweep::sweep;
 
 use crate::engine::Engine;
-use crate::event::{Event, RunId, RunResult};
+use crate::event::{Event, RunId, RunResult, Status};
+use crate::pipeline::OnError;
 use crate::plan::Plan;
 use crate::source::Workspace;
 
@@ -93,6 +94,11 @@ impl<E> Context<E> {
     async fn emit(&self, event: Event) {
         let _ = self.events.send(event).await;
     }
+}
+
+/// Whether what its owner says of errors forgives a result.
+fn forgiven(status: Status, on_error: OnError) -> bool {
+    status == Status::Failure && on_error == OnError::Continue
 }
 
 /// Runs the plan to its end, whatever that is. The last event is [`Event::RunFinished`].

@@ -17,6 +17,7 @@ mod validate;
 
 pub use code::{Code, Severity};
 pub use diagnostic::{Diagnostic, Label, LineIndex, Place};
+pub use keys::near;
 pub use model::*;
 pub use units::duration as parse_duration;
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 pub use secret::{Secret, SecretValue};
 
 use crate::event::{JobId, JobInfo, StepIndex, StepInfo};
-use crate::pipeline::{Env, Job, NetworkAccess, OnError, OutputMode, Pipeline, Resources, Shell, Step};
+use crate::pipeline::{Env, Job, NetworkAccess, OnError, OutputMode, Pipeline, Resources, Shell, Step, near};
 
 /// Where the workspace is, in every container.
 pub const WORKSPACE: &str = "/workspace";
@@ -177,7 +177,7 @@ fn select<'a>(pipeline: &'a Pipeline, selection: &Selection) -> Result<BTreeSet<
     let find = |name: &String| {
         by_key.get_key_value(name.as_str()).map(|(key, _)| *key).ok_or_else(|| PlanError::UnknownJob {
             name: name.clone(),
-            near: nearest(name, by_key.keys().copied()),
+            near: near(name, by_key.keys().copied()).map(str::to_owned),
             known: pipeline.jobs.iter().map(|job| job.key.value.clone()).collect(),
         })
     };
@@ -198,15 +198,6 @@ fn select<'a>(pipeline: &'a Pipeline, selection: &Selection) -> Result<BTreeSet<
             Ok(taken)
         }
     }
-}
-
-/// The name nearest to what was typed, where one is near enough to be meant.
-pub fn nearest<'a>(typed: &str, names: impl Iterator<Item = &'a str>) -> Option<String> {
-    names
-        .map(|name| (strsim::damerau_levenshtein(typed, name), name))
-        .filter(|(distance, name)| *distance <= 1 + name.len().min(typed.len()) / 4)
-        .min()
-        .map(|(_, name)| name.to_owned())
 }
 
 fn check_image_map(jobs: &[&Job], images: &BTreeMap<String, String>) -> Result<(), PlanError> {

@@ -21,7 +21,7 @@ pub(crate) fn run(args: &ManArgs) -> Result<Exit, CommandError> {
         None => cli,
         Some(name) => {
             let known: Vec<&str> = cli.get_subcommands().map(clap::Command::get_name).collect();
-            let near = argon::plan::nearest(name, known.iter().copied());
+            let near = argon::pipeline::near(name, known.iter().copied());
             let hint = near.map_or_else(
                 || format!("the commands are: {}", known.join(", ")),
                 |near| format!("did you mean `{near}`?"),

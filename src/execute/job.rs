@@ -10,12 +10,11 @@ use tokio::sync::Semaphore;
 
 use super::conversation::Conversation;
 use super::images::Images;
-use super::schedule::{forgiven, skipped_step};
 use super::step::{self, StepRun};
 use super::stop::Stop;
 use super::supervisor::{Counters, Nonce};
 use super::upload::UploadError;
-use super::{Context, StepColor};
+use super::{Context, StepColor, forgiven};
 use crate::engine::{ContainerId, Engine, EngineError, Image};
 use crate::event::{Cause, Event, JobResult, Level, Status, StepIndex, StepResult, TimeoutScope};
 use crate::plan::{PlannedJob, PlannedStep, WORKSPACE};
@@ -235,7 +234,7 @@ impl<E: Engine> JobRun<'_, E> {
 
     async fn skip_from(&self, first: usize, cause: &Cause) {
         for step in self.job.steps.iter().skip(first) {
-            self.finish_step(step.index, skipped_step(cause.clone())).await;
+            self.finish_step(step.index, StepResult::skipped(cause.clone())).await;
         }
     }
 
@@ -244,7 +243,7 @@ impl<E: Engine> JobRun<'_, E> {
         let status = broken.status();
         let cause = broken.into_cause();
         if let Some(duration) = in_step {
-            let result = StepResult { status, duration, ..skipped_step(cause.clone()) };
+            let result = StepResult { status, duration, ..StepResult::skipped(cause.clone()) };
             self.finish_step(StepIndex(at), result).await;
         }
         self.skip_from(at + usize::from(in_step.is_some()), &Cause::EarlierStepFailed).await;

@@ -11,8 +11,7 @@ use super::images::Images;
 use super::stop::{Stop, StopReason};
 use super::{Context, OnFailure, job, sweep};
 use crate::engine::Engine;
-use crate::event::{Cause, Event, JobId, JobResult, Level, Status, StepResult};
-use crate::pipeline::OnError;
+use crate::event::{Cause, Event, JobId, JobResult, Level, Status};
 use crate::plan::PlannedJob;
 
 /// What is done beside the jobs (the sweep, the platform check) may hold up the end of a run for no longer.
@@ -181,22 +180,4 @@ fn need_failed(job: &PlannedJob, ended: &BTreeMap<JobId, JobResult>) -> Option<C
         let result = ended.get(need).filter(|result| !counts_as_success(result))?;
         Some(Cause::NeedFailed { need: need.clone(), status: result.status })
     })
-}
-
-/// Whether a result is forgiven by what its owner says of errors.
-pub(super) fn forgiven(status: Status, on_error: OnError) -> bool {
-    status == Status::Failure && on_error == OnError::Continue
-}
-
-/// The result of a step that never ran.
-pub(super) fn skipped_step(cause: Cause) -> StepResult {
-    StepResult {
-        status: Status::Skipped,
-        cause: Some(cause),
-        exit_code: None,
-        duration: Duration::ZERO,
-        cpu: None,
-        peak_memory: None,
-        forgiven: false,
-    }
 }

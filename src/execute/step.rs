@@ -5,11 +5,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::Context;
 use super::conversation::{Conversation, Heard};
 use super::missing_command;
-use super::schedule::forgiven;
 use super::supervisor::{self, Counters, NotStarted, Report};
+use super::{Context, forgiven};
 use crate::engine::{ContainerId, Engine, EngineError};
 use crate::event::{Cause, Event, Level, Status, StepResult, Stream, TimeoutScope};
 use crate::pipeline::OutputMode;

@@ -129,7 +129,7 @@ fn suggest(place: Place, name: &str) -> Option<&'static str> {
 }
 
 /// The candidate that a typing error away from `name` might have been. Case and `_` for `-` cost nothing.
-pub(super) fn near<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn near<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let folded = name.to_lowercase().replace('_', "-");
     if folded.len() > 64 {
         return None;
