@@ -1,6 +1,6 @@
 //! A scripted engine for tests: plays containers that speak the supervisor's protocol, without an engine.
 //!
-//! Which steps do what is told by their scripts, in words of its own: `say TEXT`, `flood` (says a lot), `exit CODE`, `hang` (until killed),
+//! Which steps do what is told by their scripts, in words of its own: `say TEXT`, `flood N` (says N lines), `exit CODE`, `hang` (until killed),
 //! `ignore-term` (dies of KILL alone), `vanish` (the container ends in mid-step). Everything else succeeds in silence.
 
 use std::collections::BTreeSet;
@@ -209,8 +209,8 @@ impl Supervisor {
         for line in script.lines() {
             match line.split_once(' ').unwrap_or((line, "")) {
                 ("say", text) => self.say(format!("{text}\n")).await?,
-                ("flood", _) => {
-                    for line in 0..4 * crate::execute::EVENT_BUFFER {
+                ("flood", lines) => {
+                    for line in 0..lines.parse::<usize>().ok()? {
                         self.say(format!("{line}\n")).await?;
                     }
                 }

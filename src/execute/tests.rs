@@ -219,7 +219,8 @@ async fn the_run_s_timeout_is_the_run_s_cause() {
 
 #[tokio::test]
 async fn a_reader_that_stalls_does_not_keep_a_timeout_from_the_step() {
-    let (pipeline, _) = parse("version: 1\njobs: {a: {image: 'box:1', steps: [{run: \"flood\\nhang\", timeout: 1s}]}}");
+    let (pipeline, _) =
+        parse("version: 1\njobs: {a: {image: 'box:1', steps: [{run: \"flood 1000\\nhang\", timeout: 1s}]}}");
     let plan = plan(&pipeline.unwrap(), &RunOptions::default()).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let engine = Fake::default();
