@@ -154,9 +154,10 @@ impl<E: Engine> JobRun<'_, E> {
                 Ok(counters) => self.steps(&mut talk, counters).await,
                 Err(broken) => {
                     // Removed before anything is drained: it may be in the middle of an upload.
-                    let _ = self.context.engine.remove(&id).await;
+                    // Where that fails, `end` tries again, and tells.
+                    let removed = self.context.engine.remove(&id).await.is_ok();
                     // The engine remembers that it has no init, so the next container does without.
-                    if matches!(broken, Broken::NoInit) && tries == 1 {
+                    if matches!(broken, Broken::NoInit) && tries == 1 && removed {
                         continue;
                     }
                     self.broken(broken, 0, None).await
