@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{BUSYBOX, NONROOT, NOSETSID, PYTHON, Repo};
+use crate::support::{BUSYBOX, Engine, NONROOT, NOSETSID, PYTHON, Repo};
 
 #[test]
 fn three_steps_run_in_their_order_in_one_container() {
@@ -96,13 +96,18 @@ fn values_arrive_as_they_are_whatever_is_in_them() {
 /// asynchronous lists of a shell do.
 #[test]
 fn stdin_is_empty_and_no_signal_is_ignored_or_blocked() {
-    let script = "wc -c; readlink /proc/self/fd/0; grep -E 'Sig(Ign|Blk)' /proc/self/status | tr -d '\\t'";
+    let signals = "grep -E 'Sig(Ign|Blk)' /proc/self/status | tr -d '\\t'";
+    let script = format!("wc -c; readlink /proc/self/fd/0; {signals}");
+    // An engine hands on what was ignored where it was started itself; Argon adds nothing to that.
+    let engine = Engine::shared();
+    engine.ready();
+    let plain = engine.docker(&["run", "--rm", "--init", BUSYBOX, "sh", "-c", signals]);
     let job = |image: &str| json!({"image": image, "steps": [{"run": script}]});
     let ended =
         Repo::jobs(json!({"busybox": job(BUSYBOX), "nosetsid": job(NOSETSID), "python": job(PYTHON)})).json(&[]).run();
     ended.exits(0);
     for name in ["busybox", "nosetsid", "python"] {
-        assert_eq!(ended.said(name, 1), "0\n/dev/null\nSigBlk:0000000000000000\nSigIgn:0000000000000000\n", "{name}");
+        assert_eq!(ended.said(name, 1).trim_end(), format!("0\n/dev/null\n{}", plain.trim_end()), "{name}");
     }
 }
 
