@@ -28,7 +28,7 @@ pub use stop::{Stop, StopReason, StopWatch, Stopper};
 pub use sweep::sweep;
 
 use crate::engine::Engine;
-use crate::event::{Event, RunId, RunResult, Status};
+use crate::event::{Event, Level, RunId, RunResult, Status};
 use crate::pipeline::OnError;
 use crate::plan::Plan;
 use crate::source::Workspace;
@@ -119,6 +119,9 @@ pub async fn run<E: Engine>(
         jobs: plan.jobs.iter().map(|job| job.info()).collect(),
     };
     context.emit(started).await;
+    for message in context.workspace.warnings.clone() {
+        context.emit(Event::Notice { level: Level::Warn, job: None, message }).await;
+    }
     let (status, cause) = schedule::run_jobs(&context, plan.jobs).await;
     let result = RunResult { status, cause, duration: began.elapsed() };
     context.emit(Event::RunFinished { result: result.clone() }).await;

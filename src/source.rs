@@ -53,7 +53,7 @@ pub struct Workspace {
     listing: Listing,
     /// Holds a checkout on disk for as long as it may be read.
     #[allow(dead_code, reason = "it is kept for its Drop")]
-    checkout: Option<tempfile::TempDir>,
+    checkout: Option<checkout::Scratch>,
 }
 
 impl Workspace {

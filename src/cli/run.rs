@@ -1,8 +1,10 @@
 //! `argon run`.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use argon::engine::docker::{self, Docker, EngineEnv};
@@ -18,9 +20,10 @@ use argon::sinks::junit::Junit;
 use argon::sinks::plain::{Plain, PlainOptions};
 use argon::sinks::pump::{self, PumpReport};
 use argon::sinks::style::Color;
+use argon::sinks::summary::quote;
 use argon::sinks::terminal::{Screen, Terminal, TerminalOptions};
 use argon::sinks::{Sink, Verbosity, out};
-use argon::source::{self, SourceRequest, Workspace};
+use argon::source::{self, CloneProgress, SourceRequest, Workspace};
 use tokio::sync::mpsc;
 
 use super::exit::{CommandError, Exit};
@@ -31,6 +34,12 @@ use super::{block_on, list, pipeline_file, signals};
 
 /// What a stopped run may take beyond the grace of its steps.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
+
+/// What people wait for without wondering.
+const A_MOMENT: Duration = Duration::from_secs(1);
+
+/// What a clone may take to notice that it is not wanted any more.
+const CLONE_LIMIT: Duration = Duration::from_secs(2);
 
 /// What a run that is stopped at once may take.
 const AT_ONCE_LIMIT: Duration = Duration::from_secs(2);
@@ -179,14 +188,23 @@ async fn prepared(
         check_report_folder(path)?;
     }
     if args.dry_run {
-        let (_, plan) = source_and_plan(&args, look).await?;
+        let (_, plan) = source_and_plan(&args, look, &Arc::default()).await?;
         output::print(&list::describe_plan(&plan, &look.stdout()))?;
         return Ok(Exit::Success);
     }
     let mut stop = stopper.watch();
-    let ready = tokio::select! {
-        ready = prepare(&args, look) => ready?,
-        _ = stop.stopped() => return Ok(Exit::Cancelled),
+    let interrupt = Arc::new(AtomicBool::new(false));
+    let ready = {
+        let mut preparing = std::pin::pin!(prepare(&args, look, &interrupt));
+        tokio::select! {
+            ready = &mut preparing => ready?,
+            _ = stop.stopped() => {
+                // A clone takes its temporary folder away when it ends; one that waits for a silent server does not hear.
+                interrupt.store(true, Ordering::Relaxed);
+                let _ = tokio::time::timeout(CLONE_LIMIT, preparing).await;
+                return Ok(Exit::Cancelled);
+            }
+        }
     };
     let style = look.stdout();
     let settings = Settings {
@@ -241,15 +259,19 @@ async fn overdue(stopper: Stopper, grace: Duration) {
 }
 
 /// Connects to the engine while the source is read: neither waits for the other.
-async fn prepare(args: &RunArgs, look: &Look) -> Result<Ready, CommandError> {
+async fn prepare(args: &RunArgs, look: &Look, interrupt: &Arc<AtomicBool>) -> Result<Ready, CommandError> {
     let env = EngineEnv::from_process();
-    let (planned, engine) = tokio::join!(source_and_plan(args, look), docker::connect(&env));
+    let (planned, engine) = tokio::join!(source_and_plan(args, look, interrupt), docker::connect(&env));
     // An invalid pipeline is told before an engine that does not answer: it can be mended without one.
     let (workspace, plan) = planned?;
     Ok(Ready { engine: engine?, workspace, plan })
 }
 
-async fn source_and_plan(args: &RunArgs, look: &Look) -> Result<(Workspace, Plan), CommandError> {
+async fn source_and_plan(
+    args: &RunArgs,
+    look: &Look,
+    interrupt: &Arc<AtomicBool>,
+) -> Result<(Workspace, Plan), CommandError> {
     let options = options(args)?;
     let warnings = if args.quiet || matches!(args.output, OutputArg::Json) { Warnings::Hide } else { Warnings::Show };
     let here = load::here()?;
@@ -259,13 +281,14 @@ async fn source_and_plan(args: &RunArgs, look: &Look) -> Result<(Workspace, Plan
         let pipeline = load::pipeline(&path, &root, warnings, look)?;
         let folder = if args.file.file.is_some() { here } else { root };
         let plan = plan::plan(&pipeline, &options)?;
-        return Ok((open(SourceRequest::WorkingTree { folder }).await?, plan));
+        return Ok((open(SourceRequest::WorkingTree { folder }, interrupt, Warnings::Hide).await?, plan));
     }
     let repository = match &args.repo {
         Some(repository) => repository.clone(),
         None => pipeline_file::repository_root(&here.join(".runnerci.yml")).display().to_string(),
     };
-    let workspace = open(SourceRequest::Checkout { repository, revision: args.commit.clone() }).await?;
+    let workspace =
+        open(SourceRequest::Checkout { repository, revision: args.commit.clone() }, interrupt, warnings).await?;
     let name = args.file.file.clone().unwrap_or_else(|| PathBuf::from(".runnerci.yml"));
     let path = workspace.root.join(&name);
     if path.symlink_metadata().is_err() {
@@ -280,10 +303,34 @@ async fn source_and_plan(args: &RunArgs, look: &Look) -> Result<(Workspace, Plan
     Ok((workspace, plan))
 }
 
-async fn open(request: SourceRequest) -> Result<Workspace, CommandError> {
-    match tokio::task::spawn_blocking(move || source::open(&request)).await {
-        Ok(workspace) => Ok(workspace?),
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
+/// Opens the source. What lasts longer than a moment says what it is.
+async fn open(request: SourceRequest, interrupt: &Arc<AtomicBool>, words: Warnings) -> Result<Workspace, CommandError> {
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let interrupt = interrupt.clone();
+    let mut opening = tokio::task::spawn_blocking(move || {
+        // Whoever listens may be gone by then: the run was stopped.
+        source::open_with(&request, &interrupt, &mut |progress| {
+            let _ = tell.send(progress);
+        })
+    });
+    let mut doing = None;
+    loop {
+        tokio::select! {
+            opened = &mut opening => return match opened {
+                Ok(workspace) => Ok(workspace?),
+                Err(error) => std::panic::resume_unwind(error.into_panic()),
+            },
+            Some(progress) = told.recv() => doing = Some(progress),
+            () = tokio::time::sleep(A_MOMENT), if doing.is_some() && words == Warnings::Show => {
+                let word = match doing.take() {
+                    Some(CloneProgress::Fetching) => "fetching the repository\n",
+                    Some(CloneProgress::CheckingOut) => "checking the commit out\n",
+                    Some(CloneProgress::Submodules) => "fetching the submodules\n",
+                    None => continue,
+                };
+                let _ = std::io::stderr().write_all(word.as_bytes());
+            }
+        }
     }
 }
 
@@ -328,10 +375,10 @@ fn sinks(args: &RunArgs, look: &Look) -> Result<Vec<Box<dyn Sink>>, CommandError
 /// The command that a job's name is put behind to run it again as it was run now.
 fn rerun(args: &RunArgs) -> String {
     let mut words = vec!["argon run".to_owned()];
-    words.extend(args.file.file.iter().map(|file| format!("-f {}", file.display())));
-    words.extend(args.repo.iter().map(|repo| format!("--repo {repo}")));
-    words.extend(args.commit.iter().map(|commit| format!("--commit {commit}")));
-    words.extend(args.image.iter().map(|(from, to)| format!("--image {from}={to}")));
+    words.extend(args.file.file.iter().map(|file| format!("-f {}", quote(&file.display().to_string()))));
+    words.extend(args.repo.iter().map(|repo| format!("--repo {}", quote(repo))));
+    words.extend(args.commit.iter().map(|commit| format!("--commit {}", quote(commit))));
+    words.extend(args.image.iter().map(|(from, to)| format!("--image {}", quote(&format!("{from}={to}")))));
     words.extend(args.variables.rerun());
     words.join(" ")
 }

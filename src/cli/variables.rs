@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use argon::plan::Secret;
+use argon::sinks::summary::quote;
 use clap::Args;
 
 use super::exit::CommandError;
@@ -45,12 +46,11 @@ impl VariableArgs {
 
     /// The options that give the same again; of secrets the names alone, as the words are shown.
     pub(crate) fn rerun(&self) -> Vec<String> {
-        let quoted = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
         let files = |option: &str, files: &[PathBuf]| {
-            files.iter().map(|file| format!("{option} {}", file.display())).collect::<Vec<_>>()
+            files.iter().map(|file| format!("{option} {}", quote(&file.display().to_string()))).collect::<Vec<_>>()
         };
         let mut words = files("--env-file", &self.env_file);
-        words.extend(self.env.iter().map(|text| format!("-e {}", quoted(text))));
+        words.extend(self.env.iter().map(|text| format!("-e {}", quote(text))));
         words.extend(files("--secret-file", &self.secret_file));
         let name = |text: &str| text.split_once('=').map_or(text, |(name, _)| name).to_owned();
         words.extend(self.secret.iter().map(|text| format!("-s {}", name(text))));

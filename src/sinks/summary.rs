@@ -214,7 +214,7 @@ fn reruns(tracker: &Tracker, style: &Style, rerun: &str) -> String {
 }
 
 /// The word as a shell takes it.
-fn quote(word: &str) -> String {
+pub fn quote(word: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./=:@%+,".contains(&byte);
     if !word.is_empty() && word.bytes().all(is_plain) {
         return word.to_owned();

@@ -7,6 +7,7 @@
 mod far;
 mod near;
 mod resolve;
+mod scratch;
 mod submodules;
 
 use std::fs;
@@ -14,6 +15,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use gix::ObjectId;
+
+pub(super) use scratch::Scratch;
 
 use super::address::{Address, without_credentials};
 use super::worktree::{self, State};
@@ -56,10 +59,7 @@ pub(super) fn open(
         resolve::check(revision)?;
     }
     let wanted = Wanted { shown: without_credentials(repository), revision };
-    let folder = tempfile::Builder::new()
-        .prefix("argon-checkout-")
-        .tempdir()
-        .map_err(|source| SourceError::Temporary { source })?;
+    let folder = Scratch::make().map_err(|source| SourceError::Temporary { source })?;
     progress(CloneProgress::Fetching);
     let prepared = match address {
         Address::Path(path) => near::prepare(&path, folder.path(), &wanted)?,

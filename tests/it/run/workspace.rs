@@ -115,3 +115,25 @@ fn a_repository_behind_ssh_is_cloned_with_the_user_s_own_ssh() {
     let nowhere = near.plain(&["--repo", &url]).env("PATH", "/nonexistent").run();
     nowhere.exits(3).says(&url);
 }
+
+#[test]
+fn a_clone_that_hangs_ends_at_ctrl_c() {
+    let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("git://{}/silent.git", server.local_addr().unwrap());
+    let near = Repo::script(BUSYBOX, "echo near");
+    let temporary = near.home();
+    let mut running = near.plain(&["--repo", &url]).env("TMPDIR", temporary.to_str().unwrap()).spawn();
+    let (_held, _) = server.accept().unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(1300));
+    let began = std::time::Instant::now();
+    running.signal(rustix::process::Signal::INT);
+    running.end().exits(130).says("fetching the repository");
+    assert!(began.elapsed() < std::time::Duration::from_secs(4), "{:?}", began.elapsed());
+}
+
+#[test]
+fn what_the_source_leaves_out_is_said() {
+    let repo = Repo::script(BUSYBOX, "ls").file("kept", "");
+    std::process::Command::new("mkfifo").arg(repo.path().join("pipe")).status().unwrap();
+    repo.plain(&[]).run().exits(0).says("kept").says("warning: ").says("pipe");
+}
