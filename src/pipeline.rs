@@ -5,6 +5,7 @@
 
 mod code;
 mod diagnostic;
+pub mod expr;
 mod graph;
 mod image;
 mod keys;
