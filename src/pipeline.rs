@@ -1,7 +1,8 @@
 //! The language of `.runnerci.yml`: text to a validated [`Pipeline`], with every finding at its span. Pure: no IO.
 //!
 //! [`parse`] reads the text into a tree with spans, then a validator walks that tree, collects every finding and builds
-//! the model. It never stops at the first finding of the language; only broken YAML ends it early.
+//! the model. It never stops at the first finding of the language; only broken YAML ends it early. [`parse_with`] also
+//! takes in the files that `include` names, which it asks its caller for.
 
 mod code;
 mod diagnostic;
@@ -9,8 +10,10 @@ pub mod expr;
 mod graph;
 mod image;
 mod keys;
+pub mod language;
 mod model;
 mod reader;
+mod sources;
 mod syntax;
 mod tree;
 mod units;
@@ -18,62 +21,87 @@ mod validate;
 
 pub use code::{Code, Severity};
 pub use diagnostic::{Diagnostic, Label, LineIndex, Place};
+pub use image::check_image;
 pub use keys::near;
 pub use model::*;
+pub use sources::{FileId, Origin, Source, Sources};
 pub use units::duration as parse_duration;
 
 /// The largest text that is read: 1 MiB.
 pub const MAX_BYTES: usize = 1024 * 1024;
-/// The most jobs in a file.
+/// The most jobs of a pipeline, each combination of a matrix counted.
 pub const MAX_JOBS: usize = 256;
 /// The most steps in a job.
 pub const MAX_STEPS: usize = 1024;
+/// The most files of a pipeline, itself counted.
+pub const MAX_FILES: usize = 64;
 
-/// Reads a pipeline. There is one exactly where no finding is an error; findings stand in the order of the text.
+/// What a text comes to.
+#[derive(Debug)]
+pub struct Parsed {
+    /// There is one exactly where no finding is an error.
+    pub pipeline: Option<Pipeline>,
+    /// In the order of the files, and of the text in each.
+    pub findings: Vec<Diagnostic>,
+    /// What the spans point into.
+    pub sources: Sources,
+}
+
+/// Why an included file could not be had, for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IncludeError {
+    /// What happened, to stand behind `cannot include …: `.
+    pub message: String,
+    /// What to do.
+    pub help: String,
+}
+
+/// Who has the files that `include` names.
+pub trait Includes {
+    /// The content of a file.
+    ///
+    /// # Errors
+    /// Where it cannot be had.
+    fn load(&mut self, file: &FileId) -> Result<Vec<u8>, IncludeError>;
+}
+
+/// For a text that is looked at alone.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoIncludes;
+
+impl Includes for NoIncludes {
+    fn load(&mut self, _: &FileId) -> Result<Vec<u8>, IncludeError> {
+        Err(IncludeError {
+            message: "other files are not read here".to_owned(),
+            help: "check the file where it lies in its repository".to_owned(),
+        })
+    }
+}
+
+/// Reads a pipeline that includes no other file. There is one exactly where no finding is an error; findings stand in the
+/// order of the text.
 #[must_use]
 pub fn parse(text: &str) -> (Option<Pipeline>, Vec<Diagnostic>) {
-    if text.len() > MAX_BYTES {
-        return (None, vec![too_large(text.len())]);
-    }
-    let mut findings = Vec::new();
-    let pipeline = tree::read(text, &mut findings).and_then(|root| validate::pipeline(&root, text, &mut findings));
-    if pipeline.is_none() && findings.is_empty() {
-        findings.push(empty_file());
-    }
-    tidy(&mut findings);
-    let is_valid = findings.iter().all(|finding| finding.severity() == Severity::Warning);
-    (pipeline.filter(|_| is_valid), findings)
+    let parsed = parse_with(text.as_bytes(), &mut NoIncludes);
+    (parsed.pipeline, parsed.findings)
 }
 
-/// Reads a pipeline from bytes that may be anything.
+/// Reads a pipeline that includes no other file from bytes that may be anything.
 #[must_use]
 pub fn parse_bytes(bytes: &[u8]) -> (Option<Pipeline>, Vec<Diagnostic>) {
-    if bytes.len() > MAX_BYTES {
-        return (None, vec![too_large(bytes.len())]);
-    }
-    match std::str::from_utf8(bytes) {
-        Ok(text) => parse(text),
-        Err(error) => {
-            let at = error.valid_up_to();
-            let line = memchr::memchr_iter(b'\n', &bytes[..at]).count() + 1;
-            let message = format!("the file is not UTF-8: byte {at}, on line {line}, belongs to no character");
-            (None, vec![Diagnostic::new(Code::NotUtf8, at..at, message).help("save the file as UTF-8")])
-        }
-    }
+    let parsed = parse_with(bytes, &mut NoIncludes);
+    (parsed.pipeline, parsed.findings)
 }
 
-fn too_large(length: usize) -> Diagnostic {
-    Diagnostic::new(
-        Code::TooLarge,
-        0..0,
-        format!("the file has {length} bytes, more than the {MAX_BYTES} that are read"),
-    )
-    .help("move long scripts into files of the repository")
-}
-
-fn empty_file() -> Diagnostic {
-    Diagnostic::new(Code::Empty, 0..0, "the file is empty")
-        .help("begin with `jobs:`, or let `argon init` write a first pipeline")
+/// Reads a pipeline from bytes that may be anything, and what it includes.
+#[must_use]
+pub fn parse_with(bytes: &[u8], includes: &mut dyn Includes) -> Parsed {
+    let mut findings = Vec::new();
+    let mut sources = Sources::default();
+    let pipeline = validate::files(bytes, includes, &mut sources, &mut findings);
+    tidy(&mut findings);
+    let is_valid = findings.iter().all(|finding| finding.severity() == Severity::Warning);
+    Parsed { pipeline: pipeline.filter(|_| is_valid), findings, sources }
 }
 
 /// What an alias repeats is one finding; the order is that of the text.

@@ -80,7 +80,7 @@ fn mermaid(pipeline: &Pipeline) -> String {
         pipeline.jobs.iter().enumerate().map(|(at, job)| (job.key.value.as_str(), at)).collect();
     let mut text = String::from("flowchart LR\n");
     for (at, job) in pipeline.jobs.iter().enumerate() {
-        let label = job.name.as_ref().unwrap_or(&job.key.value).replace('"', "#quot;");
+        let label = job.name.as_ref().map_or_else(|| job.key.value.clone(), ToString::to_string).replace('"', "#quot;");
         let _ = writeln!(text, "    j{at}[\"{label}\"]");
     }
     for (at, job) in pipeline.jobs.iter().enumerate() {

@@ -29,8 +29,8 @@ pub(crate) fn run(args: &ListArgs, look: &Look) -> Result<Exit, CommandError> {
             .map(|job| {
                 serde_json::json!({
                     "job": job.key.value,
-                    "name": job.name,
-                    "image": job.image.value,
+                    "name": job.name.as_ref().map(ToString::to_string),
+                    "image": job.image.to_string(),
                     "needs": job.needs.iter().map(|need| &need.value).collect::<Vec<_>>(),
                     "steps": job.steps.len(),
                 })
@@ -40,13 +40,13 @@ pub(crate) fn run(args: &ListArgs, look: &Look) -> Result<Exit, CommandError> {
     } else {
         let style = look.stdout();
         let width = pipeline.jobs.iter().map(|job| job.key.value.chars().count()).max().unwrap_or(0);
-        let image_width = pipeline.jobs.iter().map(|job| job.image.value.chars().count()).max().unwrap_or(0);
+        let image_width = pipeline.jobs.iter().map(|job| job.image.to_string().chars().count()).max().unwrap_or(0);
         pipeline.jobs.iter().fold(String::new(), |mut text, job| {
             let s = if job.steps.len() == 1 { "" } else { "s" };
             let needs: Vec<&str> = job.needs.iter().map(|need| need.value.as_str()).collect();
             let needs = if needs.is_empty() { String::new() } else { format!("  needs {}", needs.join(", ")) };
             let key = style.paint(Tone::Bold, &format!("{:width$}", job.key.value));
-            let line = format!("{key}  {:image_width$}  {} step{s}{needs}", job.image.value, job.steps.len());
+            let line = format!("{key}  {:image_width$}  {} step{s}{needs}", job.image.to_string(), job.steps.len());
             let _ = writeln!(text, "{}", line.trim_end());
             text
         })
@@ -67,7 +67,7 @@ pub(crate) fn describe_plan(plan: &Plan, style: &Style) -> String {
 fn describe_job(text: &mut String, job: &PlannedJob, style: &Style) {
     let _ = write!(text, "{}  in {}", style.paint(Tone::Bold, job.id.as_str()), job.image);
     if !job.needs.is_empty() {
-        let needs: Vec<&str> = job.needs.iter().map(|need| need.as_str()).collect();
+        let needs: Vec<&str> = job.needed().map(|need| need.as_str()).collect();
         let _ = write!(text, ", after {}", needs.join(", "));
     }
     if let Some(timeout) = job.timeout {
@@ -81,7 +81,7 @@ fn describe_job(text: &mut String, job: &PlannedJob, style: &Style) {
 
 fn describe_step(text: &mut String, step: &PlannedStep, style: &Style) {
     let _ = writeln!(text, "  {}. {}", step.index, step.name);
-    for line in step.script.lines() {
+    for line in step.script.to_string().lines() {
         let _ = writeln!(text, "       {}", style.paint(Tone::Dim, line));
     }
     let names: Vec<String> = step

@@ -1,6 +1,5 @@
 //! `argon run`.
 
-use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,6 +11,7 @@ use argon::event::{Event, RunId};
 use argon::execute::{
     self, DEFAULT_GRACE, EVENT_BUFFER, OnFailure, PullPolicy, Settings, StepColor, StopReason, Stopper,
 };
+use argon::pipeline::expr::Contexts;
 use argon::pipeline::parse_duration;
 use argon::plan::{self, Plan, RunOptions, Selection};
 use argon::sinks::choose::{self, Output, OutputChoice};
@@ -64,6 +64,9 @@ pub(crate) struct RunArgs {
     /// Runs the named jobs without what they need
     #[arg(long, requires = "selected")]
     only: bool,
+    /// Runs the combinations of a matrix with this value alone; given twice for one name, either value counts
+    #[arg(long, value_name = "NAME=VALUE", value_parser = matrix_pair)]
+    matrix: Vec<(String, String)>,
     #[command(flatten)]
     variables: VariableArgs,
     /// Runs jobs that name the image FROM in the image TO
@@ -150,6 +153,13 @@ fn image_pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((from, to)) if !from.is_empty() && !to.is_empty() => Ok((from.to_owned(), to.to_owned())),
         _ => Err("write it as FROM=TO, as in `python:3.10=my/python`".to_owned()),
+    }
+}
+
+fn matrix_pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("write it as NAME=VALUE, as in `python=3.11`".to_owned()),
     }
 }
 
@@ -340,8 +350,14 @@ fn options(args: &RunArgs) -> Result<RunOptions, CommandError> {
         (false, true) => Selection::Only(args.selected.clone()),
         (false, false) => Selection::WithNeeds(args.selected.clone()),
     };
-    let images: BTreeMap<String, String> = args.image.iter().cloned().collect();
-    Ok(RunOptions { selection, env: args.variables.env()?, secrets: args.variables.secrets()?, images })
+    Ok(RunOptions {
+        selection,
+        matrix: args.matrix.clone(),
+        env: args.variables.env()?,
+        secrets: args.variables.secrets()?,
+        images: args.image.iter().cloned().collect(),
+        origin: Contexts::default(),
+    })
 }
 
 fn cores() -> usize {
@@ -378,6 +394,7 @@ fn rerun(args: &RunArgs) -> String {
     words.extend(args.file.file.iter().map(|file| format!("-f {}", quote(&file.display().to_string()))));
     words.extend(args.repo.iter().map(|repo| format!("--repo {}", quote(repo))));
     words.extend(args.commit.iter().map(|commit| format!("--commit {}", quote(commit))));
+    words.extend(args.matrix.iter().map(|(name, value)| format!("--matrix {}", quote(&format!("{name}={value}")))));
     words.extend(args.image.iter().map(|(from, to)| format!("--image {}", quote(&format!("{from}={to}")))));
     words.extend(args.variables.rerun());
     words.join(" ")

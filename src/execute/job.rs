@@ -17,7 +17,8 @@ use super::upload::UploadError;
 use super::{Context, StepColor, forgiven};
 use crate::engine::{ContainerId, Engine, EngineError, Image};
 use crate::event::{Cause, Event, JobResult, Level, Status, StepIndex, StepResult, TimeoutScope};
-use crate::plan::{PlannedJob, PlannedStep, WORKSPACE};
+use crate::pipeline::expr::{Scope, Standing};
+use crate::plan::{NoFiles, PlannedJob, PlannedStep, ReadyStep, WORKSPACE};
 
 /// A container that was told to end does so in milliseconds; after this it is removed by force.
 const END_LIMIT: Duration = Duration::from_secs(10);
@@ -178,11 +179,15 @@ impl<E: Engine> JobRun<'_, E> {
                 return Outcome { status: Status::Cancelled, cause: Some(cause), exit_code: None };
             }
             self.context.emit(Event::StepStarted { job: self.job.id.clone(), step: step.index }).await;
-            let env = self.environment(step);
+            let ready = match self.decide(step) {
+                Ok(ready) => ready,
+                Err(broken) => return self.broken(broken, step.index.0, None).await,
+            };
+            let env = self.environment(&ready);
             let run = StepRun {
                 context: self.context,
                 job: self.job,
-                step,
+                step: &ready,
                 env: &env,
                 job_deadline: self.deadline,
                 counters: &mut counters,
@@ -207,8 +212,17 @@ impl<E: Engine> JobRun<'_, E> {
         Outcome { status: Status::Success, cause: None, exit_code: None }
     }
 
+    /// What a step's script, variables and folder come to.
+    fn decide(&self, step: &PlannedStep) -> Result<ReadyStep, Broken> {
+        let scope = Scope { contexts: &self.job.contexts, standing: Standing::Success, files: &NoFiles };
+        self.job
+            .base_env(&scope)
+            .and_then(|env| step.ready(&scope, &env, &self.job.overrides))
+            .map_err(|error| Broken::Infrastructure { message: error.message, hint: None })
+    }
+
     /// What a step's shell sees, but for its secrets.
-    fn environment(&self, step: &PlannedStep) -> Vec<(String, String)> {
+    fn environment(&self, step: &ReadyStep) -> Vec<(String, String)> {
         let info = &self.context.workspace.info;
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         let mut env = vec![

@@ -90,7 +90,7 @@ impl<E: Engine> Board<E> {
     fn start_ready(&mut self) {
         let (ready, waiting) = std::mem::take(&mut self.waiting)
             .into_iter()
-            .partition(|job| job.needs.iter().all(|need| self.ended.get(need).is_some_and(counts_as_success)));
+            .partition(|job| job.needed().all(|need| self.ended.get(need).is_some_and(counts_as_success)));
         self.waiting = waiting;
         for job in Vec::from_iter::<Vec<PlannedJob>>(ready) {
             let (context, images, slots) = (self.context.clone(), self.images.clone(), self.slots.clone());
@@ -176,7 +176,7 @@ fn counts_as_success(result: &JobResult) -> bool {
 }
 
 fn need_failed(job: &PlannedJob, ended: &BTreeMap<JobId, JobResult>) -> Option<Cause> {
-    job.needs.iter().find_map(|need| {
+    job.needed().find_map(|need| {
         let result = ended.get(need).filter(|result| !counts_as_success(result))?;
         Some(Cause::NeedFailed { need: need.clone(), status: result.status })
     })

@@ -12,7 +12,7 @@ use super::{Context, forgiven};
 use crate::engine::{ContainerId, Engine, EngineError};
 use crate::event::{Cause, Event, Level, Status, StepResult, Stream, TimeoutScope};
 use crate::pipeline::OutputMode;
-use crate::plan::{PlannedJob, PlannedStep};
+use crate::plan::{PlannedJob, ReadyStep};
 
 /// How much of the end of a step's output is kept to explain its exit code.
 const TAIL: usize = 4096;
@@ -53,7 +53,7 @@ enum Moment {
 pub(super) struct StepRun<'a, E> {
     pub(super) context: &'a Context<E>,
     pub(super) job: &'a PlannedJob,
-    pub(super) step: &'a PlannedStep,
+    pub(super) step: &'a ReadyStep,
     pub(super) env: &'a [(String, String)],
     pub(super) job_deadline: Option<(Instant, Duration)>,
     pub(super) counters: &'a mut Counters,

@@ -27,7 +27,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::event::StepIndex;
 use crate::pipeline::{OutputMode, Shell};
-use crate::plan::PlannedStep;
+use crate::plan::ReadyStep;
 
 /// Where the supervisor keeps scripts and environments: memory, never a disk.
 pub(super) const SCRATCH: &str = "/run/argon";
@@ -68,7 +68,7 @@ impl Nonce {
 }
 
 /// `run` and what must be put before it: the step's script, and the file that becomes the step.
-pub(super) fn start_step(nonce: &Nonce, step: &PlannedStep, output: OutputMode, env: &[(String, String)]) -> String {
+pub(super) fn start_step(nonce: &Nonce, step: &ReadyStep, output: OutputMode, env: &[(String, String)]) -> String {
     let id = step.index.0;
     let script_file = format!("{id}.script");
     let mut text = String::with_capacity(step.script.len() + 1024);
@@ -89,7 +89,7 @@ fn put(text: &mut String, nonce: &Nonce, file: &str, content: &str) {
 }
 
 /// What the child sources: it sets the environment, forgets the file that held it, and becomes the step.
-fn launch(step: &PlannedStep, output: OutputMode, env: &[(String, String)], script: &str) -> String {
+fn launch(step: &ReadyStep, output: OutputMode, env: &[(String, String)], script: &str) -> String {
     let mut text = String::new();
     let secrets = step.secrets.iter().map(|secret| (secret.name.as_str(), secret.value.expose()));
     for (name, value) in env.iter().map(|(name, value)| (name.as_str(), value.as_str())).chain(secrets) {

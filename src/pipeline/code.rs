@@ -79,16 +79,26 @@ codes! {
     UnknownKey = "E0101",
     /// A key that belongs somewhere else.
     MisplacedKey = "E0102",
-    /// A key that is planned and not built.
-    NotSupportedYet = "E0103",
     /// A key that must be there and is not.
     MissingKey = "E0104",
     /// A value of the wrong kind.
     WrongType = "E0105",
     /// A version of the language that does not exist.
     Version = "E0106",
-    /// A `${{ … }}`: planned and not built.
-    ExpressionNotSupportedYet = "E0107",
+    /// A `${{ … }}` where none is evaluated.
+    NoExpressionHere = "E0108",
+    /// A key that only the pipeline file itself may have.
+    MainFileOnly = "E0109",
+    /// A file that cannot be included.
+    Include = "E0110",
+    /// An included file's path that leaves its repository.
+    IncludePath = "E0111",
+    /// An include of another repository without a full commit id.
+    IncludeCommit = "E0112",
+    /// An include's repository that is no address.
+    IncludeAddress = "E0113",
+    /// More files than the limit.
+    TooManyFiles = "E0114",
     /// `jobs` without a job.
     NoJobs = "E0201",
     /// A job's key that is no identifier.
@@ -109,6 +119,24 @@ codes! {
     TooManySteps = "E0209",
     /// A job without an image, its own or the default.
     NoImage = "E0210",
+    /// A job's key that two files have.
+    DuplicateJob = "E0211",
+    /// A step's id that is no identifier.
+    StepId = "E0212",
+    /// Two steps of one id.
+    DuplicateId = "E0213",
+    /// The name of an output that is no identifier.
+    OutputName = "E0214",
+    /// An axis without values, or with one that is no single value.
+    MatrixValue = "E0215",
+    /// The name of an axis that is no identifier.
+    MatrixKey = "E0216",
+    /// A matrix without a combination.
+    EmptyMatrix = "E0217",
+    /// `exclude` names what no axis has.
+    UnknownAxis = "E0218",
+    /// The same value twice in an axis.
+    DuplicateValue = "E0219",
     /// Not a duration.
     Duration = "E0301",
     /// Not a size.
@@ -147,6 +175,10 @@ codes! {
     DuplicateSecret = "E0406",
     /// A step's secret and variable of one name.
     SecretIsEnv = "E0407",
+    /// A job that can never run.
+    NeverRuns = "W0201",
+    /// `exclude` takes nothing out.
+    ExcludesNothing = "W0202",
     /// An image without tag or digest.
     ImageNotPinned = "W0301",
     /// A declared secret that no step asks for.

@@ -267,3 +267,65 @@ impl Template {
         }
     }
 }
+
+impl Template {
+    pub(super) fn parse(text: &str, _source: &str, _at: usize, _findings: &mut Vec<super::Diagnostic>) -> Option<Self> {
+        Some(Self::literal(text))
+    }
+
+    /// The text with the values of its expressions.
+    ///
+    /// # Errors
+    /// Where one has no value.
+    pub fn render(&self, _scope: &Scope<'_>) -> Result<String, EvalError> {
+        Ok(self.to_string())
+    }
+}
+
+impl Condition {
+    pub(super) fn parse(
+        _text: &str,
+        _source: &str,
+        _at: usize,
+        _findings: &mut Vec<super::Diagnostic>,
+    ) -> Option<Self> {
+        None
+    }
+
+    /// Whether it holds.
+    ///
+    /// # Errors
+    /// Where it has no value.
+    pub fn holds(&self, _scope: &Scope<'_>) -> Result<bool, EvalError> {
+        Ok(true)
+    }
+
+    /// Whether it calls one of the status functions.
+    pub fn uses_status(&self) -> bool {
+        false
+    }
+}
+
+impl Expr {
+    /// What in it is known only in the course of the run, for people.
+    pub fn rests_on_the_run(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// The variables that it names.
+    pub fn env_names(&self) -> impl Iterator<Item = &str> {
+        std::iter::empty()
+    }
+}
+
+impl std::fmt::Display for Template {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for part in &self.parts {
+            match part {
+                Part::Text(text) => f.write_str(text)?,
+                Part::Expr(_) => f.write_str("${{ … }}")?,
+            }
+        }
+        Ok(())
+    }
+}

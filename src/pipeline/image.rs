@@ -22,6 +22,14 @@ fn bad<T>(why: impl Into<String>, help: impl Into<String>) -> Result<T, BadImage
 
 const EXAMPLE: &str = "write it like `python:3.10` or `registry.example.com:5000/team/app:1.2`";
 
+/// Checks a reference that an expression made.
+///
+/// # Errors
+/// What is wrong with it, for people.
+pub fn check_image(text: &str) -> Result<(), String> {
+    check(text).map(|_| ()).map_err(|bad| bad.why)
+}
+
 /// Checks a reference.
 pub(super) fn check(text: &str) -> Result<Pinned, BadImage> {
     if text.is_empty() {

@@ -1,78 +1,8 @@
-//! The keys of the language: which are built, which are planned, and what someone meant who wrote another.
+//! Keys that mean nothing where they stand, and what someone meant who wrote them.
 
+use super::language::Mapping;
 use super::tree::{Kind, Node};
 use super::{Code, Diagnostic, Spanned};
-
-/// A mapping of the language.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
-    Top,
-    Defaults,
-    Job,
-    Step,
-    Resources,
-}
-
-impl Place {
-    const ALL: [Self; 5] = [Self::Top, Self::Defaults, Self::Job, Self::Step, Self::Resources];
-
-    /// The keys that are built.
-    pub(super) fn built(self) -> &'static [&'static str] {
-        match self {
-            Self::Top => &["version", "name", "env", "defaults", "secrets", "jobs"],
-            Self::Defaults => &["image", "shell", "working-directory", "timeout"],
-            Self::Job => &[
-                "name",
-                "image",
-                "needs",
-                "env",
-                "shell",
-                "working-directory",
-                "timeout",
-                "continue-on-error",
-                "resources",
-                "network",
-                "user",
-                "output",
-                "steps",
-            ],
-            Self::Step => {
-                &["name", "run", "env", "secrets", "shell", "working-directory", "timeout", "continue-on-error"]
-            }
-            Self::Resources => &["cpus", "memory", "pids"],
-        }
-    }
-
-    /// The keys that are planned: refused, because a pipeline that asks for them must not run without them.
-    pub(super) fn planned(self) -> &'static [&'static str] {
-        match self {
-            Self::Top => &["on", "include", "concurrency"],
-            Self::Job => &["if", "matrix", "services", "retry", "cache", "artifacts", "inputs", "outputs", "security"],
-            Self::Step => &["id", "if", "retry"],
-            Self::Defaults | Self::Resources => &[],
-        }
-    }
-
-    fn owner(self) -> &'static str {
-        match self {
-            Self::Top => "the file",
-            Self::Defaults => "`defaults`",
-            Self::Job => "a job",
-            Self::Step => "a step",
-            Self::Resources => "`resources`",
-        }
-    }
-
-    fn belongs(self) -> &'static str {
-        match self {
-            Self::Top => "at the top of the file",
-            Self::Defaults => "in `defaults`",
-            Self::Job => "in a job",
-            Self::Step => "in a step, under `steps`",
-            Self::Resources => "in a job's `resources`",
-        }
-    }
-}
 
 /// Words of other runners, and what they are here.
 const FOREIGN: &[(&str, &str)] = &[
@@ -93,39 +23,58 @@ const FOREIGN: &[(&str, &str)] = &[
     ("cwd", "working-directory"),
     ("stages", "jobs"),
     ("before_script", "steps"),
+    ("pull_request", "pull-request"),
+    ("merge_request", "pull-request"),
+    ("workflow_dispatch", "manual"),
+    ("timezone", "time-zone"),
+    ("rules", "if"),
+    ("when", "if"),
+    ("strategy", "matrix"),
+    ("uses", "run"),
+    ("tags-ignore", "tags"),
+    ("branches-ignore", "branches"),
+    ("paths-ignore", "paths"),
+    ("restore_keys", "restore-keys"),
+    ("path", "paths"),
+    ("health-cmd", "command"),
+    ("healthcheck", "ready"),
+    ("context", "build"),
 ];
 
-/// The finding for a key that is not built where it stands.
-pub(super) fn refuse(place: Place, key: &Spanned<String>) -> Diagnostic {
+/// The finding for a key that does not exist where it stands.
+pub(super) fn refuse(mapping: Mapping, key: &Spanned<String>) -> Diagnostic {
     let name = key.value.as_str();
     let at = key.span.clone();
-    if place.planned().contains(&name) {
-        return Diagnostic::new(Code::NotSupportedYet, at, format!("`{name}` is not supported yet"))
-            .help(format!("remove `{name}`: the pipeline would not do what it says"));
-    }
-    if let Some(home) = Place::ALL.into_iter().find(|other| other.built().contains(&name)) {
-        return Diagnostic::new(Code::MisplacedKey, at, format!("`{name}` does not belong in {}", place.owner()))
+    // A word of another runner is that word, wherever ours may have the same.
+    let foreign = foreign(mapping, name);
+    if foreign.is_none()
+        && let Some(home) = Mapping::ALL.iter().find(|other| other.key(name).is_some())
+    {
+        return Diagnostic::new(Code::MisplacedKey, at, format!("`{name}` does not belong in {}", mapping.title()))
             .help(format!("`{name}` belongs {}", home.belongs()));
     }
-    let finding = Diagnostic::new(Code::UnknownKey, at, format!("{} has no key `{name}`", place.owner()));
-    match suggest(place, name) {
+    let finding = Diagnostic::new(Code::UnknownKey, at, format!("{} has no key `{name}`", mapping.title()));
+    match foreign.or_else(|| near(name, mapping.names())) {
         Some(near) => finding.help(format!("did you mean `{near}`?")),
-        None => finding.help(format!("its keys are {}", list(place.built().iter().copied()))),
+        None => finding.help(format!("its keys are {}", list(mapping.names()))),
     }
 }
 
 /// Whether a mapping has a key that was likely meant to be `wanted`: its own finding says so, that it is missing need not.
-pub(super) fn is_meant(node: &Node, place: Place, wanted: &str) -> bool {
+pub(super) fn is_meant(node: &Node, mapping: Mapping, wanted: &str) -> bool {
     let Kind::Map(entries) = &node.kind else {
         return false;
     };
     let names = entries.iter().map(|entry| entry.key.value.as_str());
-    names.filter(|name| !place.built().contains(name)).any(|name| suggest(place, name) == Some(wanted))
+    names.filter(|name| mapping.key(name).is_none()).any(|name| suggest(mapping, name) == Some(wanted))
 }
 
-fn suggest(place: Place, name: &str) -> Option<&'static str> {
-    let foreign = FOREIGN.iter().find(|(theirs, ours)| *theirs == name && place.built().contains(ours));
-    foreign.map(|(_, ours)| *ours).or_else(|| near(name, place.built().iter().copied()))
+fn suggest(mapping: Mapping, name: &str) -> Option<&'static str> {
+    foreign(mapping, name).or_else(|| near(name, mapping.names()))
+}
+
+fn foreign(mapping: Mapping, name: &str) -> Option<&'static str> {
+    FOREIGN.iter().find(|(theirs, ours)| *theirs == name && mapping.key(ours).is_some()).map(|(_, ours)| *ours)
 }
 
 /// The candidate that a typing error away from `name` might have been. Case and `_` for `-` cost nothing.

@@ -1,8 +1,21 @@
 //! The validated model of a pipeline: what `plan` works from. Wrong states are not representable here.
 
+mod matrix;
+mod surroundings;
+mod trigger;
+
 use std::num::NonZeroU32;
 use std::ops::Range;
 use std::time::Duration;
+
+pub use matrix::{Combination, Matrix, MatrixValue};
+pub use surroundings::{
+    Artifact, ArtifactWhen, Build, Cache, CacheMode, CacheSave, JobImage, Probe, Ready, Retry, RetryWhen, Security,
+    Service,
+};
+pub use trigger::{Concurrency, InProgress, On, PullRequestFilter, PushFilter, Schedule};
+
+pub use super::expr::{Condition, Template};
 
 /// Where something stands in its file: byte offsets.
 pub type Span = Range<usize>;
@@ -16,35 +29,28 @@ pub struct Spanned<T> {
     pub span: Span,
 }
 
-/// Environment variables in the order of the file. Names are valid in every shell: `[A-Za-z_][A-Za-z0-9_]*`.
+/// Environment variables, decided. Names are valid in every shell: `[A-Za-z_][A-Za-z0-9_]*`.
 pub type Env = Vec<(String, String)>;
+
+/// Environment variables as a file has them, in its order; names as those of [`Env`].
+pub type EnvTemplates = Vec<(Spanned<String>, Template)>;
 
 /// A whole pipeline file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pipeline {
     /// `name`.
     pub name: Option<String>,
-    /// `env`: for all jobs.
-    pub env: Env,
-    /// `secrets`: the declared names. Empty where the file declares none.
+    /// `on`; `None` where it does not stand.
+    pub on: Option<On>,
+    /// `concurrency`.
+    pub concurrency: Option<Concurrency>,
+    /// `env`: for all jobs, those of included files too.
+    pub env: EnvTemplates,
+    /// `secrets`: the declared names. Empty where no file declares any.
     pub secrets: Vec<String>,
-    /// `defaults`.
-    pub defaults: Defaults,
-    /// `jobs`, in the order of the file. At least one; `needs` name jobs that exist, and no cycle.
+    /// `jobs`: of this file in its order, then of the included ones in theirs. At least one; `needs` name jobs that
+    /// exist, and no cycle. What a file's `defaults` say is in its jobs.
     pub jobs: Vec<Job>,
-}
-
-/// `defaults`: what jobs have where they do not say otherwise.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Defaults {
-    /// `image`.
-    pub image: Option<String>,
-    /// `shell`.
-    pub shell: Option<Shell>,
-    /// `working-directory`.
-    pub working_directory: Option<String>,
-    /// `timeout`, of a job.
-    pub timeout: Option<Duration>,
 }
 
 /// One job.
@@ -53,17 +59,21 @@ pub struct Job {
     /// Its key in the file: `[A-Za-z_][A-Za-z0-9_-]*`.
     pub key: Spanned<String>,
     /// `name`, for people; the key where not said.
-    pub name: Option<String>,
+    pub name: Option<Template>,
     /// `image`, its own or the default.
-    pub image: Spanned<String>,
+    pub image: JobImage,
     /// `needs`: keys of other jobs.
     pub needs: Vec<Spanned<String>>,
-    /// `env`.
-    pub env: Env,
+    /// `if`.
+    pub condition: Option<Condition>,
+    /// `matrix`.
+    pub matrix: Option<Matrix>,
+    /// `env`; for a job of an included file, that file's `env` below it.
+    pub env: EnvTemplates,
     /// `shell`, its own or the default.
     pub shell: Option<Shell>,
     /// `working-directory`, its own or the default: relative to the workspace, or absolute in the container.
-    pub working_directory: Option<String>,
+    pub working_directory: Option<Template>,
     /// `timeout`, its own or the default.
     pub timeout: Option<Duration>,
     /// `continue-on-error`.
@@ -76,6 +86,20 @@ pub struct Job {
     pub user: Option<String>,
     /// `output`.
     pub output: OutputMode,
+    /// `outputs`.
+    pub outputs: EnvTemplates,
+    /// `services`.
+    pub services: Vec<Service>,
+    /// `retry`.
+    pub retry: Option<Retry>,
+    /// `cache`.
+    pub cache: Vec<Cache>,
+    /// `artifacts`.
+    pub artifacts: Vec<Artifact>,
+    /// `inputs`: patterns. Empty where the job always runs.
+    pub inputs: Vec<Spanned<String>>,
+    /// `security`.
+    pub security: Option<Security>,
     /// `steps`. At least one.
     pub steps: Vec<Step>,
 }
@@ -84,19 +108,25 @@ pub struct Job {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Step {
     /// `name`; the first line of the script where not said.
-    pub name: Option<String>,
+    pub name: Option<Template>,
+    /// `id`.
+    pub id: Option<Spanned<String>>,
+    /// `if`.
+    pub condition: Option<Condition>,
     /// `run`: the script.
-    pub run: Spanned<String>,
+    pub run: Spanned<Template>,
     /// `env`.
-    pub env: Env,
+    pub env: EnvTemplates,
     /// `secrets`: the names it asks for; each becomes an environment variable of this step alone.
     pub secrets: Vec<Spanned<String>>,
     /// `shell`.
     pub shell: Option<Shell>,
     /// `working-directory`.
-    pub working_directory: Option<String>,
+    pub working_directory: Option<Template>,
     /// `timeout`.
     pub timeout: Option<Duration>,
+    /// `retry`.
+    pub retry: Option<Retry>,
     /// `continue-on-error`.
     pub on_error: OnError,
 }

@@ -1,13 +1,23 @@
 //! Reading single values out of the tree: each function reports what is wrong with a value and goes on.
 
-use super::keys::{self, Place};
+mod templates;
+mod variables;
+
+use super::expr::Template;
+use super::keys;
+use super::language::Mapping;
 use super::tree::{Entry, Kind, Node};
-use super::{Code, Diagnostic, Env, OnError, Shell, Span, Spanned, image, units};
+use super::{Code, Diagnostic, OnError, Shell, Span, Spanned, image, units};
+
+pub(super) use templates::is_identifier;
 
 /// Collects the findings of one walk.
 pub(super) struct Reader<'a> {
     pub(super) findings: &'a mut Vec<Diagnostic>,
+    /// The text of the file that is read.
     pub(super) text: &'a str,
+    /// Where the offsets of that file begin.
+    pub(super) base: usize,
 }
 
 impl Reader<'_> {
@@ -15,7 +25,7 @@ impl Reader<'_> {
         self.findings.push(finding);
     }
 
-    fn wrong_type(&mut self, key: &str, node: &Node, wanted: &str) -> Option<&mut Diagnostic> {
+    pub(super) fn wrong_type(&mut self, key: &str, node: &Node, wanted: &str) -> Option<&mut Diagnostic> {
         if matches!(node.kind, Kind::Broken) {
             return None;
         }
@@ -31,17 +41,22 @@ impl Reader<'_> {
         self.findings.last_mut()
     }
 
+    /// What stands in the file at a span.
+    pub(super) fn source(&self, span: &Span) -> &str {
+        self.text.get(span.start.saturating_sub(self.base)..span.end.saturating_sub(self.base)).unwrap_or_default()
+    }
+
     /// A long value is shown by its first line: where it begins is what people look for.
-    fn visible(&self, node: &Node) -> Span {
-        let text = self.text.get(node.span.clone()).unwrap_or_default();
+    pub(super) fn visible(&self, node: &Node) -> Span {
+        let text = self.source(&node.span);
         let length = text.find('\n').map_or(text.len(), |line| text[..line].trim_end().len());
         node.span.start..node.span.start + length
     }
 
     /// The entries of a mapping; those that are not built where they stand are refused.
-    pub(super) fn mapping<'n>(&mut self, what: &str, place: Place, node: &'n Node) -> Option<Vec<&'n Entry>> {
+    pub(super) fn mapping<'n>(&mut self, what: &str, mapping: Mapping, node: &'n Node) -> Option<Vec<&'n Entry>> {
         let Kind::Map(entries) = &node.kind else {
-            let help = format!("its keys are {}", keys::list(place.built().iter().copied()));
+            let help = format!("its keys are {}", keys::list(mapping.names()));
             if let Some(finding) = self.wrong_type(what, node, "a mapping") {
                 finding.help = Some(help);
             }
@@ -51,9 +66,9 @@ impl Reader<'_> {
             entries
                 .iter()
                 .filter(|entry| {
-                    let is_built = place.built().contains(&entry.key.value.as_str());
+                    let is_built = mapping.key(&entry.key.value).is_some();
                     if !is_built {
-                        self.report(keys::refuse(place, &entry.key));
+                        self.report(keys::refuse(mapping, &entry.key));
                     }
                     is_built
                 })
@@ -111,20 +126,15 @@ impl Reader<'_> {
         Some(text)
     }
 
-    fn plain_text(&mut self, key: &str, text: &str, node: &Node) -> bool {
-        if text.contains('\0') {
-            let message = format!("`{key}` has a NUL character in it");
-            self.report(
-                Diagnostic::new(Code::Nul, self.visible(node), message)
-                    .help("a program's arguments and variables end at a NUL: remove it"),
-            );
+    pub(super) fn plain_text(&mut self, key: &str, text: &str, node: &Node) -> bool {
+        if !self.no_nul(key, text, node) {
             return false;
         }
         if text.contains("${{") {
             let at = self.expression_in(node);
             self.report(
-                Diagnostic::new(Code::ExpressionNotSupportedYet, at, "`${{ … }}` is not supported yet")
-                    .help("use a variable: `$NAME` of `env`, or one that Argon sets, such as `$ARGON_JOB`"),
+                Diagnostic::new(Code::NoExpressionHere, at, format!("`{key}` takes no `${{{{ … }}}}`"))
+                    .help("write the value itself: it is read before anything is evaluated"),
             );
             return false;
         }
@@ -132,7 +142,7 @@ impl Reader<'_> {
     }
 
     fn expression_in(&self, node: &Node) -> Span {
-        let source = self.text.get(node.span.clone()).unwrap_or_default();
+        let source = self.source(&node.span);
         let Some(start) = source.find("${{") else {
             return self.visible(node);
         };
@@ -142,7 +152,7 @@ impl Reader<'_> {
     }
 
     /// `true` or `false`, without quotes.
-    fn boolean(&mut self, key: &str, node: &Node) -> Option<bool> {
+    pub(super) fn boolean(&mut self, key: &str, node: &Node) -> Option<bool> {
         let (text, is_plain) = match &node.kind {
             Kind::Plain(text) => (text.as_str(), true),
             Kind::Text(text) => (text.as_str(), false),
@@ -215,40 +225,53 @@ impl Reader<'_> {
             .ok()
     }
 
-    pub(super) fn image(&mut self, node: &Node) -> Option<Spanned<String>> {
-        if let Kind::Map(_) = &node.kind {
-            self.report(
-                Diagnostic::new(Code::NotSupportedYet, self.visible(node), "`image` as a mapping is not supported yet")
-                    .help("build the image yourself and name it: `image: my-image:1`"),
-            );
-            return None;
-        }
-        let text = self.text("image", node)?;
+    /// An image reference; one with an expression in it is checked when it is known.
+    pub(super) fn image(&mut self, node: &Node) -> Option<Spanned<Template>> {
+        let template = self.template("image", node)?;
         let at = node.span.clone();
-        match image::check(text) {
-            Ok(image::Pinned::Yes) => {}
-            Ok(image::Pinned::No) => self.report(
-                Diagnostic::new(
-                    Code::ImageNotPinned,
-                    at.clone(),
-                    format!("the image `{text}` has no tag: it changes when the registry's `latest` does"),
-                )
-                .help(format!("name a version, such as `{text}:VERSION`")),
-            ),
-            Err(bad) => {
-                self.report(
-                    Diagnostic::new(Code::Image, at, format!("`{text}` is not an image reference: {}", bad.why))
-                        .help(bad.help),
-                );
-                return None;
+        if let Some(text) = template.as_literal() {
+            match image::check(text) {
+                Ok(image::Pinned::Yes) => {}
+                Ok(image::Pinned::No) => self.report(
+                    Diagnostic::new(
+                        Code::ImageNotPinned,
+                        at.clone(),
+                        format!("the image `{text}` has no tag: it changes when the registry's `latest` does"),
+                    )
+                    .help(format!("name a version, such as `{text}:VERSION`")),
+                ),
+                Err(bad) => {
+                    self.report(
+                        Diagnostic::new(Code::Image, at, format!("`{text}` is not an image reference: {}", bad.why))
+                            .help(bad.help),
+                    );
+                    return None;
+                }
             }
         }
-        Some(Spanned { value: text.to_owned(), span: at })
+        Some(Spanned { value: template, span: at })
+    }
+
+    /// A whole number in a range.
+    pub(super) fn integer(&mut self, key: &str, node: &Node, min: u32, max: u32) -> Option<u32> {
+        let text = self.text(key, node)?;
+        let is_digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        let number = text.parse::<u32>().ok().filter(|number| is_digits && (min..=max).contains(number));
+        if number.is_none() {
+            self.report(
+                Diagnostic::new(Code::Number, node.span.clone(), format!("`{text}` is not a number for `{key}`"))
+                    .help(format!("write a whole number, {min} to {max}")),
+            );
+        }
+        number
     }
 
     /// Absolute in the container, or below the workspace.
-    pub(super) fn working_directory(&mut self, node: &Node) -> Option<String> {
-        let text = self.filled("working-directory", node)?;
+    pub(super) fn working_directory(&mut self, node: &Node) -> Option<Template> {
+        let template = self.template("working-directory", node)?;
+        let Some(text) = template.as_literal() else {
+            return Some(template);
+        };
         let mut depth = 0_i64;
         let escapes = !text.starts_with('/')
             && text.split('/').any(|part| {
@@ -270,7 +293,7 @@ impl Reader<'_> {
             );
             return None;
         }
-        Some(text.to_owned())
+        Some(template)
     }
 
     pub(super) fn shell(&mut self, node: &Node) -> Option<Shell> {
@@ -297,107 +320,5 @@ impl Reader<'_> {
             }
         }
         Some(Shell::Custom(text.split_whitespace().map(str::to_owned).collect()))
-    }
-
-    /// Variables. A value is what was typed; nothing is the empty text.
-    pub(super) fn env(&mut self, node: &Node) -> Env {
-        let Some(entries) =
-            self.open_mapping("env", "write a name and a value on each line, such as `MODE: release`", node)
-        else {
-            return Env::new();
-        };
-        entries.iter().filter_map(|entry| self.variable(entry)).collect()
-    }
-
-    fn variable(&mut self, entry: &Entry) -> Option<(String, String)> {
-        let name = entry.key.value.as_str();
-        let at = entry.key.span.clone();
-        let is_named = if !is_variable(name) {
-            self.report(
-                Diagnostic::new(Code::EnvName, at, format!("`{name}` cannot be the name of a variable"))
-                    .help(format!("use letters, digits and `_`, such as `{}`", variable_like(name))),
-            );
-            false
-        } else if is_reserved(name) {
-            self.report(
-                Diagnostic::new(
-                    Code::ReservedEnv,
-                    at,
-                    format!("`{name}` is reserved: Argon sets the `ARGON` variables"),
-                )
-                .help("choose another name"),
-            );
-            false
-        } else {
-            true
-        };
-        let value = self.variable_value(name, &entry.value)?;
-        is_named.then(|| (name.to_owned(), value))
-    }
-
-    fn variable_value(&mut self, name: &str, node: &Node) -> Option<String> {
-        match &node.kind {
-            _ if node.is_null() => Some(String::new()),
-            Kind::Plain(text) | Kind::Text(text) => self.plain_text(name, text, node).then(|| text.clone()),
-            Kind::Broken => None,
-            Kind::Seq(_) | Kind::Map(_) => {
-                let message = format!("the variable `{name}` takes one value, this is {}", node.describe());
-                self.report(
-                    Diagnostic::new(Code::EnvValue, self.visible(node), message)
-                        .help("write it as one text, in quotes where it has `: ` or ` #`"),
-                );
-                None
-            }
-        }
-    }
-
-    /// A list of names of secrets, each of which becomes a variable.
-    pub(super) fn secrets(&mut self, node: &Node) -> Vec<Spanned<String>> {
-        let Some(items) = self.list("secrets", "a list of names", node) else {
-            return Vec::new();
-        };
-        let mut names: Vec<Spanned<String>> = Vec::new();
-        for item in items {
-            let Some(name) = self.filled("secrets", item) else {
-                continue;
-            };
-            let at = item.span.clone();
-            if !is_variable(name) || is_reserved(name) {
-                self.report(
-                    Diagnostic::new(Code::SecretName, at, format!("`{name}` cannot be the name of a secret")).help(
-                        "a secret becomes a variable: use letters, digits and `_`, and do not begin with `ARGON`",
-                    ),
-                );
-            } else if let Some(first) = names.iter().find(|other| other.value == name) {
-                self.findings.push(
-                    Diagnostic::new(Code::DuplicateSecret, at, format!("the secret `{name}` stands twice"))
-                        .label(first.span.clone(), "it stands here first")
-                        .help("keep one of them"),
-                );
-            } else {
-                names.push(Spanned { value: name.to_owned(), span: at });
-            }
-        }
-        names
-    }
-}
-
-/// What every shell takes as a variable's name.
-fn is_variable(name: &str) -> bool {
-    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
-}
-
-/// `ARGON` and `ARGON_…` are set by Argon.
-fn is_reserved(name: &str) -> bool {
-    name == "ARGON" || name.starts_with("ARGON_")
-}
-
-fn variable_like(name: &str) -> String {
-    let cleaned: String = name.chars().take(40).map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-    if cleaned.starts_with(|c: char| c.is_ascii_digit()) || cleaned.is_empty() {
-        format!("_{cleaned}")
-    } else {
-        cleaned
     }
 }

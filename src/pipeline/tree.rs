@@ -67,8 +67,9 @@ impl Node {
     }
 }
 
-/// Reads one document. `None` where there is no tree to look at; findings say why.
-pub(super) fn read(text: &str, findings: &mut Vec<Diagnostic>) -> Option<Rc<Node>> {
+/// Reads one document. `None` where there is no tree to look at; findings say why. Spans begin at `base`.
+pub(super) fn read(text: &str, base: usize, findings: &mut Vec<Diagnostic>) -> Option<Rc<Node>> {
+    let shifted = |span: Span| span.start + base..span.end + base;
     let options = granit_parser::options! {
         emit_comments: false,
         emit_unresolved_aliases: true,
@@ -76,17 +77,19 @@ pub(super) fn read(text: &str, findings: &mut Vec<Diagnostic>) -> Option<Rc<Node
         block_nesting_limit: MAX_DEPTH + 1,
     };
     let mut builder =
-        Builder { text, findings, stack: Vec::new(), anchors: HashMap::new(), root: None, aliases: 0, nodes: 0 };
+        Builder { text, base, findings, stack: Vec::new(), anchors: HashMap::new(), root: None, aliases: 0, nodes: 0 };
     let mut documents = 0;
     for next in Parser::new_from_str_with_options(text, options) {
         let (event, span) = match next {
             Ok(next) => next,
             Err(error) => {
-                builder.findings.push(syntax::explain(&error, text));
+                let mut finding = syntax::explain(&error, text);
+                finding.span = shifted(finding.span);
+                builder.findings.push(finding);
                 return None;
             }
         };
-        let at = span.byte_range().unwrap_or(0..0);
+        let at = shifted(span.byte_range().unwrap_or(0..0));
         if matches!(event, Event::DocumentStart(..)) {
             documents += 1;
             if documents > 1 {
@@ -97,7 +100,7 @@ pub(super) fn read(text: &str, findings: &mut Vec<Diagnostic>) -> Option<Rc<Node
                 break;
             }
         }
-        let tag_at = span.tag_span().and_then(|tag| tag.byte_range());
+        let tag_at = span.tag_span().and_then(|tag| tag.byte_range()).map(shifted);
         builder.event(event, at, tag_at).ok()?;
     }
     builder.root
@@ -122,6 +125,7 @@ enum KeyState {
 
 struct Builder<'a> {
     text: &'a str,
+    base: usize,
     findings: &'a mut Vec<Diagnostic>,
     stack: Vec<Frame>,
     anchors: HashMap<usize, Rc<Node>>,
@@ -216,7 +220,7 @@ impl Builder<'_> {
 
     /// A block collection ends where the next token begins; what people mean ends with its last character.
     fn trimmed(&self, start: usize, end: usize) -> Span {
-        let length = self.text.get(start..end).map_or(0, |text| text.trim_end().len());
+        let length = self.text.get(start - self.base..end - self.base).map_or(0, |text| text.trim_end().len());
         start..start + length
     }
 

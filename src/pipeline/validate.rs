@@ -1,178 +1,121 @@
-//! The walk over the tree: the file's own keys and its jobs, every finding collected, the model built where it can be.
+//! The walk over the trees of a pipeline's files: every finding collected, the model built where it can be.
+//!
+//! First the files are read, with what they include (`files`), then the heads of all of them (`head`), then their jobs
+//! (`job`, `step`, `matrix`); what rests on names of elsewhere comes last: the graph, expressions, limits of the whole.
 
+mod expressions;
+mod files;
+mod head;
 mod job;
+mod matrix;
+mod step;
+mod whole;
 
 use super::graph::{self, Needs};
-use super::keys::Place;
 use super::reader::Reader;
+use super::sources::Sources;
 use super::tree::{Entry, Kind, Node};
-use super::{Code, Defaults, Diagnostic, Job, MAX_JOBS, Pipeline, Spanned, keys};
+use super::{Code, Diagnostic, Includes, Pipeline, keys};
+use files::Unit;
+use head::Head;
+use job::ReadJob;
 
-/// What the jobs need to know of the rest of the file.
-struct Context {
-    defaults: Defaults,
-    default_image: Option<Spanned<String>>,
-    /// A default that is there and wrong: the jobs are not blamed for it.
-    has_default_image: bool,
-    declared: Option<Vec<Spanned<String>>>,
-}
-
-/// The pipeline of a file, as far as it can be built.
-pub(super) fn pipeline(root: &Node, text: &str, findings: &mut Vec<Diagnostic>) -> Option<Pipeline> {
-    if root.is_null() {
-        return None;
-    }
-    let mut reader = Reader { findings, text };
-    if !matches!(root.kind, Kind::Map(_)) {
-        reader.report(
-            Diagnostic::new(
-                Code::WrongType,
-                first_line(root, text),
-                format!("a pipeline file is a mapping, this is {}", root.describe()),
-            )
-            .help("begin with `jobs:`"),
-        );
-        return None;
-    }
-    let entries = reader.mapping("the file", Place::Top, root)?;
-    let find = |name: &str| entries.iter().find(|entry| entry.key.value == name);
-    if let Some(entry) = find("version") {
-        version(&mut reader, &entry.value);
-    }
-    let name = find("name").and_then(|entry| reader.filled("name", &entry.value)).map(str::to_owned);
-    let env = find("env").map(|entry| reader.env(&entry.value)).unwrap_or_default();
-    let declared = find("secrets").map(|entry| reader.secrets(&entry.value));
-    let context = defaults(&mut reader, find("defaults").copied(), declared);
-    let jobs = match find("jobs") {
-        Some(entry) => jobs(&mut reader, entry, &context),
-        None => {
-            if !keys::is_meant(root, Place::Top, "jobs") {
-                let at = first_line(root, text);
-                reader.report(
-                    Diagnostic::new(Code::MissingKey, at, "the file has no `jobs`")
-                        .help("add `jobs:` with at least one job"),
-                );
-            }
-            None
-        }
-    }?;
-    unused_secrets(&mut reader, &context, &jobs);
-    let secrets = context.declared.unwrap_or_default().into_iter().map(|secret| secret.value).collect();
-    Some(Pipeline { name, env, secrets, defaults: context.defaults, jobs })
-}
-
-fn first_line(node: &Node, text: &str) -> super::Span {
-    let source = text.get(node.span.clone()).unwrap_or_default();
-    node.span.start..node.span.start + source.lines().next().unwrap_or_default().len()
-}
-
-fn version(reader: &mut Reader<'_>, node: &Node) {
-    let Some(text) = reader.text("version", node) else {
-        return;
-    };
-    if !matches!(text, "1" | "1.0") {
-        reader.report(
-            Diagnostic::new(
-                Code::Version,
-                node.span.clone(),
-                format!("there is no version `{text}` of the pipeline language"),
-            )
-            .help("write `version: 1.0`"),
-        );
-    }
-}
-
-fn defaults(reader: &mut Reader<'_>, entry: Option<&Entry>, declared: Option<Vec<Spanned<String>>>) -> Context {
-    let mut context =
-        Context { defaults: Defaults::default(), default_image: None, has_default_image: false, declared };
-    let Some(entries) = entry.and_then(|entry| reader.mapping("defaults", Place::Defaults, &entry.value)) else {
-        return context;
-    };
-    for entry in entries {
-        let value = &entry.value;
-        match entry.key.value.as_str() {
-            "image" => {
-                context.has_default_image = true;
-                context.default_image = reader.image(value);
-            }
-            "shell" => context.defaults.shell = reader.shell(value),
-            "working-directory" => {
-                context.defaults.working_directory = reader.working_directory(value);
-            }
-            "timeout" => context.defaults.timeout = reader.duration("timeout", value),
-            _ => {}
+/// The pipeline of a file and what it includes, as far as it can be built.
+pub(super) fn files(
+    bytes: &[u8],
+    includes: &mut dyn Includes,
+    sources: &mut Sources,
+    findings: &mut Vec<Diagnostic>,
+) -> Option<Pipeline> {
+    let units = files::read(bytes, includes, sources, findings);
+    let heads: Vec<Head> = units
+        .iter()
+        .map(|unit| {
+            let mut reader = reader(unit, sources, findings);
+            head::read(&mut reader, unit)
+        })
+        .collect();
+    let declared = head::declared(&heads);
+    let mut jobs: Vec<ReadJob> = Vec::new();
+    for (unit, head) in units.iter().zip(&heads) {
+        let mut reader = reader(unit, sources, findings);
+        let defaults = job::Surroundings { head, declared: declared.as_deref() };
+        for entry in job_entries(&mut reader, unit) {
+            jobs.push(job::read(&mut reader, entry, &defaults));
         }
     }
-    context.defaults.image = context.default_image.as_ref().map(|image| image.value.clone());
-    context
+    whole::doubled(&jobs, findings);
+    if jobs.is_empty() {
+        no_jobs(&units, findings);
+        return None;
+    }
+    let keys: Vec<&str> = jobs.iter().map(|read| read.job.key.value.as_str()).collect();
+    let needs: Vec<Needs<'_>> = jobs.iter().map(|read| Needs { key: &read.job.key, needs: &read.job.needs }).collect();
+    graph::check(&needs, &keys, findings);
+    whole::check(&jobs, findings);
+    expressions::check(&heads, &jobs, declared.as_deref(), findings);
+    let main = heads.into_iter().next()?;
+    whole::unused_secrets(declared.as_deref(), &jobs, findings);
+    let is_whole = jobs.iter().all(|read| read.is_whole);
+    is_whole.then(|| Pipeline {
+        name: main.name,
+        on: main.on,
+        concurrency: main.concurrency,
+        env: main.env,
+        secrets: declared.unwrap_or_default().into_iter().map(|secret| secret.value).collect(),
+        jobs: jobs.into_iter().map(|read| read.job).collect(),
+    })
 }
 
-fn jobs(reader: &mut Reader<'_>, entry: &Entry, context: &Context) -> Option<Vec<Job>> {
-    if entry.value.is_null() || matches!(&entry.value.kind, Kind::Map(entries) if entries.is_empty()) {
+fn reader<'a>(unit: &Unit, sources: &'a Sources, findings: &'a mut Vec<Diagnostic>) -> Reader<'a> {
+    let source = &sources.files()[unit.source];
+    Reader { findings, text: &source.text, base: source.base }
+}
+
+/// The jobs of a file, each with its key.
+fn job_entries<'n>(reader: &mut Reader<'_>, unit: &'n Unit) -> &'n [Entry] {
+    let Some(entry) = unit.entry("jobs") else {
+        return &[];
+    };
+    let is_empty = entry.value.is_null() || matches!(&entry.value.kind, Kind::Map(entries) if entries.is_empty());
+    if is_empty {
         reader.report(
             Diagnostic::new(Code::NoJobs, entry.key.span.clone(), "`jobs` has no job")
                 .help("add one: a key such as `build`, with `image` and `steps`"),
         );
-        return None;
+        return &[];
     }
-    let entries = reader.open_mapping(
-        "jobs",
-        "write each job below a key of its own: `build:`, then `image:` and `steps:` below that",
-        &entry.value,
-    )?;
-    if let Some(first_over) = entries.get(MAX_JOBS) {
-        reader.report(
-            Diagnostic::new(
-                Code::TooManyJobs,
-                first_over.key.span.clone(),
-                format!("the file has {} jobs, more than {MAX_JOBS}", entries.len()),
-            )
-            .help("join small jobs: steps of one job share a container"),
-        );
-    }
-    let read: Vec<_> = entries.iter().take(MAX_JOBS).map(|entry| (entry, job::read(reader, entry, context))).collect();
-    let keys: Vec<&str> = entries.iter().map(|entry| entry.key.value.as_str()).collect();
-    let needs: Vec<Needs<'_>> = read.iter().map(|(entry, job)| Needs { key: &entry.key, needs: &job.needs }).collect();
-    graph::check(&needs, &keys, reader.findings);
-    read.into_iter().map(|(_, job)| job.built).collect()
+    let help = "write each job below a key of its own: `build:`, then `image:` and `steps:` below that";
+    reader.open_mapping("jobs", help, &entry.value).unwrap_or_default()
 }
 
-fn unused_secrets(reader: &mut Reader<'_>, context: &Context, jobs: &[Job]) {
-    let used: std::collections::HashSet<&str> = jobs
-        .iter()
-        .flat_map(|job| &job.steps)
-        .flat_map(|step| &step.secrets)
-        .map(|secret| secret.value.as_str())
-        .collect();
-    for secret in context.declared.iter().flatten() {
-        if !used.contains(secret.value.as_str()) {
-            reader.report(
-                Diagnostic::new(
-                    Code::UnusedSecret,
-                    secret.span.clone(),
-                    format!("no step asks for the secret `{}`", secret.value),
-                )
-                .help("add it to the `secrets` of the step that needs it, or remove it here"),
-            );
-        }
-    }
-}
-
-/// Reports a secret that the file does not declare, where it declares any.
-fn undeclared(reader: &mut Reader<'_>, context: &Context, asked: &Spanned<String>) {
-    let Some(declared) = &context.declared else {
+/// A pipeline without jobs; silent where its `jobs` has a finding of its own.
+fn no_jobs(units: &[Unit], findings: &mut Vec<Diagnostic>) {
+    let Some(main) = units.first() else {
         return;
     };
-    if declared.iter().any(|secret| secret.value == asked.value) {
+    if units.iter().any(|unit| unit.entry("jobs").is_some())
+        || keys::is_meant(&main.root, super::language::Mapping::Top, "jobs")
+    {
         return;
     }
-    let finding = Diagnostic::new(
-        Code::UndeclaredSecret,
-        asked.span.clone(),
-        format!("the file does not declare the secret `{}`", asked.value),
+    if main.entry("include").is_some() {
+        if findings.is_empty() {
+            let at = main.first_line.clone();
+            findings.push(
+                Diagnostic::new(Code::NoJobs, at, "neither this file nor what it includes has a job")
+                    .help("add `jobs:` with at least one job"),
+            );
+        }
+        return;
+    }
+    findings.push(
+        Diagnostic::new(Code::MissingKey, main.first_line.clone(), "the file has no `jobs`")
+            .help("add `jobs:` with at least one job"),
     );
-    reader.report(match keys::near(&asked.value, declared.iter().map(|secret| secret.value.as_str())) {
-        Some(near) => finding.help(format!("did you mean `{near}`?")),
-        None => finding.help("add it to `secrets` at the top of the file"),
-    });
+}
+
+fn first_line(node: &Node, reader: &Reader<'_>) -> super::Span {
+    let source = reader.source(&node.span);
+    node.span.start..node.span.start + source.lines().next().unwrap_or_default().len()
 }

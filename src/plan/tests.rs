@@ -1,7 +1,9 @@
 //! Plans from pipeline texts.
 #![allow(clippy::unwrap_used)]
 
+use super::job::name_of_script;
 use super::*;
+use crate::pipeline::expr::{Scope, Standing};
 use crate::pipeline::parse;
 
 const PIPELINE: &str = "
@@ -38,6 +40,13 @@ fn with(selection: Selection) -> RunOptions {
     RunOptions { selection, secrets: vec![Secret::new("TOKEN", "x".into())], ..RunOptions::default() }
 }
 
+/// The first step of a job, decided.
+fn ready(plan: &Plan, job: usize) -> ReadyStep {
+    let job = &plan.jobs[job];
+    let scope = Scope { contexts: &job.contexts, standing: Standing::Success, files: &NoFiles };
+    job.steps[0].ready(&scope, &job.base_env(&scope).unwrap(), &job.overrides).unwrap()
+}
+
 fn ids(plan: &Plan) -> Vec<&str> {
     plan.jobs.iter().map(|job| job.id.as_str()).collect()
 }
@@ -48,7 +57,7 @@ fn a_selection_takes_its_needs_along_unless_told_not_to() {
     assert_eq!(ids(&planned(&with(Selection::WithNeeds(vec!["build".into()]))).unwrap()), ["lint", "build"]);
     let only = planned(&with(Selection::Only(vec!["build".into()]))).unwrap();
     assert_eq!(ids(&only), ["build"]);
-    assert!(only.jobs[0].needs.is_empty());
+    assert_eq!(only.jobs[0].needed().count(), 0);
 }
 
 #[test]
@@ -56,7 +65,7 @@ fn the_nearest_env_wins_and_the_command_line_over_all() {
     let mut options = with(Selection::WithNeeds(vec!["build".into()]));
     options.env = vec![("D".into(), "cli".into()), ("E".into(), "cli".into())];
     let plan = planned(&options).unwrap();
-    let env: Vec<String> = plan.jobs[1].steps[0].env.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let env: Vec<String> = ready(&plan, 1).env.iter().map(|(name, value)| format!("{name}={value}")).collect();
     assert_eq!(env, ["A=top", "B=job", "C=step", "D=cli", "E=cli"]);
 }
 
@@ -71,8 +80,8 @@ fn steps_are_named_by_the_first_line_that_does_something() {
 #[test]
 fn directories_are_absolute_and_defaults_apply() {
     let plan = planned(&with(Selection::All)).unwrap();
-    assert_eq!(plan.jobs[0].steps[0].working_directory, "/workspace/sub");
-    assert_eq!(plan.jobs[2].steps[0].working_directory, "/srv");
+    assert_eq!(ready(&plan, 0).working_directory, "/workspace/sub");
+    assert_eq!(ready(&plan, 2).working_directory, "/srv");
     assert_eq!(plan.jobs[0].timeout, Some(Duration::from_secs(300)));
     assert_eq!(plan.jobs[2].timeout, Some(Duration::from_secs(3600)));
 }

@@ -95,8 +95,8 @@ proptest! {
     }
 }
 
-fn step(script: &str) -> PlannedStep {
-    PlannedStep {
+fn step(script: &str) -> ReadyStep {
+    ReadyStep {
         index: StepIndex(3),
         name: "step".into(),
         script: script.into(),

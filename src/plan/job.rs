@@ -1,0 +1,213 @@
+//! What is known of a job before it runs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use super::ready::NoFiles;
+use super::select::Chosen;
+use super::{Need, PlanError, PlannedJob, PlannedStep, RunOptions};
+use crate::event::StepIndex;
+use crate::pipeline::expr::{Contexts, EvalError, Part, Scope, Standing, Template};
+use crate::pipeline::{self, EnvTemplates, Job, JobImage, MatrixValue, Pipeline, Step};
+
+/// How many characters of a script's first line stand for a step without a name.
+const NAME_WIDTH: usize = 60;
+
+pub(super) fn plan(
+    pipeline: &Pipeline,
+    chosen: &Chosen<'_>,
+    all: &[Chosen<'_>],
+    options: &RunOptions,
+) -> Result<PlannedJob, PlanError> {
+    let job = chosen.job;
+    refuse_not_built(job)?;
+    let contexts = contexts(pipeline, chosen, options);
+    let text = |key: &'static str, template: &Template| {
+        known(template, &contexts).map_err(|source| PlanError::NoValue { key, job: job.key.value.clone(), source })
+    };
+    let needs = job.needs.iter().map(|need| Need {
+        key: need.value.clone(),
+        jobs: all.iter().filter(|one| one.job.key.value == need.value).map(|one| one.id.clone()).collect(),
+    });
+    let steps =
+        job.steps.iter().enumerate().map(|(index, step)| plan_step(job, step, StepIndex(index), options, &text));
+    let JobImage::Reference(image) = &job.image else {
+        return Err(not_built(job, "image: {build}"));
+    };
+    let image = text("image", &image.value)?;
+    if let Err(why) = pipeline::check_image(&image) {
+        return Err(PlanError::BadImage { job: job.key.value.clone(), image, why });
+    }
+    Ok(PlannedJob {
+        id: chosen.id.clone(),
+        key: job.key.value.clone(),
+        title: job.name.as_ref().map(|name| text("name", name)).transpose()?,
+        image,
+        needs: needs.collect(),
+        condition: job.condition.clone(),
+        max_parallel: job.matrix.as_ref().and_then(|matrix| matrix.max_parallel),
+        env: named(pipeline.env.iter().chain(&job.env)),
+        overrides: options.env.clone(),
+        outputs: named(&job.outputs),
+        timeout: job.timeout,
+        on_error: job.on_error,
+        resources: job.resources,
+        network: job.network,
+        user: job.user.clone(),
+        output: job.output,
+        steps: steps.collect::<Result<_, _>>()?,
+        contexts: Arc::new(contexts),
+    })
+}
+
+fn plan_step(
+    job: &Job,
+    step: &Step,
+    index: StepIndex,
+    options: &RunOptions,
+    text: &dyn Fn(&'static str, &Template) -> Result<String, PlanError>,
+) -> Result<PlannedStep, PlanError> {
+    let name = match &step.name {
+        Some(name) => text("name", name)?,
+        None => name_of_script(&step.run.value.to_string()),
+    };
+    let secrets = step
+        .secrets
+        .iter()
+        .map(|wanted| {
+            options.secrets.iter().find(|secret| secret.name == wanted.value).cloned().ok_or_else(|| {
+                PlanError::MissingSecret { name: wanted.value.clone(), job: job.key.value.clone(), step: name.clone() }
+            })
+        })
+        .collect::<Result<_, _>>()?;
+    Ok(PlannedStep {
+        index,
+        id: step.id.as_ref().map(|id| id.value.clone()),
+        name,
+        condition: step.condition.clone(),
+        script: step.run.value.clone(),
+        shell: step.shell.as_ref().or(job.shell.as_ref()).cloned().unwrap_or_default(),
+        working_directory: step.working_directory.as_ref().or(job.working_directory.as_ref()).cloned(),
+        env: named(&step.env),
+        secrets,
+        timeout: step.timeout,
+        on_error: step.on_error,
+    })
+}
+
+/// A pipeline that asks for what is not done must not run without it.
+fn refuse_not_built(job: &Job) -> Result<(), PlanError> {
+    let asked = [
+        (!job.services.is_empty(), "services"),
+        (job.retry.is_some(), "retry"),
+        (!job.cache.is_empty(), "cache"),
+        (!job.artifacts.is_empty(), "artifacts"),
+        (!job.inputs.is_empty(), "inputs"),
+        (job.security.is_some(), "security"),
+    ];
+    if let Some((_, key)) = asked.into_iter().find(|(is_asked, _)| *is_asked) {
+        return Err(not_built(job, key));
+    }
+    match job.steps.iter().position(|step| step.retry.is_some()) {
+        Some(at) => {
+            let owner = format!("step {} of job `{}`", StepIndex(at), job.key.value);
+            Err(PlanError::NotBuilt { owner, key: "retry" })
+        }
+        None => Ok(()),
+    }
+}
+
+fn not_built(job: &Job, key: &'static str) -> PlanError {
+    PlanError::NotBuilt { owner: format!("the job `{}`", job.key.value), key }
+}
+
+fn named<'a>(env: impl IntoIterator<Item = &'a (pipeline::Spanned<String>, Template)>) -> Vec<(String, Template)> {
+    env.into_iter().map(|(name, value)| (name.value.clone(), value.clone())).collect()
+}
+
+/// What expressions see before the run.
+fn contexts(pipeline: &Pipeline, chosen: &Chosen<'_>, options: &RunOptions) -> Contexts {
+    let matrix = chosen.combination.map(|combination| {
+        let pair = |(name, value): &(String, MatrixValue)| {
+            let value = match value {
+                MatrixValue::Text(text) => Value::from(text.as_str()),
+                MatrixValue::Bool(value) => Value::from(*value),
+            };
+            (name.clone(), value)
+        };
+        Value::Object(combination.0.iter().map(pair).collect())
+    });
+    let secrets: Map<String, Value> =
+        options.secrets.iter().map(|secret| (secret.name.clone(), Value::Bool(true))).collect();
+    let mut contexts = Contexts {
+        matrix: matrix.unwrap_or_else(|| Value::Object(Map::new())),
+        secrets: Value::Object(secrets),
+        ..options.origin.clone()
+    };
+    contexts.env = Value::Object(early_env(&[&pipeline.env, &chosen.job.env], options, &contexts));
+    contexts
+}
+
+/// The variables whose values are known before the run.
+fn early_env(layers: &[&EnvTemplates], options: &RunOptions, contexts: &Contexts) -> Map<String, Value> {
+    let mut contexts = contexts.clone();
+    let mut env = Map::new();
+    for layer in layers {
+        contexts.env = Value::Object(env.clone());
+        for (name, value) in *layer {
+            match known(value, &contexts) {
+                Ok(text) => env.insert(name.value.clone(), Value::from(text)),
+                Err(_) => env.remove(&name.value),
+            };
+        }
+    }
+    env.extend(options.env.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str()))));
+    env
+}
+
+/// The value of a text, where all that it rests on is known.
+fn known(template: &Template, contexts: &Contexts) -> Result<String, EvalError> {
+    for part in &template.parts {
+        let Part::Expr(expr) = part else { continue };
+        if let Some(later) = expr.rests_on_the_run() {
+            return Err(EvalError {
+                message: format!("{later} is known only when the run goes on"),
+                span: expr.span.clone(),
+            });
+        }
+        if let Some(name) = expr.env_names().find(|name| contexts.env.get(name).is_none()) {
+            let message = format!("`env.{name}` has no value that is known before the first job runs");
+            return Err(EvalError { message, span: expr.span.clone() });
+        }
+    }
+    template.render(&Scope { contexts, standing: Standing::Success, files: &NoFiles })
+}
+
+/// The first line that says something, cut to a readable width.
+pub(super) fn name_of_script(script: &str) -> String {
+    let line =
+        script.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#')).unwrap_or("(empty)");
+    match line.char_indices().nth(NAME_WIDTH) {
+        None => line.to_owned(),
+        Some((end, _)) => format!("{}…", &line[..end]),
+    }
+}
+
+/// Puts `--image TO` in the place of FROM.
+pub(super) fn map_images(
+    mut jobs: Vec<PlannedJob>,
+    images: &BTreeMap<String, String>,
+) -> Result<Vec<PlannedJob>, PlanError> {
+    let used: BTreeSet<&str> = jobs.iter().map(|job| job.image.as_str()).collect();
+    if let Some(from) = images.keys().find(|from| !used.contains(from.as_str())) {
+        return Err(PlanError::UnusedImage { from: from.clone(), used: used.into_iter().map(str::to_owned).collect() });
+    }
+    for job in &mut jobs {
+        if let Some(to) = images.get(&job.image) {
+            job.image.clone_from(to);
+        }
+    }
+    Ok(jobs)
+}

@@ -1,0 +1,120 @@
+//! The last decisions: what a step's script, variables and folder come to when it is about to run.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::{PlannedJob, PlannedStep, Secret, WORKSPACE};
+use crate::event::StepIndex;
+use crate::pipeline::expr::{Contexts, EvalError, Files, Scope};
+use crate::pipeline::{Env, OnError, Shell};
+
+/// A step, decided.
+#[derive(Debug, Clone)]
+pub struct ReadyStep {
+    /// Its position.
+    pub index: StepIndex,
+    /// Its name.
+    pub name: String,
+    /// The script.
+    pub script: String,
+    /// What runs it.
+    pub shell: Shell,
+    /// Absolute, in the container.
+    pub working_directory: String,
+    /// The variables of file, job, earlier steps, step and command line, each name once; later ones won.
+    pub env: Env,
+    /// The secrets it asked for.
+    pub secrets: Vec<Secret>,
+    /// Time for it.
+    pub timeout: Option<Duration>,
+    /// What its failure does to the job.
+    pub on_error: OnError,
+}
+
+/// For expressions that ask no file: what they rest on was checked.
+#[derive(Debug, Clone, Copy)]
+pub struct NoFiles;
+
+impl Files for NoFiles {
+    fn hash(&self, _: &[String]) -> Result<String, String> {
+        Err("`hash()` is known only when the run goes on".to_owned())
+    }
+
+    fn changed(&self, _: &[String]) -> Result<bool, String> {
+        Err("`changed()` is known only when the run goes on".to_owned())
+    }
+}
+
+impl PlannedJob {
+    /// The variables of the file and the job, with what the command line says of them. `scope` has no `env` yet.
+    ///
+    /// # Errors
+    /// Where an expression has no value.
+    pub fn base_env(&self, scope: &Scope<'_>) -> Result<Env, EvalError> {
+        let mut contexts = scope.contexts.clone();
+        let mut env = Env::new();
+        for (name, value) in &self.env {
+            contexts.env = context(&env);
+            put(&mut env, name, value.render(&Scope { contexts: &contexts, ..*scope })?);
+        }
+        Ok(env)
+    }
+}
+
+impl PlannedStep {
+    /// Decides the rest. `env` is what the job and its earlier steps set; the command line's `overrides` win over all.
+    ///
+    /// # Errors
+    /// Where an expression has no value.
+    pub fn ready(&self, scope: &Scope<'_>, env: &Env, overrides: &Env) -> Result<ReadyStep, EvalError> {
+        let mut contexts: Contexts = scope.contexts.clone();
+        let mut all = env.clone();
+        overlay(&mut all, overrides);
+        contexts.env = context(&all);
+        let scope = Scope { contexts: &contexts, ..*scope };
+        for (name, value) in &self.env {
+            put(&mut all, name, value.render(&scope)?);
+        }
+        overlay(&mut all, overrides);
+        let directory = self.working_directory.as_ref().map(|path| path.render(&scope)).transpose()?;
+        Ok(ReadyStep {
+            index: self.index,
+            name: self.name.clone(),
+            script: self.script.render(&scope)?,
+            shell: self.shell.clone(),
+            working_directory: absolute(directory.as_deref()),
+            env: all,
+            secrets: self.secrets.clone(),
+            timeout: self.timeout,
+            on_error: self.on_error,
+        })
+    }
+}
+
+/// Variables as the context `env`.
+pub(crate) fn context(env: &Env) -> Value {
+    Value::Object(env.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str()))).collect::<Map<_, _>>())
+}
+
+/// Lays variables over others: they win, and a name keeps the place where it first stood.
+pub(crate) fn overlay(env: &mut Env, over: &Env) {
+    for (name, value) in over {
+        put(env, name, value.clone());
+    }
+}
+
+fn put(env: &mut Env, name: &str, value: String) {
+    match env.iter_mut().find(|(known, _)| known == name) {
+        Some(entry) => entry.1 = value,
+        None => env.push((name.to_owned(), value)),
+    }
+}
+
+fn absolute(directory: Option<&str>) -> String {
+    match directory {
+        None | Some("" | "." | "./") => WORKSPACE.to_owned(),
+        Some(path) if path.starts_with('/') => path.to_owned(),
+        Some(path) => format!("{WORKSPACE}/{}", path.trim_start_matches("./")),
+    }
+}
