@@ -300,6 +300,11 @@ impl Condition {
         Ok(true)
     }
 
+    /// Whether it asks for files.
+    pub fn uses_files(&self) -> bool {
+        false
+    }
+
     /// Whether it calls one of the status functions.
     pub fn uses_status(&self) -> bool {
         false
@@ -315,6 +320,19 @@ impl Expr {
     /// The variables that it names.
     pub fn env_names(&self) -> impl Iterator<Item = &str> {
         std::iter::empty()
+    }
+}
+
+impl Template {
+    /// Whether it asks for files.
+    pub fn uses_files(&self) -> bool {
+        false
+    }
+}
+
+impl std::fmt::Display for Condition {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("…")
     }
 }
 

@@ -92,13 +92,19 @@ impl PlannedStep {
     }
 }
 
-/// Variables as the context `env`.
-pub(crate) fn context(env: &Env) -> Value {
+/// Variables as the context `env`; those of the command line win.
+pub fn env_context(env: &Env, overrides: &Env) -> Value {
+    let mut all = env.clone();
+    overlay(&mut all, overrides);
+    context(&all)
+}
+
+fn context(env: &Env) -> Value {
     Value::Object(env.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str()))).collect::<Map<_, _>>())
 }
 
 /// Lays variables over others: they win, and a name keeps the place where it first stood.
-pub(crate) fn overlay(env: &mut Env, over: &Env) {
+fn overlay(env: &mut Env, over: &Env) {
     for (name, value) in over {
         put(env, name, value.clone());
     }
