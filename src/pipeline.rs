@@ -24,6 +24,7 @@ pub use diagnostic::{Diagnostic, Label, LineIndex, Place};
 pub use image::check_image;
 pub use keys::near;
 pub use model::*;
+pub use reader::is_variable_name;
 pub use sources::{FileId, Origin, Source, Sources};
 pub use units::duration as parse_duration;
 

@@ -90,7 +90,7 @@ fn context(env: &Env) -> Value {
 }
 
 /// Lays variables over others: they win, and a name keeps the place where it first stood.
-fn overlay(env: &mut Env, over: &Env) {
+pub fn overlay(env: &mut Env, over: &Env) {
     for (name, value) in over {
         put(env, name, value.clone());
     }
