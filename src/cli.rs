@@ -13,6 +13,7 @@ mod output;
 mod pipeline_file;
 mod report;
 mod run;
+mod schema;
 mod signals;
 mod validate;
 mod variables;
@@ -51,6 +52,7 @@ enum Command {
     // Boxed: it is many times as large as the others.
     Run(Box<run::RunArgs>),
     Validate(ValidateCommand),
+    Schema(schema::SchemaArgs),
     List(list::ListArgs),
     Graph(graph::GraphArgs),
     Init(init::InitArgs),
@@ -93,6 +95,7 @@ fn dispatch(command: Command, look: &Look) -> Result<Exit, CommandError> {
     match command {
         Command::Run(args) => run::run(*args, look),
         Command::Validate(command) => validate_files(&command.args, look),
+        Command::Schema(args) => schema::run(&args),
         Command::List(args) => list::run(&args, look),
         Command::Graph(args) => graph::run(&args, look),
         Command::Init(args) => init::run(&args, look),

@@ -13,6 +13,7 @@ mod keys;
 pub mod language;
 mod model;
 mod reader;
+mod schema;
 mod sources;
 mod syntax;
 mod tree;
@@ -25,6 +26,7 @@ pub use image::check_image;
 pub use keys::near;
 pub use model::*;
 pub use reader::is_variable_name;
+pub use schema::schema;
 pub use sources::{FileId, Origin, Source, Sources};
 pub use units::duration as parse_duration;
 
