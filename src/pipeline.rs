@@ -20,10 +20,12 @@ mod units;
 mod validate;
 
 pub use code::{Code, Severity};
-pub use diagnostic::{Diagnostic, Label, LineIndex, Place};
+pub use diagnostic::{Diagnostic, Fix, Label, LineIndex, Place};
 pub use image::check_image;
 pub use keys::near;
 pub use model::*;
+#[cfg(feature = "lsp")]
+pub(crate) use reader::is_identifier;
 pub use sources::{FileId, Origin, Source, Sources};
 pub use units::duration as parse_duration;
 
