@@ -193,6 +193,18 @@ pub enum Cause {
     },
     /// An earlier step of the job did not succeed.
     EarlierStepFailed,
+    /// Its `if` does not hold.
+    Condition {
+        /// The expression, as it was written.
+        condition: String,
+    },
+    /// An expression of it has no value.
+    Expression {
+        /// The key that has it.
+        key: &'static str,
+        /// Why, in a sentence, for people; masked.
+        message: String,
+    },
     /// A person stopped it: Ctrl-C, SIGTERM, SIGHUP.
     Interrupted,
     /// The machinery failed.

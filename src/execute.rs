@@ -7,6 +7,7 @@ mod conversation;
 mod images;
 mod job;
 mod missing_command;
+mod needs;
 mod owner;
 mod redact;
 mod schedule;
@@ -28,8 +29,9 @@ pub use stop::{Stop, StopReason, StopWatch, Stopper};
 pub use sweep::sweep;
 
 use crate::engine::Engine;
-use crate::event::{Event, Level, RunId, RunResult, Status};
+use crate::event::{Event, JobResult, Level, RunId, RunResult, Status};
 use crate::pipeline::OnError;
+use crate::pipeline::expr::{EvalError, Files, NoFiles};
 use crate::plan::Plan;
 use crate::source::Workspace;
 
@@ -87,6 +89,8 @@ struct Context<E> {
     owner: Owner,
     stopper: Stopper,
     events: mpsc::Sender<Event>,
+    /// What expressions ask of the source.
+    files: Arc<dyn Files>,
 }
 
 impl<E> Context<E> {
@@ -94,11 +98,32 @@ impl<E> Context<E> {
     async fn emit(&self, event: Event) {
         let _ = self.events.send(event).await;
     }
+
+    /// Evaluates expressions; those that ask for files, where that holds nobody up.
+    async fn evaluate<T: Send + 'static>(
+        &self,
+        uses_files: bool,
+        work: impl FnOnce(&dyn Files) -> Result<T, EvalError> + Send + 'static,
+    ) -> Result<T, EvalError> {
+        if !uses_files {
+            return work(&NoFiles);
+        }
+        let files = self.files.clone();
+        match tokio::task::spawn_blocking(move || work(&*files)).await {
+            Ok(done) => done,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
+    }
 }
 
 /// Whether what its owner says of errors forgives a result.
 fn forgiven(status: Status, on_error: OnError) -> bool {
     status == Status::Failure && on_error == OnError::Continue
+}
+
+/// Whether a job is green, or its failure is forgiven.
+fn counts_as_success(result: &JobResult) -> bool {
+    result.status == Status::Success || result.forgiven
 }
 
 /// Runs the plan to its end, whatever that is. The last event is [`Event::RunFinished`].
@@ -112,7 +137,8 @@ pub async fn run<E: Engine>(
 ) -> Result<RunResult, MaskError> {
     let began = Instant::now();
     let mask = Mask::new(&plan.secrets)?;
-    let context = Arc::new(Context { engine, workspace, settings, mask, owner: Owner::current(), stopper, events });
+    let (owner, files) = (Owner::current(), Arc::new(NoFiles));
+    let context = Arc::new(Context { engine, workspace, settings, mask, owner, stopper, events, files });
     let started = Event::RunStarted {
         pipeline: plan.name.clone(),
         source: context.workspace.info.clone(),

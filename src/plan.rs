@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use error::PlanError;
-pub use ready::{NoFiles, ReadyStep};
+pub use ready::{ReadyStep, env_context};
 pub use secret::{Secret, SecretValue};
 
 use crate::event::{JobId, JobInfo, StepIndex, StepInfo};
@@ -155,9 +155,27 @@ impl PlannedJob {
         }
     }
 
+    /// Whether its `if`, with the variables that it may name, asks for files.
+    pub fn condition_uses_files(&self) -> bool {
+        self.env_uses_files() || self.condition.as_ref().is_some_and(Condition::uses_files)
+    }
+
+    /// Whether its variables ask for files.
+    pub fn env_uses_files(&self) -> bool {
+        self.env.iter().any(|(_, value)| value.uses_files())
+    }
+
     /// All jobs of the plan that it waits for.
     pub fn needed(&self) -> impl Iterator<Item = &JobId> {
         self.needs.iter().flat_map(|need| &need.jobs)
+    }
+}
+
+impl PlannedStep {
+    /// Whether what it is made of, its `if` aside, asks for files.
+    pub fn uses_files(&self) -> bool {
+        let values = self.env.iter().map(|(_, value)| value);
+        values.chain(&self.working_directory).chain([&self.script]).any(Template::uses_files)
     }
 }
 

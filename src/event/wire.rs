@@ -444,6 +444,8 @@ enum CauseWire<'a> {
     NeedFailed { need: &'a str, status: &'static str },
     FailFast { job: &'a str },
     EarlierStepFailed,
+    Condition { condition: &'a str },
+    Expression { key: &'a str, message: &'a str },
     Interrupted,
     Infrastructure { message: &'a str, hint: Option<&'a str> },
 }
@@ -462,6 +464,8 @@ impl<'a> From<&'a Cause> for CauseWire<'a> {
             Cause::NeedFailed { need, status } => Self::NeedFailed { need: need.as_str(), status: status.word() },
             Cause::FailFast { job } => Self::FailFast { job: job.as_str() },
             Cause::EarlierStepFailed => Self::EarlierStepFailed,
+            Cause::Condition { condition } => Self::Condition { condition },
+            Cause::Expression { key, message } => Self::Expression { key, message },
             Cause::Interrupted => Self::Interrupted,
             Cause::Infrastructure { message, hint } => Self::Infrastructure { message, hint: hint.as_deref() },
         }

@@ -2,6 +2,7 @@
 
 mod begin;
 mod container;
+mod steps;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,15 +11,15 @@ use tokio::sync::Semaphore;
 
 use super::conversation::Conversation;
 use super::images::Images;
-use super::step::{self, StepRun};
-use super::stop::Stop;
-use super::supervisor::{Counters, Nonce};
+use super::needs::{Ended, Needs};
+use super::stop::{Stop, StopReason, StopWatch};
+use super::supervisor::Nonce;
 use super::upload::UploadError;
-use super::{Context, StepColor, forgiven};
+use super::{Context, forgiven};
 use crate::engine::{ContainerId, Engine, EngineError, Image};
 use crate::event::{Cause, Event, JobResult, Level, Status, StepIndex, StepResult, TimeoutScope};
-use crate::pipeline::expr::{Scope, Standing};
-use crate::plan::{NoFiles, PlannedJob, PlannedStep, ReadyStep, WORKSPACE};
+use crate::pipeline::expr::{Contexts, EvalError, Scope, Standing};
+use crate::plan::PlannedJob;
 
 /// A container that was told to end does so in milliseconds; after this it is removed by force.
 const END_LIMIT: Duration = Duration::from_secs(10);
@@ -80,33 +81,94 @@ struct Outcome {
     exit_code: Option<i32>,
 }
 
-/// Runs a job to its end.
+/// Runs a job to its end, or finds that it is not wanted.
 pub(super) async fn run<E: Engine>(
     context: &Context<E>,
     job: &PlannedJob,
+    needs: Needs,
     images: &Images,
     slots: &Arc<Semaphore>,
-) -> JobResult {
-    let mut stop = context.stopper.watch();
+) -> Ended {
+    let stop = match context.stopper.watch() {
+        watch if matches!(watch.now().reason(), Some(StopReason::FailFast { .. })) => watch.beyond_fail_fast(),
+        watch => watch,
+    };
+    let contexts = Contexts { needs: needs.context.clone(), ..(*job.contexts).clone() };
+    match wanted(context, job, &needs, &contexts).await {
+        Ok(Wanted::Yes) => {}
+        Ok(Wanted::No(cause)) => return Ended::skipped(cause, Standing::Skipped),
+        Err(cause) => {
+            let outcome = Outcome { status: Status::Failure, cause: Some(cause), exit_code: None };
+            return Ended::ran(result(job, outcome, Duration::ZERO), Vec::new());
+        }
+    }
+    let mut waiting = stop.clone();
     let ready = tokio::select! {
         ready = prepare(job, images, slots) => ready,
-        reason = stop.stopped() => Err(Broken::Stopped(reason.cause())),
+        reason = waiting.stopped() => Err(Broken::Stopped(reason.cause())),
     };
     let began = Instant::now();
-    let outcome = match ready {
-        Err(broken) => never_started(broken),
+    let (outcome, outputs) = match ready {
+        Err(broken) => (never_started(broken), Vec::new()),
         Ok((image, _slot)) => {
             context.emit(Event::JobStarted { job: job.id.clone() }).await;
-            JobRun { context, job, image, deadline: job.timeout.map(|limit| (began + limit, limit)) }.live().await
+            let deadline = job.timeout.map(|limit| (began + limit, limit));
+            JobRun { context, job, image, deadline, stop, contexts }.live().await
         }
     };
+    if outcome.status == Status::Skipped {
+        let cause = outcome.cause.unwrap_or(Cause::Interrupted);
+        return Ended::skipped(cause, Standing::Cancelled);
+    }
+    Ended::ran(result(job, outcome, began.elapsed()), outputs)
+}
+
+fn result(job: &PlannedJob, outcome: Outcome, duration: Duration) -> JobResult {
     JobResult {
         status: outcome.status,
         cause: outcome.cause,
         exit_code: outcome.exit_code,
-        duration: began.elapsed(),
+        duration,
         forgiven: forgiven(outcome.status, job.on_error),
     }
+}
+
+enum Wanted {
+    Yes,
+    No(Cause),
+}
+
+/// Whether the job's `if` holds.
+async fn wanted<E: Engine>(
+    context: &Context<E>,
+    job: &PlannedJob,
+    needs: &Needs,
+    contexts: &Contexts,
+) -> Result<Wanted, Cause> {
+    let Some(condition) = &job.condition else {
+        return Ok(Wanted::Yes);
+    };
+    let standing = needs.standing;
+    let base = job.clone();
+    let (asked, mut contexts) = (condition.clone(), contexts.clone());
+    let holds = context
+        .evaluate(job.condition_uses_files(), move |files| {
+            let scope = Scope { contexts: &contexts, standing, files };
+            let env = base.base_env(&scope)?;
+            contexts.env = crate::plan::env_context(&env, &base.overrides);
+            asked.holds(&Scope { contexts: &contexts, standing, files })
+        })
+        .await;
+    match holds {
+        Ok(true) => Ok(Wanted::Yes),
+        Ok(false) => Ok(Wanted::No(Cause::Condition { condition: condition.to_string() })),
+        Err(error) => Err(no_value(context, "if", &error)),
+    }
+}
+
+/// The cause of an expression that has no value. Its words may come from outputs, which may hold secrets.
+fn no_value<E>(context: &Context<E>, key: &'static str, error: &EvalError) -> Cause {
+    Cause::Expression { key, message: context.mask.text(&error.message) }
 }
 
 fn never_started(broken: Broken) -> Outcome {
@@ -137,21 +199,26 @@ struct JobRun<'a, E> {
     job: &'a PlannedJob,
     image: Image,
     deadline: Option<(Instant, Duration)>,
+    /// The stops that it heeds.
+    stop: StopWatch,
+    /// What expressions see of what was known before its first step.
+    contexts: Contexts,
 }
 
 impl<E: Engine> JobRun<'_, E> {
-    async fn live(&self) -> Outcome {
+    /// Lives the job: how it ended, and its outputs.
+    async fn live(&self) -> (Outcome, Vec<(String, String)>) {
         let mut tries = 0;
         loop {
             tries += 1;
             // Not raced against a stop: a container whose making was cut short could not be removed.
             let session = match self.context.engine.create(&self.spec()).await {
                 Ok(session) => session,
-                Err(error) => return self.broken(error.into(), 0, None).await,
+                Err(error) => return (self.broken(error.into(), 0, None).await, Vec::new()),
             };
             let id = session.id.clone();
             let mut talk = Conversation::new(session, Nonce::generate(), &self.context.mask);
-            let outcome = match self.until_stopped(self.begin(&mut talk)).await {
+            let (outcome, outputs) = match self.until_stopped(self.begin(&mut talk)).await {
                 Ok(counters) => self.steps(&mut talk, counters).await,
                 Err(broken) => {
                     // Removed before anything is drained: it may be in the middle of an upload.
@@ -161,86 +228,12 @@ impl<E: Engine> JobRun<'_, E> {
                     if matches!(broken, Broken::NoInit) && tries == 1 && removed {
                         continue;
                     }
-                    self.broken(broken, 0, None).await
+                    (self.broken(broken, 0, None).await, Vec::new())
                 }
             };
             self.end(talk, &id, &outcome).await;
-            return outcome;
+            return (outcome, outputs);
         }
-    }
-
-    /// Runs the steps in their order; what comes after a failure is skipped, and said to be.
-    async fn steps(&self, talk: &mut Conversation, mut counters: Counters) -> Outcome {
-        for step in &self.job.steps {
-            let stopped = self.context.stopper.watch().now();
-            if let Some(reason) = stopped.reason() {
-                let cause = reason.cause();
-                self.skip_from(step.index.0, &cause).await;
-                return Outcome { status: Status::Cancelled, cause: Some(cause), exit_code: None };
-            }
-            self.context.emit(Event::StepStarted { job: self.job.id.clone(), step: step.index }).await;
-            let ready = match self.decide(step) {
-                Ok(ready) => ready,
-                Err(broken) => return self.broken(broken, step.index.0, None).await,
-            };
-            let env = self.environment(&ready);
-            let run = StepRun {
-                context: self.context,
-                job: self.job,
-                step: &ready,
-                env: &env,
-                job_deadline: self.deadline,
-                counters: &mut counters,
-            };
-            match run.run(talk).await {
-                Ok(result) => {
-                    self.finish_step(step.index, result.clone()).await;
-                    if let Some(outcome) = after_step(step.index, &result) {
-                        self.skip_from(step.index.0 + 1, &Cause::EarlierStepFailed).await;
-                        return outcome;
-                    }
-                }
-                Err(step::Lost { error, duration }) => {
-                    let broken = match error {
-                        Some(error) => error.into(),
-                        None => self.ended_early(talk.id()).await,
-                    };
-                    return self.broken(broken, step.index.0, Some(duration)).await;
-                }
-            }
-        }
-        Outcome { status: Status::Success, cause: None, exit_code: None }
-    }
-
-    /// What a step's script, variables and folder come to.
-    fn decide(&self, step: &PlannedStep) -> Result<ReadyStep, Broken> {
-        let scope = Scope { contexts: &self.job.contexts, standing: Standing::Success, files: &NoFiles };
-        self.job
-            .base_env(&scope)
-            .and_then(|env| step.ready(&scope, &env, &self.job.overrides))
-            .map_err(|error| Broken::Infrastructure { message: error.message, hint: None })
-    }
-
-    /// What a step's shell sees, but for its secrets.
-    fn environment(&self, step: &ReadyStep) -> Vec<(String, String)> {
-        let info = &self.context.workspace.info;
-        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        let mut env = vec![
-            pair("CI", "true"),
-            pair("ARGON", "true"),
-            pair("ARGON_RUN_ID", self.context.settings.run.as_str()),
-            pair("ARGON_JOB", self.job.id.as_str()),
-            pair("ARGON_STEP", &step.name),
-            pair("ARGON_WORKSPACE", WORKSPACE),
-        ];
-        env.extend(info.branch.iter().map(|branch| pair("ARGON_BRANCH", branch)));
-        env.extend(info.commit.iter().map(|commit| pair("ARGON_COMMIT", commit)));
-        if self.context.settings.color == StepColor::Forced {
-            env.extend([pair("FORCE_COLOR", "1"), pair("CLICOLOR_FORCE", "1"), pair("TERM", "xterm-256color")]);
-        }
-        env.retain(|(name, _)| !step.env.iter().any(|(own, _)| own == name));
-        env.extend(step.env.iter().cloned());
-        env
     }
 
     async fn finish_step(&self, step: StepIndex, result: StepResult) {
@@ -291,7 +284,7 @@ impl<E: Engine> JobRun<'_, E> {
 
     /// Races what comes before the steps against stops and the job's timeout.
     async fn until_stopped<T>(&self, work: impl Future<Output = Result<T, Broken>>) -> Result<T, Broken> {
-        let mut stop = self.context.stopper.watch();
+        let mut stop = self.stop.clone();
         let timeout = async {
             match self.deadline {
                 Some((at, limit)) => {
@@ -336,18 +329,5 @@ impl<E: Engine> JobRun<'_, E> {
             let job = Some(self.job.id.clone());
             self.context.emit(Event::Notice { level: Level::Warn, job, message }).await;
         }
-    }
-}
-
-/// What a step's end means for its job: `None` where the job goes on.
-fn after_step(step: StepIndex, result: &StepResult) -> Option<Outcome> {
-    match result.status {
-        Status::Success => None,
-        Status::Failure if result.forgiven => None,
-        Status::Cancelled => Some(Outcome { status: Status::Cancelled, cause: result.cause.clone(), exit_code: None }),
-        Status::Failure if matches!(result.cause, Some(Cause::TimedOut { scope: TimeoutScope::Job, .. })) => {
-            Some(Outcome { status: Status::Failure, cause: result.cause.clone(), exit_code: result.exit_code })
-        }
-        status => Some(Outcome { status, cause: Some(Cause::StepFailed { step }), exit_code: result.exit_code }),
     }
 }

@@ -8,10 +8,12 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::images::Images;
+use super::needs::{Ended, Needs};
 use super::stop::{Stop, StopReason};
-use super::{Context, OnFailure, job, sweep};
+use super::{Context, OnFailure, counts_as_success, job, sweep};
 use crate::engine::Engine;
 use crate::event::{Cause, Event, JobId, JobResult, Level, Status};
+use crate::pipeline::expr::{Condition, Standing};
 use crate::plan::PlannedJob;
 
 /// What is done beside the jobs (the sweep, the platform check) may hold up the end of a run for no longer.
@@ -29,9 +31,9 @@ pub(super) async fn run_jobs<E: Engine>(context: &Arc<Context<E>>, jobs: Vec<Pla
     let limit = spawn_run_timeout(context);
 
     let mut board = Board::new(context.clone(), images, jobs);
-    board.start_ready();
-    while let Some((job, result)) = board.next_finished().await {
-        board.finish(&job, result).await;
+    board.advance().await;
+    while let Some((job, ended)) = board.next_finished().await {
+        board.finish(&job, ended).await;
     }
     if let Some(limit) = limit {
         limit.abort();
@@ -76,32 +78,86 @@ struct Board<E> {
     images: Arc<Images>,
     slots: Arc<Semaphore>,
     waiting: Vec<PlannedJob>,
-    running: JoinSet<(PlannedJob, JobResult)>,
-    ended: BTreeMap<JobId, JobResult>,
+    running: JoinSet<(PlannedJob, Ended)>,
+    /// How many jobs of a matrix run or wait for a slot, by the key of their job.
+    of_matrix: BTreeMap<String, u32>,
+    ended: BTreeMap<JobId, Ended>,
+}
+
+/// What is to be done with a job that waits.
+enum Turn {
+    /// A need of it has not ended, or enough of its matrix run.
+    Wait,
+    Start(Needs),
+    Skip(Cause, Standing),
 }
 
 impl<E: Engine> Board<E> {
     fn new(context: Arc<Context<E>>, images: Arc<Images>, jobs: Vec<PlannedJob>) -> Self {
         let slots = Arc::new(Semaphore::new(context.settings.parallel.max(1)));
-        Self { context, images, slots, waiting: jobs, running: JoinSet::new(), ended: BTreeMap::new() }
+        let (running, of_matrix, ended) = (JoinSet::new(), BTreeMap::new(), BTreeMap::new());
+        Self { context, images, slots, waiting: jobs, running, of_matrix, ended }
     }
 
-    /// Starts every waiting job whose needs are done.
-    fn start_ready(&mut self) {
-        let (ready, waiting) = std::mem::take(&mut self.waiting)
-            .into_iter()
-            .partition(|job| job.needed().all(|need| self.ended.get(need).is_some_and(counts_as_success)));
-        self.waiting = waiting;
-        for job in Vec::from_iter::<Vec<PlannedJob>>(ready) {
-            let (context, images, slots) = (self.context.clone(), self.images.clone(), self.slots.clone());
-            self.running.spawn(async move {
-                let result = job::run(&context, &job, &images, &slots).await;
-                (job, result)
-            });
+    /// Starts every waiting job whose turn it is, and skips those that will not have one, until nothing moves.
+    async fn advance(&mut self) {
+        let mut at = 0;
+        while let Some(job) = self.waiting.get(at) {
+            match self.turn(job) {
+                Turn::Wait => at += 1,
+                Turn::Start(needs) => {
+                    let job = self.waiting.remove(at);
+                    self.start(job, needs);
+                }
+                Turn::Skip(cause, standing) => {
+                    let job = self.waiting.remove(at);
+                    self.book(&job, Ended::skipped(cause, standing)).await;
+                    // Jobs before it may have waited for this one.
+                    at = 0;
+                }
+            }
         }
     }
 
-    async fn next_finished(&mut self) -> Option<(PlannedJob, JobResult)> {
+    fn turn(&self, job: &PlannedJob) -> Turn {
+        let stopped = self.context.stopper.watch().now();
+        let is_done = job.needed().all(|need| self.ended.contains_key(need));
+        let needs = is_done.then(|| Needs::of(job, &self.ended));
+        // A job that waits for a failed need says so, whatever else stopped the run.
+        let trouble = needs.as_ref().and_then(|needs| Some((needs.trouble.clone()?, needs.standing)));
+        let runs_after_trouble = job.condition.as_ref().is_some_and(Condition::uses_status);
+        let stop = match stopped.reason() {
+            // What is to run after a failure runs after this one, too.
+            Some(StopReason::FailFast { .. }) if runs_after_trouble => None,
+            reason => reason.map(|reason| (reason.cause(), Standing::Cancelled)),
+        };
+        let kept = match (trouble, stop) {
+            (Some(trouble), stop) if !runs_after_trouble || stop.is_some() => Some(trouble),
+            (_, stop) => stop,
+        };
+        match (kept, needs) {
+            (Some((cause, standing)), _) => Turn::Skip(cause, standing),
+            (None, Some(needs)) if self.may_start(job) => Turn::Start(needs),
+            (None, _) => Turn::Wait,
+        }
+    }
+
+    /// Whether `max-parallel` of its matrix leaves room.
+    fn may_start(&self, job: &PlannedJob) -> bool {
+        let running = self.of_matrix.get(&job.key).copied().unwrap_or(0);
+        job.max_parallel.is_none_or(|most| running < most.get())
+    }
+
+    fn start(&mut self, job: PlannedJob, needs: Needs) {
+        *self.of_matrix.entry(job.key.clone()).or_default() += 1;
+        let (context, images, slots) = (self.context.clone(), self.images.clone(), self.slots.clone());
+        self.running.spawn(async move {
+            let ended = job::run(&context, &job, needs, &images, &slots).await;
+            (job, ended)
+        });
+    }
+
+    async fn next_finished(&mut self) -> Option<(PlannedJob, Ended)> {
         match self.running.join_next().await? {
             Ok(ended) => Some(ended),
             Err(error) => std::panic::resume_unwind(error.into_panic()),
@@ -109,45 +165,21 @@ impl<E: Engine> Board<E> {
     }
 
     /// Books a job's end, and what follows from it for others.
-    async fn finish(&mut self, job: &PlannedJob, result: JobResult) {
-        let ok = counts_as_success(&result);
-        self.book(job, result).await;
-        if !ok && self.context.settings.on_failure == OnFailure::FailFast {
+    async fn finish(&mut self, job: &PlannedJob, ended: Ended) {
+        if let Some(running) = self.of_matrix.get_mut(&job.key) {
+            *running -= 1;
+        }
+        let failed = !is_fine(&ended.result);
+        self.book(job, ended).await;
+        if failed && self.context.settings.on_failure == OnFailure::FailFast {
             self.context.stopper.stop(StopReason::FailFast { job: job.id.clone() });
         }
-        let stopped = self.context.stopper.watch().now();
-        match stopped.reason() {
-            Some(reason) => self.skip_where(|_, _| Some(reason.cause())).await,
-            None => self.skip_where(need_failed).await,
-        }
-        self.start_ready();
+        self.advance().await;
     }
 
-    /// Skips waiting jobs, and those that need them, until none is left to skip.
-    async fn skip_where(&mut self, cause: impl Fn(&PlannedJob, &BTreeMap<JobId, JobResult>) -> Option<Cause>) {
-        loop {
-            // A job that waits for a failed need says so, whatever else stopped the run.
-            let found = self
-                .waiting
-                .iter()
-                .position(|job| need_failed(job, &self.ended).or_else(|| cause(job, &self.ended)).is_some());
-            let Some(at) = found else { return };
-            let job = self.waiting.remove(at);
-            let cause = need_failed(&job, &self.ended).or_else(|| cause(&job, &self.ended));
-            let result = JobResult {
-                status: Status::Skipped,
-                cause,
-                exit_code: None,
-                duration: Duration::ZERO,
-                forgiven: false,
-            };
-            self.book(&job, result).await;
-        }
-    }
-
-    async fn book(&mut self, job: &PlannedJob, result: JobResult) {
-        self.context.emit(Event::JobFinished { job: job.id.clone(), result: result.clone() }).await;
-        self.ended.insert(job.id.clone(), result);
+    async fn book(&mut self, job: &PlannedJob, ended: Ended) {
+        self.context.emit(Event::JobFinished { job: job.id.clone(), result: ended.result.clone() }).await;
+        self.ended.insert(job.id.clone(), ended);
     }
 
     /// The run's status: what a person did comes first, then what the jobs did, then what the machinery did.
@@ -156,8 +188,8 @@ impl<E: Engine> Board<E> {
         let statuses: BTreeSet<&str> = self
             .ended
             .values()
-            .filter(|result| !counts_as_success(result))
-            .map(|result| result.status.word())
+            .filter(|ended| !is_fine(&ended.result) && ended.standing != Standing::Skipped)
+            .map(|ended| ended.result.status.word())
             .collect();
         let has = |status: Status| statuses.contains(status.word());
         match stopped.reason() {
@@ -171,13 +203,8 @@ impl<E: Engine> Board<E> {
     }
 }
 
-fn counts_as_success(result: &JobResult) -> bool {
-    result.status == Status::Success || result.forgiven
-}
-
-fn need_failed(job: &PlannedJob, ended: &BTreeMap<JobId, JobResult>) -> Option<Cause> {
-    job.needed().find_map(|need| {
-        let result = ended.get(need).filter(|result| !counts_as_success(result))?;
-        Some(Cause::NeedFailed { need: need.clone(), status: result.status })
-    })
+/// Whether a job's end keeps nothing from running: it is green, forgiven, or was not wanted.
+fn is_fine(result: &JobResult) -> bool {
+    counts_as_success(result)
+        || matches!((result.status, &result.cause), (Status::Skipped, Some(Cause::Condition { .. })))
 }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::conversation::{Conversation, Heard};
 use super::missing_command;
+use super::stop::{StopReason, StopWatch};
 use super::supervisor::{self, Counters, NotStarted, Report};
 use super::{Context, forgiven};
 use crate::engine::{ContainerId, Engine, EngineError};
@@ -55,8 +56,17 @@ pub(super) struct StepRun<'a, E> {
     pub(super) job: &'a PlannedJob,
     pub(super) step: &'a ReadyStep,
     pub(super) env: &'a [(String, String)],
-    pub(super) job_deadline: Option<(Instant, Duration)>,
+    pub(super) limit: Limit,
     pub(super) counters: &'a mut Counters,
+}
+
+/// What ends a step from outside, besides its own timeout and a stop at once.
+#[derive(Debug, Clone)]
+pub(super) enum Limit {
+    /// The job's deadline, and a stop of the run.
+    Job { stop: StopWatch, deadline: Option<(Instant, Duration)> },
+    /// It runs although the job is being ended (`if: always()`): so much time is left to it.
+    CleanUp { until: Instant, why: Cause },
 }
 
 /// The supervisor's report of the step's end.
@@ -72,7 +82,7 @@ impl<E: Engine> StepRun<'_, E> {
         let began = Instant::now();
         let lost = |error| Lost { error, duration: began.elapsed() };
         let deadline = self.deadline(began);
-        let mut stop = self.context.stopper.watch();
+        let mut stop = self.stop();
         let mut at_once = self.context.stopper.watch();
         let mut phase = Phase::Running;
         let mut tail = Tail::default();
@@ -91,7 +101,7 @@ impl<E: Engine> StepRun<'_, E> {
             let moment = tokio::select! {
                 biased;
                 reason = at_once.at_once() => Moment::AtOnce(reason.cause()),
-                reason = stop.stopped(), if matches!(phase, Phase::Running) => Moment::Stopped(reason.cause()),
+                reason = stopped(&mut stop), if matches!(phase, Phase::Running) => Moment::Stopped(reason.cause()),
                 () = sleep_until(wake) => Moment::Deadline,
                 permit = self.context.events.reserve(), if !unsent.is_empty() => {
                     // A run that nobody listens to any more goes on without them.
@@ -154,8 +164,19 @@ impl<E: Engine> StepRun<'_, E> {
     fn deadline(&self, began: Instant) -> Option<(Instant, Cause)> {
         let timed_out = |scope, limit| Cause::TimedOut { scope, limit };
         let step = self.step.timeout.map(|limit| (began + limit, timed_out(TimeoutScope::Step, limit)));
-        let job = self.job_deadline.map(|(at, limit)| (at, timed_out(TimeoutScope::Job, limit)));
+        let job = match &self.limit {
+            Limit::Job { deadline, .. } => deadline.map(|(at, limit)| (at, timed_out(TimeoutScope::Job, limit))),
+            Limit::CleanUp { until, why } => Some((*until, why.clone())),
+        };
         [step, job].into_iter().flatten().min_by_key(|(at, _)| *at)
+    }
+
+    /// The stop of the run that it heeds.
+    fn stop(&self) -> Option<StopWatch> {
+        match &self.limit {
+            Limit::Job { stop, .. } => Some(stop.clone()),
+            Limit::CleanUp { .. } => None,
+        }
     }
 
     async fn terminate(&self, talk: &mut Conversation, why: Cause) -> Phase {
@@ -242,6 +263,13 @@ impl<E: Engine> StepRun<'_, E> {
             forgiven: by_step && forgiven(status, self.step.on_error),
             cause,
         }
+    }
+}
+
+async fn stopped(stop: &mut Option<StopWatch>) -> StopReason {
+    match stop {
+        Some(stop) => stop.stopped().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -67,11 +67,12 @@ impl Default for Stopper {
 }
 
 impl Stopper {
-    /// Asks the run to stop; a second time, for a person's sake, at once. The first reason stays.
+    /// Asks the run to stop; a second time, for a person's sake, at once.
     pub fn interrupt(&self) {
         self.0.send_modify(|stop| {
             *stop = match std::mem::take(stop) {
-                Stop::No => Stop::Gracefully(StopReason::Interrupted),
+                // What runs after a failure (`if: failure()`) gets its grace, too.
+                Stop::No | Stop::Gracefully(StopReason::FailFast { .. }) => Stop::Gracefully(StopReason::Interrupted),
                 Stop::Gracefully(reason) | Stop::AtOnce(reason) => Stop::AtOnce(reason),
             }
         });
@@ -90,23 +91,41 @@ impl Stopper {
 
     /// Sees the state, and its changes.
     pub fn watch(&self) -> StopWatch {
-        StopWatch(self.0.subscribe())
+        StopWatch { state: self.0.subscribe(), heed: Heed::All }
     }
+}
+
+/// Which stops a watch tells of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Heed {
+    All,
+    BeyondFailFast,
 }
 
 /// Sees a run being stopped.
 #[derive(Debug, Clone)]
-pub struct StopWatch(watch::Receiver<Stop>);
+pub struct StopWatch {
+    state: watch::Receiver<Stop>,
+    heed: Heed,
+}
 
 impl StopWatch {
+    /// For what runs after a failure: that failure does not stop it.
+    #[must_use]
+    pub fn beyond_fail_fast(self) -> Self {
+        Self { heed: Heed::BeyondFailFast, ..self }
+    }
+
     /// How far the run has been stopped by now.
     pub fn now(&self) -> Stop {
-        self.0.borrow().clone()
+        let stop = self.state.borrow().clone();
+        if self.heed.tells(&stop) { stop } else { Stop::No }
     }
 
     /// Resolves when the run is being stopped, at the latest when it is told.
     pub async fn stopped(&mut self) -> StopReason {
-        match self.0.wait_for(|stop| *stop != Stop::No).await.map(|stop| stop.reason().cloned()) {
+        let heed = self.heed;
+        match self.state.wait_for(|stop| heed.tells(stop)).await.map(|stop| stop.reason().cloned()) {
             Ok(Some(reason)) => reason,
             _ => std::future::pending().await,
         }
@@ -114,9 +133,19 @@ impl StopWatch {
 
     /// Resolves when the run is to end at once.
     pub async fn at_once(&mut self) -> StopReason {
-        match self.0.wait_for(|stop| matches!(stop, Stop::AtOnce(_))).await.map(|stop| stop.reason().cloned()) {
+        match self.state.wait_for(|stop| matches!(stop, Stop::AtOnce(_))).await.map(|stop| stop.reason().cloned()) {
             Ok(Some(reason)) => reason,
             _ => std::future::pending().await,
+        }
+    }
+}
+
+impl Heed {
+    fn tells(self, stop: &Stop) -> bool {
+        match (self, stop) {
+            (_, Stop::No) => false,
+            (Self::BeyondFailFast, Stop::Gracefully(StopReason::FailFast { .. })) => false,
+            (Self::All | Self::BeyondFailFast, _) => true,
         }
     }
 }

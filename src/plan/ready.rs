@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::{PlannedJob, PlannedStep, Secret, WORKSPACE};
 use crate::event::StepIndex;
-use crate::pipeline::expr::{Contexts, EvalError, Files, Scope};
+use crate::pipeline::expr::{Contexts, EvalError, Scope};
 use crate::pipeline::{Env, OnError, Shell};
 
 /// A step, decided.
@@ -30,20 +30,6 @@ pub struct ReadyStep {
     pub timeout: Option<Duration>,
     /// What its failure does to the job.
     pub on_error: OnError,
-}
-
-/// For expressions that ask no file: what they rest on was checked.
-#[derive(Debug, Clone, Copy)]
-pub struct NoFiles;
-
-impl Files for NoFiles {
-    fn hash(&self, _: &[String]) -> Result<String, String> {
-        Err("`hash()` is known only when the run goes on".to_owned())
-    }
-
-    fn changed(&self, _: &[String]) -> Result<bool, String> {
-        Err("`changed()` is known only when the run goes on".to_owned())
-    }
 }
 
 impl PlannedJob {
@@ -92,13 +78,19 @@ impl PlannedStep {
     }
 }
 
-/// Variables as the context `env`.
-pub(crate) fn context(env: &Env) -> Value {
+/// Variables as the context `env`; those of the command line win.
+pub fn env_context(env: &Env, overrides: &Env) -> Value {
+    let mut all = env.clone();
+    overlay(&mut all, overrides);
+    context(&all)
+}
+
+fn context(env: &Env) -> Value {
     Value::Object(env.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str()))).collect::<Map<_, _>>())
 }
 
 /// Lays variables over others: they win, and a name keeps the place where it first stood.
-pub(crate) fn overlay(env: &mut Env, over: &Env) {
+fn overlay(env: &mut Env, over: &Env) {
     for (name, value) in over {
         put(env, name, value.clone());
     }

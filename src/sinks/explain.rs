@@ -73,6 +73,11 @@ pub fn explain(cause: &Cause, about: About<'_>) -> Explanation {
             Some("`--keep-going` runs the other jobs all the same.".to_owned()),
         ),
         Cause::EarlierStepFailed => ("an earlier step failed".to_owned(), None),
+        Cause::Condition { condition } => (format!("its `if` does not hold: {condition}"), None),
+        Cause::Expression { key, message } => (
+            format!("an expression in `{key}` has no value: {message}"),
+            Some("Look at what it takes its values from: outputs and variables of earlier jobs and steps.".to_owned()),
+        ),
         Cause::Interrupted => ("interrupted".to_owned(), None),
         Cause::Infrastructure { message, hint } => (message.clone(), hint.clone()),
     };
@@ -185,6 +190,8 @@ mod tests {
             Cause::NeedFailed { need: JobId::new("build"), status: Status::Skipped },
             Cause::FailFast { job: JobId::new("build") },
             Cause::EarlierStepFailed,
+            Cause::Condition { condition: "branch == 'main'".into() },
+            Cause::Expression { key: "if", message: "`fromJSON` was given no JSON".into() },
             Cause::Interrupted,
             Cause::Infrastructure { message: "the engine went away".into(), hint: Some("Start it.".into()) },
         ];
