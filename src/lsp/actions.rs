@@ -16,7 +16,7 @@ use super::server::{Knowledge, Refusal};
 /// The fixes of the findings in a range.
 pub(super) fn quick_fixes(
     knowledge: &Knowledge,
-    params: CodeActionParams,
+    params: &CodeActionParams,
 ) -> Result<Option<CodeActionResponse>, Refusal> {
     let uri = &params.text_document.uri;
     let wants = |kind: &CodeActionKind| CodeActionKind::QUICKFIX.as_str().starts_with(kind.as_str());
@@ -47,7 +47,7 @@ fn touches(one: &Range, other: &Range) -> bool {
 }
 
 /// `Run` and `Debug` above each job. Their arguments: the URI of the pipeline file, and the job's key.
-pub(super) fn lenses(knowledge: &Knowledge, params: CodeLensParams) -> Result<Option<Vec<CodeLens>>, Refusal> {
+pub(super) fn lenses(knowledge: &Knowledge, params: &CodeLensParams) -> Result<Option<Vec<CodeLens>>, Refusal> {
     let uri = &params.text_document.uri;
     let Some(view) = knowledge.workspace.view(uri) else { return Ok(None) };
     let main = knowledge.workspace.pipeline(uri).map_or(uri, |pipeline| pipeline.main());

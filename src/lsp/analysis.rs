@@ -46,14 +46,14 @@ impl Pipeline {
 /// Reads the pipeline of a main file. `bytes` are its content where that is no valid text.
 pub(super) fn read(
     main: View,
-    bytes: Option<Vec<u8>>,
+    bytes: Option<&[u8]>,
     root: Option<PathBuf>,
     open: &dyn Fn(&Uri) -> Option<View>,
     remote: &mut dyn Includes,
     encoding: Encoding,
 ) -> Pipeline {
     let mut loader = Loader { root: root.as_deref(), open, remote, absent: Vec::new() };
-    let bytes = bytes.as_deref().unwrap_or(main.text.as_str().as_bytes());
+    let bytes = bytes.unwrap_or(main.text.as_str().as_bytes());
     let parsed = pipeline::parse_with(bytes, &mut loader);
     let absent = loader.absent;
     let views: Vec<Option<View>> = parsed

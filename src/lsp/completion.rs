@@ -25,8 +25,11 @@ use crate::pipeline::Span;
 const MARK: char = '\u{E000}';
 
 /// What may stand at a position.
-pub(super) fn complete(knowledge: &Knowledge, params: CompletionParams) -> Result<Option<CompletionResponse>, Refusal> {
-    let at = params.text_document_position;
+pub(super) fn complete(
+    knowledge: &Knowledge,
+    params: &CompletionParams,
+) -> Result<Option<CompletionResponse>, Refusal> {
+    let at = &params.text_document_position;
     let uri = &at.text_document.uri;
     let Some(view) = knowledge.workspace.view(uri) else { return Ok(None) };
     let offset = view.text.offset(at.position);

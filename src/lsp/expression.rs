@@ -2,6 +2,8 @@
 //!
 //! The language's own parser wants an expression that is whole. Here one may end where the cursor is.
 
+use super::outline::{At, Outline};
+use crate::pipeline::expr::{Context, Function, Position};
 use crate::pipeline::{Span, Spanned};
 
 /// `needs.build.outputs.version`: names joined by points. `['…']` with a text counts as a point and a name.
@@ -117,67 +119,82 @@ fn goes_on(byte: u8) -> bool {
 }
 
 /// A context or a function, as hover and completion tell it.
-#[derive(Debug)]
-pub(super) struct Word {
-    pub(super) name: &'static str,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Word {
+    Context(Context),
+    Function(Function),
+}
+
+impl Word {
+    /// What may stand at a position; anywhere, where that is not known.
+    pub(super) fn all(position: Option<Position>) -> Vec<Self> {
+        let contexts = position.map_or(Context::ALL, Position::contexts).iter().map(|context| Self::Context(*context));
+        let functions = Function::ALL.iter().filter(|function| position.is_none_or(|at| at.allows(**function)));
+        contexts.chain(functions.map(|function| Self::Function(*function))).collect()
+    }
+
+    /// The one of this name. Case does not count for functions.
+    pub(super) fn find(name: &str, is_call: bool) -> Option<Self> {
+        if is_call {
+            let mut functions = Function::ALL.iter();
+            return functions
+                .find(|function| function.name().eq_ignore_ascii_case(name))
+                .map(|found| Self::Function(*found));
+        }
+        Context::ALL.iter().find(|context| context.name() == name).map(|found| Self::Context(*found))
+    }
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Context(context) => context.name(),
+            Self::Function(function) => function.name(),
+        }
+    }
+
     /// How it is written.
-    pub(super) shape: &'static str,
-    pub(super) doc: &'static str,
-    pub(super) is_function: bool,
+    pub(super) fn shape(self) -> String {
+        match self {
+            Self::Context(context) => context.name().to_owned(),
+            Self::Function(function) => format!("{}({})", function.name(), function.arguments()),
+        }
+    }
+
+    pub(super) fn doc(self) -> &'static str {
+        match self {
+            Self::Context(context) => context.doc(),
+            Self::Function(function) => function.doc(),
+        }
+    }
 }
 
-const fn context(name: &'static str, shape: &'static str, doc: &'static str) -> Word {
-    Word { name, shape, doc, is_function: false }
+/// Where an expression stands, by the keys around it.
+pub(super) fn position(outline: &Outline, at: At) -> Option<Position> {
+    let mut names: Vec<Option<&str>> = outline.line(at).map(|at| outline.get(at).name()).collect();
+    names.reverse();
+    Some(match names.as_slice() {
+        [Some("env" | "concurrency"), ..] => Position::FileEnv,
+        [Some("jobs"), _, Some("steps"), _, rest @ ..] => match rest {
+            [Some("if")] => Position::StepIf,
+            [Some("run")] => Position::Run,
+            [Some("name")] => Position::Static,
+            _ => Position::Step,
+        },
+        [Some("jobs"), _, rest @ ..] => match rest {
+            [Some("if")] => Position::JobIf,
+            [Some("env"), ..] => Position::JobEnv,
+            [Some("outputs"), ..] => Position::Output,
+            [Some("working-directory")] => Position::Step,
+            _ => Position::Static,
+        },
+        _ => return None,
+    })
 }
-
-const fn function(name: &'static str, shape: &'static str, doc: &'static str) -> Word {
-    Word { name, shape, doc, is_function: true }
-}
-
-/// The contexts and functions, in the order of the language's own documentation.
-pub(super) const WORDS: &[Word] = &[
-    context("event", "event.NAME", "The event that started the run: its `name`, and the fields of its payload."),
-    context("branch", "branch", "The branch; empty where there is none."),
-    context("tag", "tag", "The tag; empty where there is none."),
-    context("commit", "commit", "The full id of the commit; empty where there is none."),
-    context("matrix", "matrix.NAME", "The values of this combination of the job's `matrix`."),
-    context("env", "env.NAME", "Variables of the file, the job and the step."),
-    context("needs", "needs.JOB", "The jobs that this one needs: `status` and `outputs.NAME` of each."),
-    context(
-        "steps",
-        "steps.ID",
-        "The earlier steps of the job that have an `id`: `status` and `outputs.NAME` of each.",
-    ),
-    context("secrets", "secrets.NAME", "True where the run was given the secret. Its value is in no expression."),
-    function("contains", "contains(text or list, what)", "Whether a text or a list has something in it."),
-    function("startsWith", "startsWith(text, what)", "Whether a text begins so."),
-    function("endsWith", "endsWith(text, what)", "Whether a text ends so."),
-    function("format", "format('{0} …', value, …)", "The text with values in the places of `{0}`, `{1}`, …"),
-    function("join", "join(list, separator)", "The items of a list as one text."),
-    function("toJSON", "toJSON(value)", "A value as JSON."),
-    function("fromJSON", "fromJSON(text)", "The value that a JSON text stands for."),
-    function("success", "success()", "True where all went well so far."),
-    function("failure", "failure()", "True where something failed."),
-    function("always", "always()", "True, also after a stop."),
-    function("cancelled", "cancelled()", "True where the run was stopped."),
-    function(
-        "hash",
-        "hash('glob', …)",
-        "The content of all files that match, as 64 hex digits; empty where none does.",
-    ),
-    function("changed", "changed('glob', …)", "Whether a file that matches differs from the base of the event."),
-];
 
 /// What `needs.JOB` and `steps.ID` have.
 pub(super) const MEMBERS: &[(&str, &str)] = &[
-    ("status", "How it ended: `success`, `failure`, `cancelled` or `skipped`."),
+    ("status", "How it ended: `success`, `failure`, `cancelled`, `skipped` or `error`."),
     ("outputs", "What it put out, by name."),
 ];
-
-/// The context or function of a name. Case does not count for functions.
-pub(super) fn word(name: &str, is_call: bool) -> Option<&'static Word> {
-    WORDS.iter().find(|word| word.is_function == is_call && word.name.eq_ignore_ascii_case(name))
-}
 
 #[cfg(test)]
 mod tests {

@@ -2,7 +2,7 @@
 
 use lsp_types::{Hover, HoverContents, HoverParams, MarkupContent, MarkupKind};
 
-use super::expression;
+use super::expression::{self, Word};
 use super::names::{Occurrence, Role, Symbol};
 use super::navigate::Found;
 use super::outline::Kind as Shape;
@@ -14,11 +14,11 @@ use crate::pipeline::Span;
 use crate::pipeline::language::{Key, Kind};
 
 /// What stands at a position, in Markdown.
-pub(super) fn hover(knowledge: &Knowledge, params: HoverParams) -> Result<Option<Hover>, Refusal> {
-    let at = params.text_document_position_params;
+pub(super) fn hover(knowledge: &Knowledge, params: &HoverParams) -> Result<Option<Hover>, Refusal> {
+    let at = &params.text_document_position_params;
     let Some(view) = knowledge.workspace.view(&at.text_document.uri) else { return Ok(None) };
     let offset = view.text.offset(at.position);
-    let told = named(knowledge, &at)
+    let told = named(knowledge, at)
         .or_else(|| word_of_expression(&view.text, offset))
         .or_else(|| key_or_value(&view.text, offset));
     Ok(told.map(|(span, value)| Hover {
@@ -111,8 +111,8 @@ fn word_of_expression(text: &Text, offset: usize) -> Option<(Span, String)> {
         let at = chain.names.iter().position(|name| name.span.start <= offset && offset <= name.span.end)?;
         let name = &chain.names[at];
         if at == 0 {
-            let word = expression::word(&name.value, chain.is_call)?;
-            return Some((name.span.clone(), format!("`{}`\n\n{}", word.shape, word.doc)));
+            let word = Word::find(&name.value, chain.is_call)?;
+            return Some((name.span.clone(), format!("`{}`\n\n{}", word.shape(), word.doc())));
         }
         let (_, doc) = expression::MEMBERS.iter().find(|(member, _)| *member == name.value)?;
         matches!(chain.names[0].value.as_str(), "needs" | "steps").then(|| (name.span.clone(), (*doc).to_owned()))

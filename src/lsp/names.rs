@@ -160,9 +160,7 @@ impl Finder<'_> {
             let symbol = Symbol::Step { job: job.to_owned(), id: id.value };
             self.add(symbol, Role::Definition, id.span, Some(job));
         }
-        if let Some(env) = self.outline.child(Some(at), "env") {
-            self.variables(env, Some(job));
-        }
+        // Its `env` is in no expression: those know what the file and the job set.
         if let Some(secrets) = self.outline.child(Some(at), "secrets") {
             for name in self.texts(secrets) {
                 self.add(Symbol::Secret(name.value), Role::Reference, name.span, Some(job));
@@ -233,7 +231,8 @@ impl Finder<'_> {
     fn chain(&mut self, chain: &Chain, job: Option<&str>) {
         let [context, name, rest @ ..] = chain.names.as_slice() else { return };
         let of_job = |make: fn(String, String) -> Symbol| job.map(|job| make(job.to_owned(), name.value.clone()));
-        let symbol = match context.value.as_str() {
+        // As in the language, case does not count for contexts.
+        let symbol = match context.value.to_ascii_lowercase().as_str() {
             "needs" => Some(Symbol::Job(name.value.clone())),
             "steps" => of_job(|job, id| Symbol::Step { job, id }),
             "matrix" => of_job(|job, name| Symbol::Axis { job, name }),
@@ -282,3 +281,6 @@ pub(super) fn is_condition(outline: &Outline, at: At) -> bool {
 fn normal(path: &str) -> String {
     path.split('/').filter(|part| !matches!(*part, "" | ".")).collect::<Vec<_>>().join("/")
 }
+
+#[cfg(test)]
+mod tests;

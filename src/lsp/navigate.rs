@@ -56,10 +56,10 @@ fn is_one_scope(wanted: &Occurrence, other: &Occurrence, is_here: bool) -> bool 
 /// Where a name is said; of a file's path: that file.
 pub(super) fn definition(
     knowledge: &Knowledge,
-    params: GotoDefinitionParams,
+    params: &GotoDefinitionParams,
 ) -> Result<Option<GotoDefinitionResponse>, Refusal> {
-    let at = params.text_document_position_params;
-    let Some(found) = knowledge.named(&at) else { return Ok(None) };
+    let at = &params.text_document_position_params;
+    let Some(found) = knowledge.named(at) else { return Ok(None) };
     if let Symbol::File(path) = &found.occurrence.symbol {
         return Ok(file(knowledge, &at.text_document.uri, path).map(GotoDefinitionResponse::Scalar));
     }
@@ -82,9 +82,9 @@ fn file(knowledge: &Knowledge, from: &Uri, path: &str) -> Option<Location> {
 }
 
 /// All places that use a name; where the client asks for it, also that which says it.
-pub(super) fn references(knowledge: &Knowledge, params: ReferenceParams) -> Result<Option<Vec<Location>>, Refusal> {
-    let at = params.text_document_position;
-    let Some(found) = knowledge.named(&at) else { return Ok(None) };
+pub(super) fn references(knowledge: &Knowledge, params: &ReferenceParams) -> Result<Option<Vec<Location>>, Refusal> {
+    let at = &params.text_document_position;
+    let Some(found) = knowledge.named(at) else { return Ok(None) };
     let wants_all = params.context.include_declaration;
     let all = knowledge.same(&at.text_document.uri, &found.occurrence);
     let wanted = all.iter().filter(|found| wants_all || found.occurrence.role == Role::Reference);
@@ -94,10 +94,10 @@ pub(super) fn references(knowledge: &Knowledge, params: ReferenceParams) -> Resu
 /// The places of one document that name the same.
 pub(super) fn highlights(
     knowledge: &Knowledge,
-    params: DocumentHighlightParams,
+    params: &DocumentHighlightParams,
 ) -> Result<Option<Vec<DocumentHighlight>>, Refusal> {
-    let at = params.text_document_position_params;
-    let Some(found) = knowledge.named(&at) else { return Ok(None) };
+    let at = &params.text_document_position_params;
+    let Some(found) = knowledge.named(at) else { return Ok(None) };
     let all = knowledge.same(&at.text_document.uri, &found.occurrence);
     let here = all.iter().filter(|other| other.view.uri == found.view.uri);
     let highlights = here.map(|found| DocumentHighlight {

@@ -100,11 +100,11 @@ impl Outline {
     /// The innermost element whose key or value an offset touches.
     pub(super) fn at(&self, offset: usize) -> Option<At> {
         let touches = |span: &Span| span.start <= offset && offset <= span.end;
-        let found = self.elements.iter().enumerate().filter(|(_, element)| {
+        let found = self.elements.iter().enumerate().rev().find(|(_, element)| {
             element.key().is_some_and(|key| touches(&key.span))
                 || element.value.as_ref().is_some_and(|value| touches(&value.span))
         });
-        found.map(|(at, _)| at).last()
+        found.map(|(at, _)| at)
     }
 }
 
@@ -126,3 +126,6 @@ impl Element {
         Some(Spanned { value: text.get(span.clone())?.to_owned(), span })
     }
 }
+
+#[cfg(test)]
+mod tests;

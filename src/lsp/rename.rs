@@ -16,18 +16,18 @@ use crate::pipeline::is_identifier;
 /// What would be renamed at a position.
 pub(super) fn prepare(
     knowledge: &Knowledge,
-    params: TextDocumentPositionParams,
+    params: &TextDocumentPositionParams,
 ) -> Result<Option<PrepareRenameResponse>, Refusal> {
-    let found = job_at(knowledge, &params)?;
+    let found = job_at(knowledge, params)?;
     let span = &found.occurrence.span;
     let placeholder = found.view.text.slice(span).to_owned();
     Ok(Some(PrepareRenameResponse::RangeWithPlaceholder { range: found.view.text.range(span), placeholder }))
 }
 
 /// The edits that give a job another name.
-pub(super) fn rename(knowledge: &Knowledge, params: RenameParams) -> Result<Option<WorkspaceEdit>, Refusal> {
-    let at = params.text_document_position;
-    let found = job_at(knowledge, &at)?;
+pub(super) fn rename(knowledge: &Knowledge, params: &RenameParams) -> Result<Option<WorkspaceEdit>, Refusal> {
+    let at = &params.text_document_position;
+    let found = job_at(knowledge, at)?;
     let new = params.new_name.trim();
     let uri = &at.text_document.uri;
     let same = knowledge.same(uri, &found.occurrence);

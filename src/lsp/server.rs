@@ -193,7 +193,7 @@ impl Knowledge {
         }
     }
 
-    fn with<R>(&mut self, request: Request, answer: fn(&Self, R::Params) -> Result<R::Result, Refusal>) -> Response
+    fn with<R>(&mut self, request: Request, answer: fn(&Self, &R::Params) -> Result<R::Result, Refusal>) -> Response
     where
         R: lsp_types::request::Request,
         R::Params: DeserializeOwned,
@@ -204,7 +204,7 @@ impl Knowledge {
             Ok(params) => params,
             Err(error) => return refused(id, ErrorCode::InvalidParams, &error.to_string()),
         };
-        match answer(self, params) {
+        match answer(self, &params) {
             Ok(result) => Response::new_ok(id, result),
             Err(refusal) => refused(id, refusal.code, &refusal.message),
         }

@@ -11,7 +11,7 @@ use crate::pipeline::Span;
 /// The tree of a document.
 pub(super) fn symbols(
     knowledge: &Knowledge,
-    params: DocumentSymbolParams,
+    params: &DocumentSymbolParams,
 ) -> Result<Option<DocumentSymbolResponse>, Refusal> {
     let Some(view) = knowledge.workspace.view(&params.text_document.uri) else { return Ok(None) };
     let jobs = view.text.names().jobs.iter().map(|read| job(&view.text, read)).collect();

@@ -203,10 +203,10 @@ impl Reader<'_> {
         }
         let bytes = disk::read(&path, root).ok()?;
         let text = Rc::new(Text::new(String::from_utf8_lossy(&bytes).into_owned(), self.encoding));
-        Some(self.analyse(View { uri, text }, Some(bytes), Some(root.to_owned())))
+        Some(self.analyse(View { uri, text }, Some(&bytes), Some(root.to_owned())))
     }
 
-    fn analyse(&mut self, main: View, bytes: Option<Vec<u8>>, root: Option<PathBuf>) -> Pipeline {
+    fn analyse(&mut self, main: View, bytes: Option<&[u8]>, root: Option<PathBuf>) -> Pipeline {
         let (open, encoding) = (self.open, self.encoding);
         let find = |uri: &Uri| {
             let document = open.get(&disk::identity(uri))?;

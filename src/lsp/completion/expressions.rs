@@ -4,16 +4,19 @@ use lsp_types::{CompletionItem, CompletionItemKind};
 
 use super::{Desk, in_order, markdown};
 use crate::lsp::client::Insertion;
-use crate::lsp::expression::{self, MEMBERS, WORDS};
+use crate::lsp::expression::{self, MEMBERS, Word};
 use crate::lsp::names::{JobAt, Symbol};
 use crate::lsp::symbols;
 use crate::lsp::workspace::View;
+use crate::pipeline::expr::{Context, Position};
 
 /// What may follow what is typed.
 pub(super) fn items(desk: &Desk<'_>, typed: &str) -> Vec<CompletionItem> {
     let Some((before, begun)) = expression::typed(typed) else { return Vec::new() };
     let names: Vec<&str> = before.iter().map(String::as_str).collect();
+    let known = Word::all(position(desk));
     let mut items = match names.as_slice() {
+        [context, ..] if !known.iter().any(|word| word.name() == *context) => Vec::new(),
         [] => words(desk, &begun),
         ["needs"] => plain(desk, &begun, needed(desk)),
         ["needs", job, "outputs"] => plain(desk, &begun, outputs(desk, job)),
@@ -22,7 +25,7 @@ pub(super) fn items(desk: &Desk<'_>, typed: &str) -> Vec<CompletionItem> {
         ["matrix"] => plain(desk, &begun, axes(desk)),
         ["env"] => plain(desk, &begun, variables(desk)),
         ["secrets"] => plain(desk, &begun, secrets(desk)),
-        ["event"] => plain(desk, &begun, vec![name_doc("name", "What kind of event it was.")]),
+        ["event"] => plain(desk, &begun, vec![name_doc("name", Context::Event.doc())]),
         _ => Vec::new(),
     };
     in_order(&mut items, "c");
@@ -46,20 +49,23 @@ fn here(desk: &Desk<'_>, begun: &str, mut item: CompletionItem) -> CompletionIte
 }
 
 fn words(desk: &Desk<'_>, begun: &str) -> Vec<CompletionItem> {
-    let item = |word: &expression::Word| {
-        let item = match (word.is_function, desk.client.insertion) {
-            (true, Insertion::Plain) => desk.item(word.name, format!("{}(", word.name), CompletionItemKind::FUNCTION),
-            (true, _) if word.shape.ends_with("()") => {
-                desk.item(word.name, word.shape.to_owned(), CompletionItemKind::FUNCTION)
+    let item = |word: Word| {
+        let item = match (word, desk.client.insertion) {
+            (Word::Context(_), _) => desk.item(word.name(), word.name().to_owned(), CompletionItemKind::VARIABLE),
+            (Word::Function(function), _) if function.arguments().is_empty() => {
+                desk.item(word.name(), word.shape(), CompletionItemKind::FUNCTION)
             }
-            (true, _) => desk.snippet(word.name, format!("{}($0)", word.name), CompletionItemKind::FUNCTION),
-            (false, _) => desk.item(word.name, word.name.to_owned(), CompletionItemKind::VARIABLE),
+            (_, Insertion::Plain) => desk.item(word.name(), format!("{}(", word.name()), CompletionItemKind::FUNCTION),
+            _ => desk.snippet(word.name(), format!("{}($0)", word.name()), CompletionItemKind::FUNCTION),
         };
-        let item =
-            CompletionItem { detail: Some(word.shape.to_owned()), documentation: Some(markdown(word.doc)), ..item };
+        let item = CompletionItem { detail: Some(word.shape()), documentation: Some(markdown(word.doc())), ..item };
         here(desk, begun, item)
     };
-    WORDS.iter().map(item).collect()
+    Word::all(position(desk)).into_iter().map(item).collect()
+}
+
+fn position(desk: &Desk<'_>) -> Option<Position> {
+    expression::position(&desk.site.outline, desk.site.at)
 }
 
 fn plain(desk: &Desk<'_>, begun: &str, names: Vec<Name>) -> Vec<CompletionItem> {
@@ -116,8 +122,7 @@ fn axes(desk: &Desk<'_>) -> Vec<Name> {
     own.collect()
 }
 
-/// The variables of the file, of the job and of the step at the cursor, and of other steps: a name that is there once is
-/// likely meant again.
+/// The variables of the file and of the job at the cursor.
 fn variables(desk: &Desk<'_>) -> Vec<Name> {
     let job = desk.site.job();
     let seen = desk.text.names().said().filter(|said| said.job.is_none() || said.job.as_deref() == job);

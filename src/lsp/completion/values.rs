@@ -94,7 +94,7 @@ fn words(words: &[(&str, &str)]) -> Vec<Value> {
 fn jobs(desk: &Desk<'_>) -> Vec<Value> {
     let own = desk.site.job().map(str::to_owned);
     let all = desk.around.iter().flat_map(|view| &view.text.names().jobs);
-    all.map(|job| &job.key.value).filter(|key| Some(*key) != own.as_ref()).map(name).collect()
+    all.map(|job| job.key.value.as_str()).filter(|key| Some(*key) != own.as_deref()).map(name).collect()
 }
 
 /// The secrets that are declared, and those that other steps ask for.
@@ -103,14 +103,14 @@ fn secrets(desk: &Desk<'_>) -> Vec<Value> {
     // What is being typed is no name yet.
     let others = all.filter(|occurrence| occurrence.span.end != desk.site.offset);
     let names = others.filter_map(|occurrence| match &occurrence.symbol {
-        Symbol::Secret(name) => Some(name),
+        Symbol::Secret(name) => Some(name.as_str()),
         _ => None,
     });
     names.map(name).collect()
 }
 
-fn name(name: &String) -> Value {
-    Value { text: name.clone(), doc: None, kind: CompletionItemKind::REFERENCE }
+fn name(name: &str) -> Value {
+    Value { text: name.to_owned(), doc: None, kind: CompletionItemKind::REFERENCE }
 }
 
 /// The images that the pipeline uses already.

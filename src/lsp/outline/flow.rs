@@ -9,7 +9,8 @@ const MAX_DEPTH: usize = 32;
 
 /// Reads a collection that begins at an offset; gives where it ends. One that is not closed ends before the first line
 /// that cannot belong to it.
-pub(super) fn read(scan: &mut Scan<'_>, owner: At, at: usize, column: usize) -> usize {
+pub(super) fn read(scan: &mut Scan<'_>, owner: Option<At>, at: usize) -> usize {
+    let column = owner.map(|owner| scan.outline.get(owner).column);
     let mut flow = Flow { scan, column, at, is_over: false };
     flow.collection(owner, 0);
     flow.at
@@ -17,14 +18,14 @@ pub(super) fn read(scan: &mut Scan<'_>, owner: At, at: usize, column: usize) -> 
 
 struct Flow<'s, 'a> {
     scan: &'s mut Scan<'a>,
-    /// The column of the key that all of it belongs to.
-    column: usize,
+    /// The column of the key or item that all of it belongs to.
+    column: Option<usize>,
     at: usize,
     is_over: bool,
 }
 
 impl Flow<'_, '_> {
-    fn collection(&mut self, owner: At, depth: usize) {
+    fn collection(&mut self, owner: Option<At>, depth: usize) {
         let is_list = self.byte() == Some(b'[');
         self.at += 1;
         loop {
@@ -46,14 +47,14 @@ impl Flow<'_, '_> {
         }
     }
 
-    fn item(&mut self, owner: At, depth: usize) {
+    fn item(&mut self, owner: Option<At>, depth: usize) {
         let begin = self.at;
-        let item = self.scan.push_below(Some(owner), Kind::Item, self.column, begin..begin);
+        let item = self.scan.push_below(owner, Kind::Item, self.column.unwrap_or(0), begin..begin);
         self.value(item, depth);
         self.reach(item);
     }
 
-    fn pair(&mut self, owner: At, depth: usize) {
+    fn pair(&mut self, owner: Option<At>, depth: usize) {
         let begin = self.at;
         let (start, end) = self.scalar();
         let span = start..end;
@@ -62,21 +63,21 @@ impl Flow<'_, '_> {
             self.at += 1;
             let name = self.scan.text[span.clone()].to_owned();
             let key = Kind::Key(Spanned { value: name, span });
-            let element = self.scan.push_below(Some(owner), key, self.column, begin..self.at);
+            let element = self.scan.push_below(owner, key, self.column.unwrap_or(0), begin..self.at);
             self.space();
             if !self.is_over && !matches!(self.byte(), None | Some(b',' | b'}' | b']')) {
                 self.value(element, depth);
             }
             self.reach(element);
         } else {
-            let word = self.scan.push_below(Some(owner), Kind::Word, self.column, begin..end);
+            let word = self.scan.push_below(owner, Kind::Word, self.column.unwrap_or(0), begin..end);
             self.scan.give(word, Scalar { span, style: Style::Plain });
         }
     }
 
     fn value(&mut self, owner: At, depth: usize) {
         if let Some(b'[' | b'{') = self.byte() {
-            self.collection(owner, depth + 1);
+            self.collection(Some(owner), depth + 1);
             return;
         }
         let style = if matches!(self.byte(), Some(b'"' | b'\'')) { Style::Quoted } else { Style::Plain };
@@ -88,7 +89,7 @@ impl Flow<'_, '_> {
     fn scalar(&mut self) -> (usize, usize) {
         if let Some(quote @ (b'"' | b'\'')) = self.byte() {
             let start = self.at + 1;
-            let end = self.scan.quoted(self.at, quote, self.column);
+            let end = self.scan.quoted(self.at, quote, self.column.unwrap_or(0));
             self.at = (end + usize::from(self.scan.text.as_bytes().get(end) == Some(&quote))).max(start);
             return (start, end);
         }
@@ -125,7 +126,7 @@ impl Flow<'_, '_> {
                 b'\n' => {
                     let line = self.scan.rest_of_line(self.at + 1);
                     let content = line.trim_start();
-                    let is_deeper = line.len() - content.len() > self.column;
+                    let is_deeper = self.column.is_none_or(|column| line.len() - content.len() > column);
                     if !content.is_empty() && !is_deeper && !content.starts_with([']', '}']) {
                         self.is_over = true;
                         return;

@@ -50,7 +50,7 @@ impl Scan<'_> {
             column += 1 + space;
         }
         let behind = self.properties(at);
-        let rest = self.rest_of_line(behind).trim_end();
+        let rest = self.rest_of_line(behind).trim_end().to_owned();
         if rest.is_empty() || rest.starts_with('#') {
             return next;
         }
@@ -72,6 +72,10 @@ impl Scan<'_> {
             return self.go_on(at);
         }
         self.leave(column, false);
+        if rest.starts_with(['[', '{']) {
+            let end = flow::read(self, self.open.last().copied(), behind);
+            return end + self.rest_of_line(end).len() + 1;
+        }
         // A text on the line below its key, or one that is to become a key.
         let word = self.push(Kind::Word, column, at..at);
         self.value(word, at)
@@ -184,7 +188,7 @@ impl Scan<'_> {
             None | Some(b'#' | b'\r') => next,
             Some(b'|' | b'>') => self.block(element, column, next),
             Some(b'[' | b'{') => {
-                let end = flow::read(self, element, at, column);
+                let end = flow::read(self, Some(element), at);
                 self.outline.elements[element].extent.end = end.max(self.outline.elements[element].extent.end);
                 end + self.rest_of_line(end).len() + 1
             }
