@@ -8,6 +8,8 @@ mod graph;
 mod init;
 mod list;
 mod load;
+#[cfg(feature = "lsp")]
+mod lsp;
 mod man;
 mod output;
 mod pipeline_file;
@@ -58,6 +60,8 @@ enum Command {
     Init(init::InitArgs),
     Doctor(doctor::DoctorArgs),
     Clean(clean::CleanArgs),
+    #[cfg(feature = "lsp")]
+    Lsp(lsp::LspArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
 }
@@ -101,6 +105,8 @@ fn dispatch(command: Command, look: &Look) -> Result<Exit, CommandError> {
         Command::Init(args) => init::run(&args, look),
         Command::Doctor(args) => doctor::run(&args, look),
         Command::Clean(args) => clean::run(&args, look),
+        #[cfg(feature = "lsp")]
+        Command::Lsp(args) => lsp::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
     }

@@ -21,11 +21,13 @@ mod units;
 mod validate;
 
 pub use code::{Code, Severity};
-pub use diagnostic::{Diagnostic, Label, LineIndex, Place};
+pub use diagnostic::{Diagnostic, Fix, Label, LineIndex, Place};
 pub use image::check_image;
 pub use keys::near;
 pub use model::*;
 pub use reader::is_variable_name;
+#[cfg(feature = "lsp")]
+pub(crate) use reader::is_identifier;
 pub use schema::schema;
 pub use sources::{FileId, Origin, Source, Sources};
 pub use units::duration as parse_duration;

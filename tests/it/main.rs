@@ -6,6 +6,8 @@ mod cli;
 mod documents;
 mod engine;
 mod faults;
+#[cfg(feature = "lsp")]
+mod lsp;
 mod pipeline;
 mod pull;
 mod registries;
