@@ -401,7 +401,7 @@ _argon() {
             return 0
             ;;
         argon__subcmd__run)
-            opts="-f -e -s -j -k -q -v -h --file --repo --commit --only --env --env-file --secret --secret-file --image --pull --jobs --keep-going --timeout --grace --output --junit --dry-run --quiet --verbose --color --help"
+            opts="-f -e -s -j -k -q -v -h --file --repo --commit --only --matrix --env --env-file --secret --secret-file --image --pull --jobs --keep-going --timeout --grace --output --junit --dry-run --quiet --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -420,6 +420,10 @@ _argon() {
                     return 0
                     ;;
                 --commit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --matrix)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -491,7 +495,7 @@ _argon() {
             return 0
             ;;
         argon__subcmd__validate)
-            opts="-h --stdin-path --format --strict --color --help"
+            opts="-h --stdin-path --format --strict --explain --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -502,7 +506,11 @@ _argon() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "human json short github" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "human json short github sarif" -- "${cur}"))
+                    return 0
+                    ;;
+                --explain)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --color)

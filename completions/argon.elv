@@ -39,6 +39,7 @@ set edit:completion:arg-completer[argon] = {|@words|
             cand --file 'The pipeline file [default: .runnerci.yml here or in the nearest folder above]'
             cand --repo 'Runs a clean checkout of this repository instead of the working tree'
             cand --commit 'Runs a clean checkout of this commit, branch or tag'
+            cand --matrix 'Runs the combinations of a matrix with this value alone; given twice for one name, either value counts'
             cand -e 'Sets an environment variable of all steps, over what the file says; without a value it is taken from the environment'
             cand --env 'Sets an environment variable of all steps, over what the file says; without a value it is taken from the environment'
             cand --env-file 'Reads environment variables from a file of NAME=VALUE lines'
@@ -68,6 +69,7 @@ set edit:completion:arg-completer[argon] = {|@words|
         &'argon;validate'= {
             cand --stdin-path 'The name to show for standard input'
             cand --format 'How to show what was found'
+            cand --explain 'Tell what a finding''s code means, and how to put it right; check nothing'
             cand --color 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE'
             cand --strict 'Treat warnings as errors'
             cand -h 'Print help (see more with ''--help'')'

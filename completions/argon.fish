@@ -42,6 +42,7 @@ complete -c argon -n "__fish_argon_needs_command" -f -a "help" -d 'Print this me
 complete -c argon -n "__fish_argon_using_subcommand run" -s f -l file -d 'The pipeline file [default: .runnerci.yml here or in the nearest folder above]' -r -F
 complete -c argon -n "__fish_argon_using_subcommand run" -l repo -d 'Runs a clean checkout of this repository instead of the working tree' -r
 complete -c argon -n "__fish_argon_using_subcommand run" -l commit -d 'Runs a clean checkout of this commit, branch or tag' -r
+complete -c argon -n "__fish_argon_using_subcommand run" -l matrix -d 'Runs the combinations of a matrix with this value alone; given twice for one name, either value counts' -r
 complete -c argon -n "__fish_argon_using_subcommand run" -s e -l env -d 'Sets an environment variable of all steps, over what the file says; without a value it is taken from the environment' -r
 complete -c argon -n "__fish_argon_using_subcommand run" -l env-file -d 'Reads environment variables from a file of NAME=VALUE lines' -r -F
 complete -c argon -n "__fish_argon_using_subcommand run" -s s -l secret -d 'Gives a secret to the steps that ask for it; without a value it is taken from the environment. Masked in every output' -r
@@ -71,7 +72,9 @@ complete -c argon -n "__fish_argon_using_subcommand validate" -l stdin-path -d '
 complete -c argon -n "__fish_argon_using_subcommand validate" -l format -d 'How to show what was found' -r -f -a "human\t'For people: with the lines of the file'
 json\t'An array of objects'
 short\t'`file:line:column: severity: message`'
-github\t'Annotations of GitHub Actions'"
+github\t'Annotations of GitHub Actions'
+sarif\t'SARIF 2.1.0, for code scanning'"
+complete -c argon -n "__fish_argon_using_subcommand validate" -l explain -d 'Tell what a finding\'s code means, and how to put it right; check nothing' -r
 complete -c argon -n "__fish_argon_using_subcommand validate" -l color -d 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE' -r -f -a "auto\t''
 always\t''
 never\t''"
