@@ -13,6 +13,7 @@ mod keys;
 pub mod language;
 mod model;
 mod reader;
+pub mod script;
 mod sources;
 mod syntax;
 mod tree;
