@@ -14,6 +14,7 @@ pub mod language;
 mod model;
 mod reader;
 mod schema;
+pub mod script;
 mod sources;
 mod syntax;
 mod tree;
@@ -25,9 +26,9 @@ pub use diagnostic::{Diagnostic, Fix, Label, LineIndex, Place};
 pub use image::check_image;
 pub use keys::near;
 pub use model::*;
-pub use reader::is_variable_name;
 #[cfg(feature = "lsp")]
 pub(crate) use reader::is_identifier;
+pub use reader::is_variable_name;
 pub use schema::schema;
 pub use sources::{FileId, Origin, Source, Sources};
 pub use units::duration as parse_duration;
