@@ -14,6 +14,7 @@ mod lsp;
 mod man;
 mod output;
 mod pipeline_file;
+mod print;
 mod report;
 mod run;
 mod sarif;
