@@ -503,3 +503,6 @@ impl Position {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
