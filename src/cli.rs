@@ -6,6 +6,7 @@ mod doctor;
 mod exit;
 mod explain;
 mod graph;
+mod includes;
 mod init;
 mod list;
 mod load;

@@ -11,6 +11,8 @@
 //! | [`pipeline`] | the language: text to a validated [`pipeline::Pipeline`], every finding with its span; no IO |
 //! | [`plan`] | a pipeline and the options of one run to a [`plan::Plan`]: order, environment, limits; no IO |
 //! | [`event`] | what a run says: events, ids, statuses, and their versioned wire format |
+//! | [`trigger`] | what started a run: a push, a pull request, a schedule, a person; whether `on` wants it |
+//! | [`glob`] | patterns of paths, branches and tags |
 //! | [`source`] | where the workspace comes from: a working tree, a commit, a clone |
 //! | [`engine`] | the narrow trait to a container engine, with the real one (Docker) and the scripted one (fake) |
 //! | [`execute`] | runs a plan on an engine and emits events |
@@ -22,6 +24,7 @@
 pub mod engine;
 pub mod event;
 pub mod execute;
+pub mod glob;
 #[cfg(feature = "lsp")]
 pub mod lsp;
 pub mod pipeline;

@@ -5,20 +5,27 @@
 
 mod address;
 mod archive;
+mod changes;
 mod checkout;
 mod config;
+mod content;
 mod error;
 mod folder;
 mod git_dir;
+mod ignored;
+pub mod include;
 mod listing;
 mod worktree;
 
 use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
 
 pub use archive::{Owner, TarOptions, TarSummary, Top};
+pub use changes::{Changes, Comparison, Since};
 pub use checkout::CloneProgress;
 pub use error::SourceError;
+pub use ignored::ignored;
 pub use listing::Size;
 
 use crate::event::SourceInfo;
@@ -51,12 +58,20 @@ pub struct Workspace {
     /// What was left out or could not be kept, a sentence each.
     pub warnings: Vec<String>,
     listing: Listing,
+    /// What it is to be compared with, where the run's event says.
+    since: Option<Since>,
+    /// What differs from that: asked for once.
+    compared: OnceLock<Comparison>,
     /// Holds a checkout on disk for as long as it may be read.
     #[allow(dead_code, reason = "it is kept for its Drop")]
     checkout: Option<checkout::Scratch>,
 }
 
 impl Workspace {
+    fn new(info: SourceInfo, root: PathBuf, warnings: Vec<String>, listing: Listing) -> Self {
+        Self { info, root, warnings, listing, since: None, compared: OnceLock::new(), checkout: None }
+    }
+
     /// How much there is, as it was when the source was opened. Files that changed since may make it a little off.
     pub fn size(&self) -> Size {
         self.listing.size()

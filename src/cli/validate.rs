@@ -2,11 +2,14 @@
 
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
-use argon::pipeline::{self, Code, Diagnostic, MAX_BYTES, Severity};
+use argon::pipeline::{Code, Diagnostic, MAX_BYTES, Pipeline, Severity};
 use clap::{Args, ValueEnum};
 
+use super::includes::{self, FileReport};
 use super::pipeline_file::{self, PipelineFileError};
+use super::print;
 use super::report::{self, ReportStyle};
 use super::sarif::{self, FileFindings};
 use super::targets::{self, Target};
@@ -27,8 +30,11 @@ pub(crate) struct ValidateArgs {
     /// Treat warnings as errors.
     #[arg(long)]
     pub(crate) strict: bool,
+    /// Print the pipeline as it will be run, as one file: includes merged, aliases and defaults applied.
+    #[arg(long, conflicts_with = "format")]
+    pub(crate) print: bool,
     /// Tell what a finding's code means, and how to put it right; check nothing.
-    #[arg(long, value_name = "CODE", conflicts_with_all = ["files", "stdin_path", "format", "strict"])]
+    #[arg(long, value_name = "CODE", conflicts_with_all = ["files", "stdin_path", "format", "strict", "print"])]
     pub(crate) explain: Option<String>,
 }
 
@@ -48,11 +54,11 @@ pub(crate) enum Format {
     Sarif,
 }
 
-/// One file that was looked at.
+/// A pipeline that was looked at.
 struct Checked {
-    name: String,
-    text: String,
-    findings: Vec<Diagnostic>,
+    /// Its files: the one that was named first, then those that it includes.
+    files: Vec<FileReport>,
+    pipeline: Option<Pipeline>,
 }
 
 /// Checks the files and writes what was found. 0 where all are valid, else 2.
@@ -70,9 +76,14 @@ pub(crate) fn run(
     } else {
         targets::of(&args.files).iter().map(|target| check(target, args, input)).collect()
     };
-    write(&checked, args.format, style, out)?;
+    let files: Vec<&FileReport> = checked.iter().flat_map(|one| &one.files).collect();
+    let printed: Option<String> = if args.print { print_all(&checked) } else { None };
+    match printed {
+        Some(text) => out.write_all(text.as_bytes())?,
+        None => write(&files, args.format, style, out)?,
+    }
     out.flush()?;
-    let worst = checked.iter().flat_map(|file| &file.findings).map(Diagnostic::severity).min();
+    let worst = files.iter().flat_map(|file| &file.findings).map(Diagnostic::severity).min();
     Ok(match worst {
         Some(Severity::Error) => 2,
         Some(Severity::Warning) if args.strict => 2,
@@ -81,10 +92,9 @@ pub(crate) fn run(
 }
 
 fn check(target: &Target, args: &ValidateArgs, input: &mut dyn Read) -> Checked {
-    let refused = |path: &Path, message: String, help: String| Checked {
-        name: path.display().to_string(),
-        text: String::new(),
-        findings: vec![Diagnostic::new(Code::Unreadable, 0..0, message).help(help)],
+    let refused = |path: &Path, message: String, help: String| {
+        let finding = Diagnostic::new(Code::Unreadable, 0..0, message).help(help);
+        Checked::unread(path.display().to_string(), finding)
     };
     match target {
         Target::Input => check_input(args, input),
@@ -120,25 +130,35 @@ fn check_default() -> Checked {
 
 fn check_file(path: &Path) -> Checked {
     let name = path.display().to_string();
-    match pipeline_file::read_bytes(path, &pipeline_file::repository_root(path)) {
-        Ok(bytes) => check_bytes(name, &bytes),
+    let root = pipeline_file::repository_root(path);
+    match pipeline_file::read_bytes(path, &root) {
+        Ok(bytes) => check_bytes(&name, &bytes, &root),
         Err(error) => unreadable(name, &error),
     }
 }
 
 fn check_input(args: &ValidateArgs, input: &mut dyn Read) -> Checked {
     let name = args.stdin_path.as_ref().map_or_else(|| "<stdin>".to_owned(), |path| path.display().to_string());
+    // What it includes lies beside the file that it is the text of.
+    let root = pipeline_file::repository_root(args.stdin_path.as_deref().unwrap_or(Path::new("./-")));
     let mut bytes = Vec::new();
     match input.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes) {
-        Ok(_) => check_bytes(name, &bytes),
+        Ok(_) => check_bytes(&name, &bytes, &root),
         Err(source) => unreadable(name, &PipelineFileError::Unreadable { path: PathBuf::from("-"), source }),
     }
 }
 
-fn check_bytes(name: String, bytes: &[u8]) -> Checked {
-    let (_, findings) = pipeline::parse_bytes(bytes);
-    // Up to the first byte that is not UTF-8 the offsets are the same.
-    Checked { name, text: String::from_utf8_lossy(bytes).into_owned(), findings }
+fn check_bytes(name: &str, bytes: &[u8], root: &Path) -> Checked {
+    let mut parsed = includes::parse(bytes, root, &AtomicBool::new(false));
+    includes::look_at_named_files(&mut parsed, root);
+    Checked { files: includes::reports(&parsed, name, root), pipeline: parsed.pipeline }
+}
+
+/// The pipelines as YAML, a document each. `None` where one of them is not valid: then the findings are shown.
+fn print_all(checked: &[Checked]) -> Option<String> {
+    let pipelines = checked.iter().map(|one| one.pipeline.as_ref()).collect::<Option<Vec<_>>>()?;
+    let texts = pipelines.into_iter().map(print::yaml).collect::<Result<Vec<_>, _>>().ok()?;
+    Some(texts.join("---\n"))
 }
 
 fn unreadable(name: String, error: &PipelineFileError) -> Checked {
@@ -146,14 +166,10 @@ fn unreadable(name: String, error: &PipelineFileError) -> Checked {
         PipelineFileError::TooLarge { .. } => Code::TooLarge,
         _ => Code::Unreadable,
     };
-    Checked {
-        name,
-        text: String::new(),
-        findings: vec![Diagnostic::new(code, 0..0, error.to_string()).help(error.hint())],
-    }
+    Checked::unread(name, Diagnostic::new(code, 0..0, error.to_string()).help(error.hint()))
 }
 
-fn write(checked: &[Checked], format: Format, style: ReportStyle, out: &mut dyn Write) -> io::Result<()> {
+fn write(checked: &[&FileReport], format: Format, style: ReportStyle, out: &mut dyn Write) -> io::Result<()> {
     if format == Format::Json {
         let all: Vec<_> =
             checked.iter().flat_map(|file| report::json(&file.findings, &file.name, &file.text)).collect();
@@ -161,7 +177,10 @@ fn write(checked: &[Checked], format: Format, style: ReportStyle, out: &mut dyn 
         return writeln!(out);
     }
     if format == Format::Sarif {
-        let files: Vec<_> = checked.iter().map(Checked::as_findings).collect();
+        let files: Vec<_> = checked
+            .iter()
+            .map(|file| FileFindings { name: &file.name, text: &file.text, findings: &file.findings })
+            .collect();
         serde_json::to_writer_pretty(&mut *out, &sarif::log(&files))?;
         return writeln!(out);
     }
@@ -180,19 +199,20 @@ fn write(checked: &[Checked], format: Format, style: ReportStyle, out: &mut dyn 
 }
 
 impl Checked {
-    fn as_findings(&self) -> FileFindings<'_> {
-        FileFindings { name: &self.name, text: &self.text, findings: &self.findings }
+    /// A file whose text was not read.
+    fn unread(name: String, finding: Diagnostic) -> Self {
+        Self { files: vec![FileReport { name, text: String::new(), findings: vec![finding] }], pipeline: None }
     }
 }
 
 /// Where to read on: the worst finding's code, once for all.
-fn more(checked: &[Checked]) -> String {
+fn more(checked: &[&FileReport]) -> String {
     let findings = checked.iter().flat_map(|file| &file.findings);
     let worst = findings.min_by_key(|finding| finding.severity());
     worst.map(|finding| format!("`argon validate --explain {}` tells more\n", finding.code)).unwrap_or_default()
 }
 
-fn summary(checked: &[Checked]) -> String {
+fn summary(checked: &[&FileReport]) -> String {
     let count = |severity| {
         checked.iter().flat_map(|file| &file.findings).filter(|finding| finding.severity() == severity).count()
     };

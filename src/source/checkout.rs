@@ -8,6 +8,7 @@ mod far;
 mod near;
 mod resolve;
 mod scratch;
+mod single;
 mod submodules;
 
 use std::fs;
@@ -17,6 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use gix::ObjectId;
 
 pub(super) use scratch::Scratch;
+pub(super) use single::commit_alone;
 
 use super::address::{Address, without_credentials};
 use super::worktree::{self, State};

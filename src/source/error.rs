@@ -63,6 +63,15 @@ pub enum SourceError {
         #[source]
         source: gix::Error,
     },
+    /// What changed could not be found out.
+    #[error("the files below {} cannot be compared with what they were", folder.display())]
+    Compare {
+        /// The top of the tree.
+        folder: PathBuf,
+        /// What stood in the way.
+        #[source]
+        source: gix::Error,
+    },
     /// The ignore rules are wrong.
     #[error("{} cannot be understood", path.display())]
     IgnoreFile {
@@ -166,7 +175,7 @@ impl SourceError {
             Self::Bare { git_dir } => {
                 Some(format!("build a commit of it instead: --repo {} --commit BRANCH", git_dir.display()))
             }
-            Self::Repository { .. } => Some("`git status` there may tell more".into()),
+            Self::Repository { .. } | Self::Compare { .. } => Some("`git status` there may tell more".into()),
             Self::Index { path, .. } => Some(format!(
                 "the index can be rebuilt from the last commit, keeping your files: rm {} && git reset",
                 path.display()

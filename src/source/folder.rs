@@ -48,13 +48,8 @@ pub(super) fn open(root: &Path) -> Result<Workspace, SourceError> {
             root.join(".git").display()
         ));
     }
-    Ok(Workspace {
-        info: SourceInfo { location: root.display().to_string(), ..SourceInfo::default() },
-        root: root.to_owned(),
-        warnings,
-        listing,
-        checkout: None,
-    })
+    let info = SourceInfo { location: root.display().to_string(), ..SourceInfo::default() };
+    Ok(Workspace::new(info, root.to_owned(), warnings, listing))
 }
 
 fn unreadable(root: &Path, error: ignore::Error) -> SourceError {

@@ -58,7 +58,7 @@ pub(super) fn of_repository(
         },
         ..head(repository)?
     };
-    Ok(Workspace { info, root: walk.root, warnings: walk.warnings, listing: walk.listing, checkout: None })
+    Ok(Workspace::new(info, walk.root, walk.warnings, walk.listing))
 }
 
 /// The repository that holds the folder. What `GIT_DIR` and its like say is not heard: Argon may be run from a git hook,

@@ -5,9 +5,15 @@
 #[path = "../../src/cli/explain.rs"]
 #[allow(dead_code)]
 mod explain;
+#[path = "../../src/cli/includes.rs"]
+#[allow(dead_code)]
+mod includes;
 #[path = "../../src/cli/pipeline_file.rs"]
 #[allow(dead_code)]
 mod pipeline_file;
+#[path = "../../src/cli/print.rs"]
+#[allow(dead_code)]
+mod print;
 #[path = "../../src/cli/report.rs"]
 #[allow(dead_code)]
 mod report;

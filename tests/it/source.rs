@@ -1,5 +1,8 @@
 //! Sources against the real `git`: what git lists is what the tar holds, and git works in what was unpacked.
 
+mod changes;
+mod includes;
+
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;

@@ -16,8 +16,7 @@ pub(super) fn prepare(
     wanted: &Wanted<'_>,
     interrupt: &AtomicBool,
 ) -> Result<Prepared, SourceError> {
-    // The HTTP client has no TLS of its own. An error only says that a provider is installed already.
-    let _installed = rustls::crypto::ring::default_provider().install_default();
+    install_tls();
     let cloned = clone(url, target, interrupt);
     if interrupt.load(Ordering::Relaxed) {
         return Err(SourceError::Interrupted);
@@ -34,6 +33,12 @@ pub(super) fn prepare(
         other => other?,
     };
     Ok(Prepared { commit: found.commit, branch: found.branch, repository })
+}
+
+/// The HTTP client has no TLS of its own.
+pub(super) fn install_tls() {
+    // An error only says that a provider is installed already.
+    let _installed = rustls::crypto::ring::default_provider().install_default();
 }
 
 fn clone(url: &str, target: &Path, interrupt: &AtomicBool) -> gix::Result<gix::Repository> {

@@ -150,7 +150,7 @@ fn what_is_handed_on_is_masked_where_it_shows() {
             needs: job
             image: {BUSYBOX}
             steps:
-              - run: '[ ${#T} = 15 ] && echo "it is $T"'
+              - run: '[ ${{#T}} = 15 ] && echo "it is $T"'
                 env: {{T: "${{{{ needs.job.outputs.token }}}}"}}
         "##
     ));

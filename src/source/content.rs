@@ -1,0 +1,117 @@
+//! What `hash(…)` asks of the workspace: one hash over the files that match.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use rustix::fs::{Mode, OFlags};
+
+use super::listing::{Found, Origin, is_gone, look, on_disk};
+use super::{SourceError, Workspace};
+
+/// What is read of a file at once.
+const BUFFER: usize = 64 * 1024;
+
+/// What an entry is, as its hash has it.
+#[derive(Clone, Copy)]
+enum Kind {
+    File = 0,
+    Executable = 1,
+    Symlink = 2,
+}
+
+impl Workspace {
+    /// The BLAKE3 of all files whose paths are `wanted`, as 64 hex digits; `None` where there is none.
+    ///
+    /// Of each file, in the order of their paths' bytes: the path's length (8 bytes, little endian) and the path, one byte for
+    /// its kind (0 file, 1 executable file, 2 symlink), the content's length (8 bytes) and the content; of a symlink that is
+    /// its target. So it says the same on every machine, and neither owner nor time counts. Paths that are not UTF-8 are
+    /// asked for with `U+FFFD` in them.
+    ///
+    /// # Errors
+    /// Where a file cannot be read. One that vanished since the source was opened is left out.
+    pub fn hash_files(&self, wanted: &dyn Fn(&str) -> bool) -> Result<Option<String>, SourceError> {
+        let mut hasher = blake3::Hasher::new();
+        let mut any = false;
+        for (path, origin) in self.listing.iter() {
+            if *origin == Origin::Tree && wanted(&String::from_utf8_lossy(path)) {
+                any |= entry(&mut hasher, path, &on_disk(&self.root, path))?;
+            }
+        }
+        Ok(any.then(|| hasher.finalize().to_hex().to_string()))
+    }
+}
+
+/// Takes one file in. False where it is no longer there.
+fn entry(hasher: &mut blake3::Hasher, path: &[u8], disk: &Path) -> Result<bool, SourceError> {
+    let failed = |source| SourceError::Read { path: disk.to_owned(), source };
+    let (kind, content) = match look(disk)? {
+        Found::Leaf(metadata) if metadata.is_symlink() => match disk.read_link() {
+            Ok(target) => (Kind::Symlink, Content::Bytes(target.as_os_str().as_bytes().to_vec())),
+            Err(error) if is_gone(&error) => return Ok(false),
+            Err(source) => return Err(failed(source)),
+        },
+        Found::Leaf(metadata) => {
+            let kind = if metadata.permissions().mode() & 0o100 != 0 { Kind::Executable } else { Kind::File };
+            match regular(disk).map_err(failed)? {
+                Some(file) => (kind, Content::File(file)),
+                None => return Ok(false),
+            }
+        }
+        Found::Nothing | Found::Directory | Found::Special(_) => return Ok(false),
+    };
+    hasher.update(&(path.len() as u64).to_le_bytes());
+    hasher.update(path);
+    hasher.update(&[kind as u8]);
+    content.hash(hasher).map_err(failed)?;
+    Ok(true)
+}
+
+/// Opens a file that may have become a symlink or a FIFO since it was looked at: neither is followed, neither can block.
+fn regular(disk: &Path) -> io::Result<Option<File>> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    match rustix::fs::open(disk, flags, Mode::empty()).map_err(io::Error::from) {
+        Ok(file) => {
+            let file = File::from(file);
+            Ok(file.metadata()?.is_file().then_some(file))
+        }
+        Err(error) if is_gone(&error) || error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+enum Content {
+    Bytes(Vec<u8>),
+    File(File),
+}
+
+impl Content {
+    /// The length goes in front. A file that changes while it is read is taken to the length that it had.
+    fn hash(self, hasher: &mut blake3::Hasher) -> io::Result<()> {
+        match self {
+            Self::Bytes(bytes) => {
+                hasher.update(&(bytes.len() as u64).to_le_bytes());
+                hasher.update(&bytes);
+            }
+            Self::File(file) => {
+                let length = file.metadata()?.len();
+                hasher.update(&length.to_le_bytes());
+                let mut rest = file.take(length);
+                let mut buffer = vec![0; BUFFER];
+                loop {
+                    match rest.read(&mut buffer) {
+                        Ok(0) => break,
+                        Ok(count) => hasher.update(&buffer[..count]),
+                        Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                        Err(error) => return Err(error),
+                    };
+                }
+            }
+        }
+        Ok(())
+    }
+}
