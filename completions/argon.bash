@@ -533,7 +533,7 @@ _argon() {
             return 0
             ;;
         argon__subcmd__validate)
-            opts="-h --stdin-path --format --strict --color --help"
+            opts="-h --stdin-path --format --strict --explain --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -544,7 +544,11 @@ _argon() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "human json short github" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "human json short github sarif" -- "${cur}"))
+                    return 0
+                    ;;
+                --explain)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --color)

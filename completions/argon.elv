@@ -70,6 +70,7 @@ set edit:completion:arg-completer[argon] = {|@words|
         &'argon;validate'= {
             cand --stdin-path 'The name to show for standard input'
             cand --format 'How to show what was found'
+            cand --explain 'Tell what a finding''s code means, and how to put it right; check nothing'
             cand --color 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE'
             cand --strict 'Treat warnings as errors'
             cand -h 'Print help (see more with ''--help'')'

@@ -73,7 +73,9 @@ complete -c argon -n "__fish_argon_using_subcommand validate" -l stdin-path -d '
 complete -c argon -n "__fish_argon_using_subcommand validate" -l format -d 'How to show what was found' -r -f -a "human\t'For people: with the lines of the file'
 json\t'An array of objects'
 short\t'`file:line:column: severity: message`'
-github\t'Annotations of GitHub Actions'"
+github\t'Annotations of GitHub Actions'
+sarif\t'SARIF 2.1.0, for code scanning'"
+complete -c argon -n "__fish_argon_using_subcommand validate" -l explain -d 'Tell what a finding\'s code means, and how to put it right; check nothing' -r
 complete -c argon -n "__fish_argon_using_subcommand validate" -l color -d 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE' -r -f -a "auto\t''
 always\t''
 never\t''"

@@ -75,6 +75,7 @@ Register-ArgumentCompleter -Native -CommandName 'argon' -ScriptBlock {
         'argon;validate' {
             [CompletionResult]::new('--stdin-path', '--stdin-path', [CompletionResultType]::ParameterName, 'The name to show for standard input')
             [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'How to show what was found')
+            [CompletionResult]::new('--explain', '--explain', [CompletionResultType]::ParameterName, 'Tell what a finding''s code means, and how to put it right; check nothing')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE')
             [CompletionResult]::new('--strict', '--strict', [CompletionResultType]::ParameterName, 'Treat warnings as errors')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')

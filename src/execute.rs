@@ -4,6 +4,7 @@
 //! program inside the container, `conversation` one talk in it. Secrets are masked before an event leaves.
 
 mod conversation;
+mod handover;
 mod images;
 mod job;
 mod missing_command;

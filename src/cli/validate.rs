@@ -8,12 +8,15 @@ use clap::{Args, ValueEnum};
 
 use super::pipeline_file::{self, PipelineFileError};
 use super::report::{self, ReportStyle};
+use super::sarif::{self, FileFindings};
+use super::targets::{self, Target};
 
 /// Check pipeline files without running them.
 #[derive(Debug, Args)]
 pub(crate) struct ValidateArgs {
-    /// The files to check, `-` for standard input. [default: .runnerci.yml here or in the nearest folder above]
-    #[arg(value_name = "FILE")]
+    /// What to check: files, folders (their `.runnerci.yml` at any depth, less what git ignores), `-` for standard input.
+    /// [default: .runnerci.yml here or in the nearest folder above]
+    #[arg(value_name = "FILE|FOLDER")]
     pub(crate) files: Vec<PathBuf>,
     /// The name to show for standard input.
     #[arg(long, value_name = "PATH")]
@@ -24,6 +27,9 @@ pub(crate) struct ValidateArgs {
     /// Treat warnings as errors.
     #[arg(long)]
     pub(crate) strict: bool,
+    /// Tell what a finding's code means, and how to put it right; check nothing.
+    #[arg(long, value_name = "CODE", conflicts_with_all = ["files", "stdin_path", "format", "strict"])]
+    pub(crate) explain: Option<String>,
 }
 
 /// How findings are shown.
@@ -38,6 +44,8 @@ pub(crate) enum Format {
     Short,
     /// Annotations of GitHub Actions.
     Github,
+    /// SARIF 2.1.0, for code scanning.
+    Sarif,
 }
 
 /// One file that was looked at.
@@ -60,10 +68,7 @@ pub(crate) fn run(
     let checked: Vec<Checked> = if args.files.is_empty() {
         vec![check_default()]
     } else {
-        args.files
-            .iter()
-            .map(|path| if path == Path::new("-") { check_input(args, input) } else { check_file(path) })
-            .collect()
+        targets::of(&args.files).iter().map(|target| check(target, args, input)).collect()
     };
     write(&checked, args.format, style, out)?;
     out.flush()?;
@@ -73,6 +78,33 @@ pub(crate) fn run(
         Some(Severity::Warning) if args.strict => 2,
         _ => 0,
     })
+}
+
+fn check(target: &Target, args: &ValidateArgs, input: &mut dyn Read) -> Checked {
+    let refused = |path: &Path, message: String, help: String| Checked {
+        name: path.display().to_string(),
+        text: String::new(),
+        findings: vec![Diagnostic::new(Code::Unreadable, 0..0, message).help(help)],
+    };
+    match target {
+        Target::Input => check_input(args, input),
+        Target::File(path) => check_file(path),
+        Target::Empty { folder, near } => {
+            let name = pipeline_file::FILE_NAME;
+            let message = format!("there is no `{name}` in the folder `{}`, at any depth", folder.display());
+            let help = match near {
+                Some(near) => format!("rename `{}` to `{name}`, or name it as a file", near.display()),
+                None => {
+                    "name a folder that has one that git does not ignore; `argon init` writes a first one".to_owned()
+                }
+            };
+            refused(folder, message, help)
+        }
+        Target::Closed { path, reason } => {
+            let message = format!("cannot look through the folder `{}`: {reason}", path.display());
+            refused(path, message, "let your user read it, or name files of it".to_owned())
+        }
+    }
 }
 
 fn check_default() -> Checked {
@@ -128,18 +160,36 @@ fn write(checked: &[Checked], format: Format, style: ReportStyle, out: &mut dyn 
         serde_json::to_writer_pretty(&mut *out, &all)?;
         return writeln!(out);
     }
+    if format == Format::Sarif {
+        let files: Vec<_> = checked.iter().map(Checked::as_findings).collect();
+        serde_json::to_writer_pretty(&mut *out, &sarif::log(&files))?;
+        return writeln!(out);
+    }
     for file in checked {
         let text = match format {
             Format::Human => report::render(&file.findings, &file.name, &file.text, style),
             Format::Github => report::github(&file.findings, &file.name, &file.text),
-            Format::Short | Format::Json => report::short(&file.findings, &file.name, &file.text),
+            Format::Short | Format::Json | Format::Sarif => report::short(&file.findings, &file.name, &file.text),
         };
         out.write_all(text.as_bytes())?;
     }
     if format == Format::Human {
-        write!(out, "{}", summary(checked))?;
+        write!(out, "{}{}", summary(checked), more(checked))?;
     }
     Ok(())
+}
+
+impl Checked {
+    fn as_findings(&self) -> FileFindings<'_> {
+        FileFindings { name: &self.name, text: &self.text, findings: &self.findings }
+    }
+}
+
+/// Where to read on: the worst finding's code, once for all.
+fn more(checked: &[Checked]) -> String {
+    let findings = checked.iter().flat_map(|file| &file.findings);
+    let worst = findings.min_by_key(|finding| finding.severity());
+    worst.map(|finding| format!("`argon validate --explain {}` tells more\n", finding.code)).unwrap_or_default()
 }
 
 fn summary(checked: &[Checked]) -> String {
@@ -149,10 +199,15 @@ fn summary(checked: &[Checked]) -> String {
     let plural = |number: usize, word: &str| {
         if number == 1 { format!("1 {word}") } else { format!("{number} {word}s") }
     };
-    match (count(Severity::Error), count(Severity::Warning)) {
-        (0, 0) => checked.iter().map(|file| format!("{} is valid\n", file.name)).collect(),
-        (0, warnings) => format!("valid, with {}\n", plural(warnings, "warning")),
-        (errors, 0) => format!("{}\n", plural(errors, "error")),
-        (errors, warnings) => format!("{}, {}\n", plural(errors, "error"), plural(warnings, "warning")),
+    let found = match (count(Severity::Error), count(Severity::Warning)) {
+        (0, 0) => return checked.iter().map(|file| format!("{} is valid\n", file.name)).collect(),
+        (0, warnings) => format!("valid, with {}", plural(warnings, "warning")),
+        (errors, 0) => plural(errors, "error"),
+        (errors, warnings) => format!("{}, {}", plural(errors, "error"), plural(warnings, "warning")),
+    };
+    let touched = checked.iter().filter(|file| !file.findings.is_empty()).count();
+    match checked.len() {
+        1 => format!("{found}\n"),
+        all => format!("{found}, in {touched} of {all} files\n"),
     }
 }

@@ -10,6 +10,7 @@ use super::tree::{Entry, Kind, Node};
 use super::{Code, Diagnostic, OnError, Shell, Span, Spanned, image, units};
 
 pub(crate) use templates::is_identifier;
+pub use variables::is_variable_name;
 
 /// Collects the findings of one walk.
 pub(super) struct Reader<'a> {

@@ -168,7 +168,7 @@ fn early_env(layers: &[&EnvTemplates], options: &RunOptions, contexts: &Contexts
 }
 
 /// The value of a text, where all that it rests on is known.
-fn known(template: &Template, contexts: &Contexts) -> Result<String, EvalError> {
+pub(super) fn known(template: &Template, contexts: &Contexts) -> Result<String, EvalError> {
     for part in &template.parts {
         let Part::Expr(expr) = part else { continue };
         if let Some(later) = expr.rests_on_the_run() {

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use super::job::known;
 use super::{PlannedJob, PlannedStep, Secret, WORKSPACE};
 use crate::event::StepIndex;
-use crate::pipeline::expr::{Contexts, EvalError, Scope};
+use crate::pipeline::expr::{Contexts, EvalError, Scope, Template};
 use crate::pipeline::{Env, OnError, Shell};
 
 /// A step, decided.
@@ -45,6 +46,20 @@ impl PlannedJob {
             put(&mut env, name, value.render(&Scope { contexts: &contexts, ..*scope })?);
         }
         Ok(env)
+    }
+}
+
+impl PlannedJob {
+    /// A step's script and variables, before the run: what is not known yet stands as it was written.
+    #[must_use]
+    pub fn preview(&self, step: &PlannedStep) -> (String, Env) {
+        let text = |template: &Template| known(template, &self.contexts).unwrap_or_else(|_| template.to_string());
+        let mut env = Env::new();
+        for (name, value) in self.env.iter().chain(&step.env) {
+            put(&mut env, name, text(value));
+        }
+        overlay(&mut env, &self.overrides);
+        (text(&step.script), env)
     }
 }
 
@@ -90,7 +105,7 @@ fn context(env: &Env) -> Value {
 }
 
 /// Lays variables over others: they win, and a name keeps the place where it first stood.
-fn overlay(env: &mut Env, over: &Env) {
+pub fn overlay(env: &mut Env, over: &Env) {
     for (name, value) in over {
         put(env, name, value.clone());
     }

@@ -1,6 +1,8 @@
 //! The command line as a person or a script meets it: what goes to standard output, to standard error, and the status.
 #![allow(clippy::unwrap_used)]
 
+mod validate;
+
 use std::fs::{self, File};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};

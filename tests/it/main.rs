@@ -13,6 +13,7 @@ mod pull;
 mod registries;
 mod registry;
 mod run;
+mod schema;
 mod sinks;
 mod source;
 mod support;

@@ -15,6 +15,8 @@ pub(in crate::pipeline) struct Names<'a> {
     pub(in crate::pipeline) matrix: Option<Vec<&'a str>>,
     /// The variables that the file sets for it.
     pub(in crate::pipeline) env: Vec<&'a str>,
+    /// An earlier step may set others: its script names `ARGON_ENV`.
+    pub(in crate::pipeline) env_grows: bool,
     /// The jobs that it needs, each with its outputs.
     pub(in crate::pipeline) needs: BTreeMap<&'a str, Vec<&'a str>>,
     /// Every job of the pipeline.
@@ -242,7 +244,7 @@ impl Check<'_, '_> {
                 }
             },
             Referred::Env(name) if allowed(Context::Env) => {
-                if names.env.contains(&name) {
+                if names.env.contains(&name) || names.env_grows {
                     return;
                 }
                 let finding = Diagnostic::new(Code::UnknownVariable, at, format!("nothing in the file sets `{name}`"));

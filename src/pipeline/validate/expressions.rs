@@ -86,6 +86,7 @@ fn check_job<'a>(job: &'a Job, mut names: Names<'a>, findings: &mut Vec<Diagnost
             names.later.retain(|later| *later != id.value);
         }
         check_step(step, job, &mut names, findings);
+        names.env_grows |= step.run.value.to_string().contains("ARGON_ENV");
         names.steps.extend(step.id.as_ref().map(|id| id.value.as_str()));
     }
     for (_, value) in &job.outputs {

@@ -68,7 +68,7 @@ fn the_nearest_file_above_is_found() {
 
 fn validate(files: &[&str], format: Format, strict: bool, input: &str) -> (u8, String) {
     let files = files.iter().map(Into::into).collect();
-    let args = ValidateArgs { files, stdin_path: Some("typed.yml".into()), format, strict };
+    let args = ValidateArgs { files, stdin_path: Some("typed.yml".into()), format, strict, explain: None };
     let mut out = Vec::new();
     let code = run(&args, PLAIN, &mut input.as_bytes(), &mut out).unwrap();
     (code, String::from_utf8(out).unwrap())
