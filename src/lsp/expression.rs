@@ -6,6 +6,10 @@ use super::outline::{At, Outline};
 use crate::pipeline::expr::{Context, Function, Position};
 use crate::pipeline::{Span, Spanned};
 
+/// The longest expression that is looked for, in bytes. The language takes longer ones; nobody writes them, and a text full
+/// of `${{` is to be read quickly.
+const MAX_LENGTH: usize = 4096;
+
 /// `needs.build.outputs.version`: names joined by points. `['…']` with a text counts as a point and a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Chain {
@@ -32,7 +36,7 @@ pub(super) fn insides(text: &str, base: usize) -> Vec<Span> {
 /// Where the `}}` is that closes an expression: outside of its texts, and before the next one opens.
 fn closing(rest: &str) -> Option<usize> {
     let mut is_text = false;
-    for (at, byte) in rest.bytes().enumerate() {
+    for (at, byte) in rest.bytes().enumerate().take(MAX_LENGTH) {
         match byte {
             b'\'' => is_text = !is_text,
             b'}' if !is_text && rest[at..].starts_with("}}") => return Some(at),

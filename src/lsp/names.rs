@@ -1,5 +1,7 @@
 //! What is named in a text: jobs, steps, outputs, axes, secrets, variables, files; where each is said, where it is used.
 
+use std::collections::HashMap;
+
 use super::expression::{self, Chain};
 use super::outline::{At, Outline, Style};
 use super::place;
@@ -80,6 +82,7 @@ impl Names {
         }
         finder.expressions();
         finder.names.occurrences.sort_by_key(|occurrence| (occurrence.span.start, occurrence.span.end));
+        finder.names.occurrences.dedup();
         finder.names
     }
 
@@ -207,6 +210,7 @@ impl Finder<'_> {
 
     /// The names in all expressions of the text.
     fn expressions(&mut self) {
+        let keys: HashMap<At, String> = self.names.jobs.iter().map(|job| (job.at, job.key.value.clone())).collect();
         for (at, element) in self.outline.all() {
             let Some(value) = &element.value else { continue };
             let raw = self.text.get(value.span.clone()).unwrap_or_default();
@@ -215,8 +219,7 @@ impl Finder<'_> {
             if !has_template && !is_condition {
                 continue;
             }
-            let around: Vec<At> = self.outline.line(at).collect();
-            let job = self.names.jobs.iter().find(|job| around.contains(&job.at)).map(|job| job.key.value.clone());
+            let job = self.outline.line(at).find_map(|around| keys.get(&around).cloned());
             let insides =
                 if has_template { expression::insides(raw, value.span.start) } else { vec![value.span.clone()] };
             for inside in insides {

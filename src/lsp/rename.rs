@@ -41,7 +41,6 @@ pub(super) fn rename(knowledge: &Knowledge, params: &RenameParams) -> Result<Opt
     for Found { view, occurrence } in &same {
         let edit = TextEdit { range: view.text.range(&occurrence.span), new_text: new.to_owned() };
         match by_file.iter_mut().find(|(uri, _)| *uri == view.uri) {
-            Some((_, edits)) if edits.contains(&edit) => {}
             Some((_, edits)) => edits.push(edit),
             None => by_file.push((view.uri.clone(), vec![edit])),
         }

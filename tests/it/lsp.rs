@@ -246,6 +246,30 @@ fn a_client_without_snippets_gets_none() {
     assert!(image["documentation"]["value"].as_str().unwrap().contains("container"), "{image:#}");
 }
 
+#[test]
+fn every_beginning_of_a_text_is_answered() {
+    let mut editor = opened("");
+    let mut written = String::new();
+    let mut answers = 0;
+    for c in PIPELINE.replace("release", "r\u{1F600}l").chars() {
+        written.push(c);
+        let end = json!({ "line": 999_999, "character": 0 });
+        let change = json!({ "range": { "start": end, "end": end }, "text": c.to_string() });
+        let document = json!({ "uri": editor.uri(NAME), "version": written.len() });
+        editor.tell("textDocument/didChange", json!({ "textDocument": document, "contentChanges": [change] }));
+        let at = editor.at(NAME, &end);
+        let asked = [
+            editor.request("textDocument/completion", at.clone()),
+            editor.request("textDocument/hover", at.clone()),
+            editor.request("textDocument/definition", at.clone()),
+            editor.request("textDocument/prepareRename", at),
+            editor.request("textDocument/documentSymbol", json!({ "textDocument": { "uri": editor.uri(NAME) } })),
+        ];
+        answers += asked.iter().filter(|id| editor.answer(id).is_ok_and(|answer| !answer.is_null())).count();
+    }
+    assert!(answers > written.len(), "{answers} of {} bytes", written.len());
+}
+
 // --- Hover, definition, references ----------------------------------------------------------------------------------
 
 /// The hover over the nth occurrence of a text.

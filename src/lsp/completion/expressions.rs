@@ -1,5 +1,7 @@
 //! Contexts, functions and names, in `if:` and `${{ }}`.
 
+use std::collections::HashSet;
+
 use lsp_types::{CompletionItem, CompletionItemKind};
 
 use super::{Desk, in_order, markdown};
@@ -69,15 +71,14 @@ fn position(desk: &Desk<'_>) -> Option<Position> {
 }
 
 fn plain(desk: &Desk<'_>, begun: &str, names: Vec<Name>) -> Vec<CompletionItem> {
-    let mut seen: Vec<CompletionItem> = Vec::new();
-    for (name, doc) in names {
-        if !seen.iter().any(|item| item.label == name) {
-            let item = desk.item(&name, name.clone(), CompletionItemKind::FIELD);
-            let documentation = (!doc.is_empty()).then(|| markdown(doc));
-            seen.push(here(desk, begun, CompletionItem { documentation, ..item }));
-        }
-    }
-    seen
+    let mut seen = HashSet::new();
+    let fresh = names.into_iter().filter(|(name, _)| seen.insert(name.clone()));
+    let items = fresh.map(|(name, doc)| {
+        let item = desk.item(&name, name.clone(), CompletionItemKind::FIELD);
+        let documentation = (!doc.is_empty()).then(|| markdown(doc));
+        here(desk, begun, CompletionItem { documentation, ..item })
+    });
+    items.collect()
 }
 
 fn own_job<'d>(desk: &'d Desk<'_>) -> Option<&'d JobAt> {

@@ -1,5 +1,7 @@
 //! The values that the key at the cursor takes.
 
+use std::collections::HashSet;
+
 use lsp_types::{CompletionItem, CompletionItemKind};
 
 use super::{Desk, Part, in_order, markdown};
@@ -62,22 +64,15 @@ fn values(desk: &Desk<'_>, allowed: &Allowed) -> Vec<Value> {
             Kind::Image => images(desk),
             _ => Vec::new(),
         };
-        for value in of_kind {
-            if !found.iter().any(|other| other.text == value.text) {
-                found.push(value);
-            }
-        }
+        found.extend(of_kind);
     }
-    let taken: Vec<&str> = match desk.site.part {
-        Part::Value => Vec::new(),
-        _ => desk
-            .site
-            .siblings()
-            .filter_map(|at| desk.site.outline.get(at).value.as_ref())
-            .filter_map(|value| desk.site.marked.get(value.span.clone()))
-            .collect(),
+    let site = desk.site;
+    let siblings = site.siblings().filter_map(|at| site.outline.get(at).value.as_ref());
+    let mut seen: HashSet<String> = match site.part {
+        Part::Value => HashSet::new(),
+        _ => siblings.filter_map(|value| site.marked.get(value.span.clone())).map(str::to_owned).collect(),
     };
-    found.retain(|value| !taken.contains(&value.text.as_str()));
+    found.retain(|value| seen.insert(value.text.clone()));
     found
 }
 

@@ -136,3 +136,36 @@ fn jobs_needs_and_steps_are_those_of_the_model() {
         }
     }
 }
+
+#[test]
+fn hostile_texts_are_looked_through() {
+    let many = |piece: &str| piece.repeat(100_000 / piece.len());
+    for piece in [
+        "- ",
+        "[",
+        "{a: ",
+        "a, ",
+        "\"a\",",
+        "'",
+        "&a ",
+        "${{ ",
+        "${{ '",
+        "${{ a.b }}",
+        "a:\n",
+        "- a\n",
+        "- a: |\n ",
+        "? ",
+        "a: [\n",
+        "a: \"\n",
+    ] {
+        for text in [
+            many(piece),
+            format!("a: {}", many(piece)),
+            format!("jobs:\n  a: [{}", many(piece)),
+            format!("if: {}", many(piece)),
+        ] {
+            let (outline, names) = read(&text);
+            assert!(outline.all().count() <= text.len() && names.occurrences.len() <= text.len());
+        }
+    }
+}

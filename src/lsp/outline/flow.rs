@@ -7,6 +7,9 @@ use crate::pipeline::Spanned;
 /// Collections inside each other that are looked into.
 const MAX_DEPTH: usize = 32;
 
+/// How far the end of an expression is looked for, in bytes.
+const MAX_EXPRESSION: usize = 4096;
+
 /// Reads a collection that begins at an offset; gives where it ends. One that is not closed ends before the first line
 /// that cannot belong to it.
 pub(super) fn read(scan: &mut Scan<'_>, owner: Option<At>, at: usize) -> usize {
@@ -101,7 +104,8 @@ impl Flow<'_, '_> {
             match byte {
                 // `${{ … }}` is closed by its own braces.
                 b'$' if line[length..].starts_with("${{") => {
-                    length += line[length..].find("}}").map_or(3, |end| end + 2);
+                    let near = &bytes[length..bytes.len().min(length + MAX_EXPRESSION)];
+                    length += memchr::memmem::find(near, b"}}").map_or(3, |end| end + 2);
                     continue;
                 }
                 b',' | b']' | b'}' | b'[' | b'{' => break,

@@ -1,5 +1,7 @@
 //! The walk over the lines: which element a line begins, and what belongs to it.
 
+use std::cell::Cell;
+
 use super::{At, Element, Kind, Outline, Scalar, Style, flow};
 use crate::pipeline::{Span, Spanned};
 
@@ -8,8 +10,9 @@ const MAX_DEPTH: usize = 128;
 
 /// Reads a text.
 pub(super) fn read(text: &str) -> Outline {
-    let mut scan = Scan { text, outline: Outline::default(), open: Vec::new() };
-    let mut at = 0;
+    let mut scan = Scan { text, outline: Outline::default(), open: Vec::new(), line: Cell::new((0, 0)) };
+    // A byte order mark is no part of the first key.
+    let mut at = text.len() - text.trim_start_matches('\u{feff}').len();
     while at < text.len() {
         at = scan.line(at);
     }
@@ -22,6 +25,9 @@ pub(super) struct Scan<'a> {
     pub(super) outline: Outline,
     /// The elements that the next line may belong to, the innermost last.
     open: Vec<At>,
+    /// Where the line that was looked at last begins, as far as is known, and ends: a long one is not measured again for
+    /// each of its items.
+    line: Cell<(usize, usize)>,
 }
 
 impl Scan<'_> {
@@ -83,8 +89,14 @@ impl Scan<'_> {
 
     /// What is left of the line.
     pub(super) fn rest_of_line(&self, at: usize) -> &str {
+        let (start, end) = self.line.get();
+        if start <= at && at <= end && end > 0 {
+            return self.text.get(at..end).unwrap_or_default();
+        }
         let rest = self.text.get(at..).unwrap_or_default();
-        &rest[..memchr::memchr(b'\n', rest.as_bytes()).unwrap_or(rest.len())]
+        let line = &rest[..memchr::memchr(b'\n', rest.as_bytes()).unwrap_or(rest.len())];
+        self.line.set((at, at + line.len()));
+        line
     }
 
     /// Leaves the elements that a line of this column does not belong to.

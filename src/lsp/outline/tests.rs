@@ -35,6 +35,7 @@ fn what_people_write_is_seen() {
         ("a: http://x\nb: python:3.10\n", "a=http://x b=python:3.10"),
         ("if: ${{ a }} == '}'\nx: [${{ b, c }}, d]\n", "if=${{ a }} == '}' x(-=${{ b, c }} -=d)"),
         ("{\"a\": {\"b\": 1},\n\"c\": [2]}\n", "a(b=1) c(-=2)"),
+        ("\u{feff}a: 1\nb: 2\n", "a=1 b=2"),
         ("a:\n  [b, c]\nd: 1\n", "a(-=b -=c) d=1"),
         ("a:\r\n  b: 1\r\nc: 2\r\n", "a(b=1) c=2"),
     ];

@@ -35,7 +35,7 @@ pub(super) fn steps(reader: &mut Reader<'_>, entry: &Entry, job: &Job, around: &
     };
     if let Some(first_over) = items.get(MAX_STEPS) {
         let message = format!("the job has {} steps, more than {MAX_STEPS}", items.len());
-        let at = first_over.span.start..first_over.span.start + 1;
+        let at = reader.visible(first_over);
         reader.report(
             Diagnostic::new(Code::TooManySteps, at, message).help("put commands that belong together into one `run`"),
         );
@@ -129,7 +129,7 @@ fn step(reader: &mut Reader<'_>, node: &Rc<Node>, around: &Surroundings<'_>) -> 
         }
     }
     if !entries.iter().any(|entry| entry.key.value == "run") && !keys::is_meant(node, Mapping::Step, "run") {
-        let at = entries.first().map_or_else(|| node.span.start..node.span.start + 1, |entry| entry.key.span.clone());
+        let at = entries.first().map_or_else(|| reader.visible(node), |entry| entry.key.span.clone());
         reader.report(
             Diagnostic::new(Code::MissingKey, at, "the step has no `run`")
                 .help("add `run:` with the commands of the step"),
