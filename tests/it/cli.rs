@@ -161,7 +161,7 @@ fn all(said: &[Said]) -> String {
 // --- Help -----------------------------------------------------------------------------------------------------------
 
 const COMMANDS: [&str; 10] =
-    ["run", "validate", "list", "graph", "init", "lsp", "doctor", "clean", "completions", "man"];
+    ["run", "schema", "validate", "list", "graph", "init", "lsp", "doctor", "clean", "completions", "man"];
 
 #[test]
 fn help_of_everything() {
