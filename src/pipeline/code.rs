@@ -181,6 +181,8 @@ codes! {
     ExcludesNothing = "W0202",
     /// An image without tag or digest.
     ImageNotPinned = "W0301",
+    /// A script that no shell takes.
+    ScriptSyntax = "W0302",
     /// A declared secret that no step asks for.
     UnusedSecret = "W0401",
 }
