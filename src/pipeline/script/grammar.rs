@@ -160,9 +160,9 @@ impl<'a> Reader<'a> {
         let mut is_exit = self.pipeline()?;
         loop {
             self.blanks();
-            let operator = match [("&&", false), ("||", true)].into_iter().find(|(mark, _)| self.looking_at(mark)) {
-                Some(operator) => operator,
-                None => return Ok(is_exit),
+            let operators = [("&&", false), ("||", true)];
+            let Some(operator) = operators.into_iter().find(|(mark, _)| self.looking_at(mark)) else {
+                return Ok(is_exit);
             };
             is_exit = false;
             let at = self.at;
