@@ -30,6 +30,7 @@ set edit:completion:arg-completer[argon] = {|@words|
             cand init 'Writes a first `.runnerci.yml`, for Cargo, npm, Python, Go or Maven'
             cand doctor 'Looks for the engine, and says what Argon found and what will not work'
             cand clean 'Removes what crashed runs left on the engine'
+            cand lsp 'Serves an editor: findings, completion, hover, definitions, renames in pipeline files'
             cand completions 'Prints the completion script of a shell'
             cand man 'Prints a manual page: `argon man run | man -l -`'
             cand help 'Print this message or the help of the given subcommand(s)'
@@ -108,6 +109,12 @@ set edit:completion:arg-completer[argon] = {|@words|
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }
+        &'argon;lsp'= {
+            cand --color 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE'
+            cand --stdio 'Standard input and output; the default, which some editors insist on naming'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
         &'argon;completions'= {
             cand --color 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE'
             cand -h 'Print help (see more with ''--help'')'
@@ -126,6 +133,7 @@ set edit:completion:arg-completer[argon] = {|@words|
             cand init 'Writes a first `.runnerci.yml`, for Cargo, npm, Python, Go or Maven'
             cand doctor 'Looks for the engine, and says what Argon found and what will not work'
             cand clean 'Removes what crashed runs left on the engine'
+            cand lsp 'Serves an editor: findings, completion, hover, definitions, renames in pipeline files'
             cand completions 'Prints the completion script of a shell'
             cand man 'Prints a manual page: `argon man run | man -l -`'
             cand help 'Print this message or the help of the given subcommand(s)'
@@ -143,6 +151,8 @@ set edit:completion:arg-completer[argon] = {|@words|
         &'argon;help;doctor'= {
         }
         &'argon;help;clean'= {
+        }
+        &'argon;help;lsp'= {
         }
         &'argon;help;completions'= {
         }

@@ -9,12 +9,15 @@ mod graph;
 mod init;
 mod list;
 mod load;
+#[cfg(feature = "lsp")]
+mod lsp;
 mod man;
 mod output;
 mod pipeline_file;
 mod report;
 mod run;
 mod sarif;
+mod schema;
 mod signals;
 mod targets;
 mod validate;
@@ -54,11 +57,14 @@ enum Command {
     // Boxed: it is many times as large as the others.
     Run(Box<run::RunArgs>),
     Validate(ValidateCommand),
+    Schema(schema::SchemaArgs),
     List(list::ListArgs),
     Graph(graph::GraphArgs),
     Init(init::InitArgs),
     Doctor(doctor::DoctorArgs),
     Clean(clean::CleanArgs),
+    #[cfg(feature = "lsp")]
+    Lsp(lsp::LspArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
 }
@@ -96,11 +102,14 @@ fn dispatch(command: Command, look: &Look) -> Result<Exit, CommandError> {
     match command {
         Command::Run(args) => run::run(*args, look),
         Command::Validate(command) => validate_files(&command.args, look),
+        Command::Schema(args) => schema::run(&args),
         Command::List(args) => list::run(&args, look),
         Command::Graph(args) => graph::run(&args, look),
         Command::Init(args) => init::run(&args, look),
         Command::Doctor(args) => doctor::run(&args, look),
         Command::Clean(args) => clean::run(&args, look),
+        #[cfg(feature = "lsp")]
+        Command::Lsp(args) => lsp::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
     }

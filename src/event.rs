@@ -198,6 +198,13 @@ pub enum Cause {
         /// The expression, as it was written.
         condition: String,
     },
+    /// What the step left for others cannot be read.
+    Handover {
+        /// The variable that names the file.
+        file: &'static str,
+        /// What is wrong with it, in a clause, for people; masked.
+        message: String,
+    },
     /// An expression of it has no value.
     Expression {
         /// The key that has it.
@@ -233,6 +240,8 @@ pub struct StepResult {
     pub peak_memory: Option<u64>,
     /// It failed, and `continue-on-error` lets the job go on.
     pub forgiven: bool,
+    /// What it left in `$ARGON_OUTPUT`; masked.
+    pub outputs: Vec<(String, String)>,
 }
 
 impl StepResult {
@@ -246,6 +255,7 @@ impl StepResult {
             cpu: None,
             peak_memory: None,
             forgiven: false,
+            outputs: Vec::new(),
         }
     }
 }
@@ -263,6 +273,8 @@ pub struct JobResult {
     pub duration: Duration,
     /// It failed, and `continue-on-error` lets the run go on.
     pub forgiven: bool,
+    /// Its `outputs`; masked.
+    pub outputs: Vec<(String, String)>,
 }
 
 /// How a run ended.
@@ -432,6 +444,15 @@ pub enum Event {
         step: StepIndex,
         /// How.
         result: StepResult,
+    },
+    /// What a step left in `$ARGON_SUMMARY`. Right behind its end.
+    Summary {
+        /// The job.
+        job: JobId,
+        /// The step.
+        step: StepIndex,
+        /// Markdown, masked, 1 MiB at most.
+        markdown: String,
     },
     /// A job ended, or was skipped. Once a job.
     JobFinished {

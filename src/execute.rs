@@ -4,6 +4,7 @@
 //! program inside the container, `conversation` one talk in it. Secrets are masked before an event leaves.
 
 mod conversation;
+mod handover;
 mod images;
 mod job;
 mod missing_command;
@@ -31,8 +32,8 @@ pub use sweep::sweep;
 use crate::engine::Engine;
 use crate::event::{Event, JobResult, Level, RunId, RunResult, Status};
 use crate::pipeline::OnError;
-use crate::pipeline::expr::{EvalError, Files};
-use crate::plan::{NoFiles, Plan};
+use crate::pipeline::expr::{EvalError, Files, NoFiles};
+use crate::plan::Plan;
 use crate::source::Workspace;
 
 /// How many events may wait for the sinks before the run waits for them.

@@ -13,6 +13,7 @@ mod keys;
 pub mod language;
 mod model;
 mod reader;
+mod schema;
 pub mod script;
 mod sources;
 mod syntax;
@@ -21,10 +22,14 @@ mod units;
 mod validate;
 
 pub use code::{Code, Severity};
-pub use diagnostic::{Diagnostic, Label, LineIndex, Place};
+pub use diagnostic::{Diagnostic, Fix, Label, LineIndex, Place};
 pub use image::check_image;
 pub use keys::near;
 pub use model::*;
+#[cfg(feature = "lsp")]
+pub(crate) use reader::is_identifier;
+pub use reader::is_variable_name;
+pub use schema::schema;
 pub use sources::{FileId, Origin, Source, Sources};
 pub use units::duration as parse_duration;
 

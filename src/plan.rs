@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use error::PlanError;
-pub use ready::{NoFiles, ReadyStep, env_context};
+pub use ready::{ReadyStep, env_context, overlay};
 pub use secret::{Secret, SecretValue};
 
 use crate::event::{JobId, JobInfo, StepIndex, StepInfo};

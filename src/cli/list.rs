@@ -32,6 +32,8 @@ pub(crate) fn run(args: &ListArgs, look: &Look) -> Result<Exit, CommandError> {
                     "name": job.name.as_ref().map(ToString::to_string),
                     "image": job.image.to_string(),
                     "needs": job.needs.iter().map(|need| &need.value).collect::<Vec<_>>(),
+                    "if": job.condition.as_ref().map(ToString::to_string),
+                    "matrix": job.matrix.as_ref().map(|matrix| matrix.labels()),
                     "steps": job.steps.len(),
                 })
             })
@@ -46,7 +48,10 @@ pub(crate) fn run(args: &ListArgs, look: &Look) -> Result<Exit, CommandError> {
             let needs: Vec<&str> = job.needs.iter().map(|need| need.value.as_str()).collect();
             let needs = if needs.is_empty() { String::new() } else { format!("  needs {}", needs.join(", ")) };
             let key = style.paint(Tone::Bold, &format!("{:width$}", job.key.value));
-            let line = format!("{key}  {:image_width$}  {} step{s}{needs}", job.image.to_string(), job.steps.len());
+            let times = job.matrix.as_ref().map_or(0, |matrix| matrix.combinations.len());
+            let times = if times == 0 { String::new() } else { format!("  × {times}") };
+            let line =
+                format!("{key}  {:image_width$}  {} step{s}{times}{needs}", job.image.to_string(), job.steps.len());
             let _ = writeln!(text, "{}", line.trim_end());
             text
         })
@@ -74,18 +79,24 @@ fn describe_job(text: &mut String, job: &PlannedJob, style: &Style) {
         let _ = write!(text, ", timeout {}", human(timeout));
     }
     text.push('\n');
+    if let Some(condition) = &job.condition {
+        let _ = writeln!(text, "  {}", style.paint(Tone::Dim, &format!("if {condition}")));
+    }
     for step in &job.steps {
-        describe_step(text, step, style);
+        describe_step(text, job, step, style);
     }
 }
 
-fn describe_step(text: &mut String, step: &PlannedStep, style: &Style) {
+fn describe_step(text: &mut String, job: &PlannedJob, step: &PlannedStep, style: &Style) {
+    let (script, env) = job.preview(step);
     let _ = writeln!(text, "  {}. {}", step.index, step.name);
-    for line in step.script.to_string().lines() {
+    if let Some(condition) = &step.condition {
+        let _ = writeln!(text, "       {}", style.paint(Tone::Dim, &format!("if {condition}")));
+    }
+    for line in script.lines() {
         let _ = writeln!(text, "       {}", style.paint(Tone::Dim, line));
     }
-    let names: Vec<String> = step
-        .env
+    let names: Vec<String> = env
         .iter()
         .map(|(name, value)| format!("{name}={value}"))
         .chain(step.secrets.iter().map(|secret| format!("{}=***", secret.name)))

@@ -2,7 +2,7 @@
 //!
 //! Names, once given, stay; new ones may come. What breaks a reader raises [`VERSION`].
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -161,9 +161,10 @@ impl Encoder {
     fn context(&self, event: &Event) -> Context {
         match event {
             Event::ImagePull { image, .. } => Context { image: Some(image.clone()), step: Some("pull".to_owned()) },
-            Event::StepStarted { job, step } | Event::StepFinished { job, step, .. } | Event::Log { job, step, .. } => {
-                self.step_context(job, *step)
-            }
+            Event::StepStarted { job, step }
+            | Event::StepFinished { job, step, .. }
+            | Event::Summary { job, step, .. }
+            | Event::Log { job, step, .. } => self.step_context(job, *step),
             Event::JobQueued { job } | Event::JobStarted { job } | Event::JobFinished { job, .. } => {
                 self.job_context(job)
             }
@@ -190,6 +191,7 @@ impl Encoder {
             Event::JobFinished { job, result } => {
                 format!("Job {job} finished: {}", ending(result.status, result.exit_code))
             }
+            Event::Summary { job, step, .. } => format!("Summary of step: {}", self.step_name(job, *step)),
             Event::RunFinished { result } => format!("Run finished: {}", result.status),
             Event::Notice { message, .. } => message.clone(),
         }
@@ -245,6 +247,7 @@ fn kind(event: &Event) -> &'static str {
         Event::StepStarted { .. } => "step.started",
         Event::Log { .. } => "log",
         Event::StepFinished { .. } => "step.finished",
+        Event::Summary { .. } => "step.summary",
         Event::JobFinished { .. } => "job.finished",
         Event::RunFinished { .. } => "run.finished",
         Event::Notice { .. } => "notice",
@@ -345,11 +348,22 @@ enum Body<'a> {
         forgiven: Option<bool>,
         #[serde(flatten)]
         usage: Option<Usage>,
+        #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+        outputs: BTreeMap<&'a str, &'a str>,
+    },
+    Summary {
+        job: &'a str,
+        step: usize,
+        markdown: &'a str,
     },
     Notice {
         #[serde(skip_serializing_if = "Option::is_none")]
         job: Option<&'a str>,
     },
+}
+
+fn named(outputs: &[(String, String)]) -> BTreeMap<&str, &str> {
+    outputs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
 }
 
 #[derive(Serialize)]
@@ -445,6 +459,7 @@ enum CauseWire<'a> {
     FailFast { job: &'a str },
     EarlierStepFailed,
     Condition { condition: &'a str },
+    Handover { file: &'a str, message: &'a str },
     Expression { key: &'a str, message: &'a str },
     Interrupted,
     Infrastructure { message: &'a str, hint: Option<&'a str> },
@@ -465,6 +480,7 @@ impl<'a> From<&'a Cause> for CauseWire<'a> {
             Cause::FailFast { job } => Self::FailFast { job: job.as_str() },
             Cause::EarlierStepFailed => Self::EarlierStepFailed,
             Cause::Condition { condition } => Self::Condition { condition },
+            Cause::Handover { file, message } => Self::Handover { file, message },
             Cause::Expression { key, message } => Self::Expression { key, message },
             Cause::Interrupted => Self::Interrupted,
             Cause::Infrastructure { message, hint } => Self::Infrastructure { message, hint: hint.as_deref() },
@@ -493,7 +509,9 @@ impl<'a> Body<'a> {
                 cause: result.cause.as_ref().map(CauseWire::from),
                 forgiven: Some(result.forgiven),
                 usage: Some(Usage { cpu_ms: result.cpu.map(millis), peak_memory_bytes: result.peak_memory }),
+                outputs: named(&result.outputs),
             },
+            Event::Summary { job, step, markdown } => Self::Summary { job: job.as_str(), step: step.0 + 1, markdown },
             Event::JobFinished { job, result } => Self::Finished {
                 job: Some(job.as_str()),
                 step: None,
@@ -503,6 +521,7 @@ impl<'a> Body<'a> {
                 cause: result.cause.as_ref().map(CauseWire::from),
                 forgiven: Some(result.forgiven),
                 usage: None,
+                outputs: named(&result.outputs),
             },
             Event::RunFinished { result } => Self::Finished {
                 job: None,
@@ -513,6 +532,7 @@ impl<'a> Body<'a> {
                 cause: result.cause.as_ref().map(CauseWire::from),
                 forgiven: None,
                 usage: None,
+                outputs: BTreeMap::new(),
             },
             Event::Notice { job, .. } => Self::Notice { job: job.as_ref().map(JobId::as_str) },
         }

@@ -99,7 +99,7 @@ pub(super) async fn run<E: Engine>(
         Ok(Wanted::No(cause)) => return Ended::skipped(cause, Standing::Skipped),
         Err(cause) => {
             let outcome = Outcome { status: Status::Failure, cause: Some(cause), exit_code: None };
-            return Ended::ran(result(job, outcome, Duration::ZERO), Vec::new());
+            return Ended::ran(result(job, outcome, Duration::ZERO, Vec::new()), Vec::new());
         }
     }
     let mut waiting = stop.clone();
@@ -120,16 +120,18 @@ pub(super) async fn run<E: Engine>(
         let cause = outcome.cause.unwrap_or(Cause::Interrupted);
         return Ended::skipped(cause, Standing::Cancelled);
     }
-    Ended::ran(result(job, outcome, began.elapsed()), outputs)
+    let shown = outputs.iter().map(|(name, value)| (name.clone(), context.mask.text(value))).collect();
+    Ended::ran(result(job, outcome, began.elapsed(), shown), outputs)
 }
 
-fn result(job: &PlannedJob, outcome: Outcome, duration: Duration) -> JobResult {
+fn result(job: &PlannedJob, outcome: Outcome, duration: Duration, outputs: Vec<(String, String)>) -> JobResult {
     JobResult {
         status: outcome.status,
         cause: outcome.cause,
         exit_code: outcome.exit_code,
         duration,
         forgiven: forgiven(outcome.status, job.on_error),
+        outputs,
     }
 }
 

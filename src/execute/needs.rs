@@ -40,6 +40,7 @@ impl Ended {
             exit_code: None,
             duration: Duration::ZERO,
             forgiven: false,
+            outputs: Vec::new(),
         };
         Self { result, outputs: Vec::new(), standing }
     }

@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::conversation::{Conversation, Heard};
+use super::handover::{BadHandover, Files, HandedOn};
 use super::missing_command;
 use super::stop::{StopReason, StopWatch};
-use super::supervisor::{self, Counters, NotStarted, Report};
+use super::supervisor::{self, Counters, NotStarted, Report, Surroundings};
 use super::{Context, forgiven};
 use crate::engine::{ContainerId, Engine, EngineError};
 use crate::event::{Cause, Event, Level, Status, StepResult, Stream, TimeoutScope};
@@ -56,6 +57,8 @@ pub(super) struct StepRun<'a, E> {
     pub(super) job: &'a PlannedJob,
     pub(super) step: &'a ReadyStep,
     pub(super) env: &'a [(String, String)],
+    /// Folders for the front of its `PATH`.
+    pub(super) path: &'a [String],
     pub(super) limit: Limit,
     pub(super) counters: &'a mut Counters,
 }
@@ -78,7 +81,7 @@ struct End {
 
 impl<E: Engine> StepRun<'_, E> {
     /// Runs the step to its end. All of its output has been emitted then.
-    pub(super) async fn run(self, talk: &mut Conversation) -> Result<StepResult, Lost> {
+    pub(super) async fn run(self, talk: &mut Conversation) -> Result<(StepResult, HandedOn), Lost> {
         let began = Instant::now();
         let lost = |error| Lost { error, duration: began.elapsed() };
         let deadline = self.deadline(began);
@@ -88,10 +91,12 @@ impl<E: Engine> StepRun<'_, E> {
         let mut tail = Tail::default();
         let mut stderr_done = self.job.output == OutputMode::Merged;
         let mut end = None;
+        let mut files = Files::default();
         // Waits here while the sinks are behind: a reader that stalls must not keep a stop or a timeout from the step.
         let mut unsent: VecDeque<Event> = VecDeque::new();
 
-        talk.say(&supervisor::start_step(talk.nonce(), self.step, self.job.output, self.env)).await;
+        let around = Surroundings { env: self.env, path: self.path, output: self.job.output };
+        talk.say(&supervisor::start_step(talk.nonce(), self.step, &around)).await;
         while end.is_none() || !stderr_done {
             let wake = match &phase {
                 Phase::Running => deadline.as_ref().map(|(at, _)| *at),
@@ -130,6 +135,11 @@ impl<E: Engine> StepRun<'_, E> {
                         Stream::Stderr => stderr_done = true,
                     }
                 }
+                Moment::Heard(Heard::Report { report: Report::Data { step, file, content }, .. })
+                    if step == self.step.index =>
+                {
+                    files.take(file, content);
+                }
                 Moment::Heard(Heard::Report { .. }) => {}
                 Moment::Heard(Heard::Closed) => return Err(lost(None)),
                 Moment::Stopped(why) => phase = self.terminate(talk, why).await,
@@ -142,20 +152,29 @@ impl<E: Engine> StepRun<'_, E> {
                         talk.say(&supervisor::kill("KILL", self.step.index)).await;
                         phase = Phase::Killing { why, give_up_at: Instant::now() + KILL_LIMIT };
                     }
-                    Phase::Killing { why, .. } => return self.give_up(talk.id(), why, began).await,
+                    Phase::Killing { why, .. } => return self.give_up(talk.id(), why, began).await.map(alone),
                 },
-                Moment::AtOnce(why) => return self.give_up(talk.id(), why, began).await,
+                Moment::AtOnce(why) => return self.give_up(talk.id(), why, began).await.map(alone),
             }
         }
         let Some(end) = end else {
             return Err(lost(None));
         };
+        let handed = files.read();
+        let duration = began.elapsed();
         Ok(match phase {
-            Phase::Running => self.ended(&end, began.elapsed(), &tail).await,
+            Phase::Running => {
+                let (bad, handed) = match handed {
+                    Ok(handed) => (None, handed),
+                    Err(bad) => (Some(bad), HandedOn::default()),
+                };
+                (self.ended(&end, duration, &tail, bad, &handed.outputs).await, handed)
+            }
             Phase::Terminating { why, .. } | Phase::Killing { why, .. } => {
                 // Others of its process group may have ignored TERM; nothing of a stopped step stays.
                 talk.say(&supervisor::kill("KILL", self.step.index)).await;
-                self.stopped(why, Some(&end), began.elapsed())
+                // What a step was about to hand on when it was stopped may be half of it.
+                alone(self.stopped(why, Some(&end), duration))
             }
         })
     }
@@ -202,7 +221,14 @@ impl<E: Engine> StepRun<'_, E> {
     }
 
     /// The result of a step that ended by itself.
-    async fn ended(self, end: &End, duration: Duration, tail: &Tail) -> StepResult {
+    async fn ended(
+        self,
+        end: &End,
+        duration: Duration,
+        tail: &Tail,
+        bad: Option<BadHandover>,
+        outputs: &[(String, String)],
+    ) -> StepResult {
         let killed = match (self.counters.oom_kills, end.counters.oom_kills) {
             (before, Some(after)) => after > before.unwrap_or(0),
             (_, None) => false,
@@ -214,9 +240,15 @@ impl<E: Engine> StepRun<'_, E> {
             );
             self.context.emit(Event::Notice { level: Level::Warn, job: Some(self.job.id.clone()), message }).await;
         }
-        let cause = (end.code != 0).then(|| self.explain(end, killed, tail));
-        let status = if end.code == 0 { Status::Success } else { Status::Failure };
-        let result = self.result(status, cause, Some(end), duration);
+        let mask = &self.context.mask;
+        let cause = match bad {
+            _ if end.code != 0 => Some(self.explain(end, killed, tail)),
+            Some(bad) => Some(Cause::Handover { file: bad.file.variable(), message: mask.text(&bad.problem) }),
+            None => None,
+        };
+        let status = if cause.is_none() { Status::Success } else { Status::Failure };
+        let outputs = outputs.iter().map(|(name, value)| (name.clone(), mask.text(value))).collect();
+        let result = StepResult { outputs, ..self.result(status, cause, Some(end), duration) };
         *self.counters = end.counters;
         result
     }
@@ -262,8 +294,14 @@ impl<E: Engine> StepRun<'_, E> {
             peak_memory: counters.peak_memory,
             forgiven: by_step && forgiven(status, self.step.on_error),
             cause,
+            outputs: Vec::new(),
         }
     }
+}
+
+/// A result of a step that hands nothing on.
+fn alone(result: StepResult) -> (StepResult, HandedOn) {
+    (result, HandedOn::default())
 }
 
 async fn stopped(stop: &mut Option<StopWatch>) -> StopReason {

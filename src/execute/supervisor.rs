@@ -16,6 +16,8 @@
 //! |---|---|---|
 //! | `ready tar\|put CPU OOM` | stdout | it runs; whether it can `unpack`; counters so far |
 //! | `unpacked STATUS` | stdout | the exit status of `tar` |
+//! | `data ID FILE LENGTH`, that many bytes | stdout | a piece of what step `ID` left in a file (`handover`) |
+//! | `data ID FILE over\|lost` | stdout | it left more than the limit; the image has no program to read it with |
 //! | `end ID CODE WHY CPU PEAK OOM` | both | step `ID` ended; all it wrote to this stream stands before |
 //!
 //! `CPU` is in nanoseconds, `PEAK` in bytes, `OOM` counts kills; each may be `-`. `WHY` is `-`, `cwd` or `shell`.
@@ -25,6 +27,7 @@ use std::fmt::Write as _;
 
 use bytes::{Bytes, BytesMut};
 
+use super::handover::HandFile;
 use crate::event::StepIndex;
 use crate::pipeline::{OutputMode, Shell};
 use crate::plan::ReadyStep;
@@ -35,7 +38,10 @@ pub(super) const SCRATCH: &str = "/run/argon";
 /// The byte that begins a report (ASCII record separator).
 const MARK: u8 = 0x1e;
 
-/// No report is longer: what is, is a step's own bytes that happen to hold the mark.
+/// The most bytes that follow the line of a report: with it they are one write to a pipe.
+const LONGEST_DATA: usize = 3968;
+
+/// No report's line is longer: what is, is a step's own bytes that happen to hold the mark.
 const LONGEST_REPORT: usize = 256;
 
 /// The program of a job's container.
@@ -67,13 +73,23 @@ impl Nonce {
     }
 }
 
+/// What a step's shell sees, but for its secrets.
+pub(super) struct Surroundings<'a> {
+    /// Its variables.
+    pub(super) env: &'a [(String, String)],
+    /// Folders that come before those of its `PATH`.
+    pub(super) path: &'a [String],
+    /// What becomes of standard error.
+    pub(super) output: OutputMode,
+}
+
 /// `run` and what must be put before it: the step's script, and the file that becomes the step.
-pub(super) fn start_step(nonce: &Nonce, step: &ReadyStep, output: OutputMode, env: &[(String, String)]) -> String {
+pub(super) fn start_step(nonce: &Nonce, step: &ReadyStep, around: &Surroundings<'_>) -> String {
     let id = step.index.0;
     let script_file = format!("{id}.script");
     let mut text = String::with_capacity(step.script.len() + 1024);
     put(&mut text, nonce, &script_file, &step.script);
-    put(&mut text, nonce, &id.to_string(), &launch(step, output, env, &format!("{SCRATCH}/{script_file}")));
+    put(&mut text, nonce, &id.to_string(), &launch(step, around, &format!("{SCRATCH}/{script_file}")));
     let _ = writeln!(text, "run {id}");
     text
 }
@@ -89,15 +105,25 @@ fn put(text: &mut String, nonce: &Nonce, file: &str, content: &str) {
 }
 
 /// What the child sources: it sets the environment, forgets the file that held it, and becomes the step.
-fn launch(step: &ReadyStep, output: OutputMode, env: &[(String, String)], script: &str) -> String {
+fn launch(step: &ReadyStep, around: &Surroundings<'_>, script: &str) -> String {
     let mut text = String::new();
     let secrets = step.secrets.iter().map(|secret| (secret.name.as_str(), secret.value.expose()));
-    for (name, value) in env.iter().map(|(name, value)| (name.as_str(), value.as_str())).chain(secrets) {
+    for (name, value) in around.env.iter().map(|(name, value)| (name.as_str(), value.as_str())).chain(secrets) {
         let _ = writeln!(text, "export {name}={}", quote(value));
     }
     let id = step.index.0;
+    for folder in around.path.iter().rev() {
+        let _ = writeln!(text, "export PATH={}\"${{PATH:+:$PATH}}\"", quote(folder));
+    }
+    // For whoever the step may become: `su` in a step must not take its outputs away.
+    text.push_str("argon_umask=$(umask); umask 0\n");
+    for file in HandFile::ALL {
+        let path = format!("{SCRATCH}/{id}.{}", file.word());
+        let _ = writeln!(text, ": >{path}; export {}={path}", file.variable());
+    }
+    text.push_str("umask \"$argon_umask\"\n");
     let program = program(&step.shell, script);
-    let merge = match output {
+    let merge = match around.output {
         OutputMode::Merged => " 2>&1",
         OutputMode::Split => "",
     };
@@ -168,11 +194,29 @@ pub(super) enum NotStarted {
 pub(super) enum Report {
     Ready { unpacker: Unpacker, counters: Counters },
     Unpacked { status: i32 },
+    Data { step: StepIndex, file: HandFile, content: Content },
     End { step: StepIndex, code: i32, not_started: Option<NotStarted>, counters: Counters },
 }
 
+/// What a step left in a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Content {
+    /// A piece of it.
+    Piece(Bytes),
+    /// More than the limit.
+    Over,
+    /// Something that the image has no program to read with.
+    Lost,
+}
+
+/// The head of a report, and how many bytes of its own follow its line.
+enum Head {
+    Whole(Report),
+    Data { step: StepIndex, file: HandFile, length: usize },
+}
+
 impl Report {
-    fn parse(line: &str) -> Option<Self> {
+    fn parse(line: &str) -> Option<Head> {
         let mut words = line.split_ascii_whitespace();
         let number = |word: Option<&str>| word.and_then(|word| word.parse().ok());
         match words.next()? {
@@ -180,9 +224,21 @@ impl Report {
                 let unpacker = if words.next()? == "tar" { Unpacker::InContainer } else { Unpacker::Engine };
                 let counters =
                     Counters { cpu_nanos: number(words.next()), peak_memory: None, oom_kills: number(words.next()) };
-                Some(Self::Ready { unpacker, counters })
+                Some(Head::Whole(Self::Ready { unpacker, counters }))
             }
-            "unpacked" => Some(Self::Unpacked { status: words.next()?.parse().ok()? }),
+            "unpacked" => Some(Head::Whole(Self::Unpacked { status: words.next()?.parse().ok()? })),
+            "data" => {
+                let step = StepIndex(words.next()?.parse().ok()?);
+                let file = HandFile::from_word(words.next()?)?;
+                Some(match words.next()? {
+                    "over" => Head::Whole(Self::Data { step, file, content: Content::Over }),
+                    "lost" => Head::Whole(Self::Data { step, file, content: Content::Lost }),
+                    length => {
+                        let length = length.parse().ok().filter(|length| *length <= LONGEST_DATA)?;
+                        Head::Data { step, file, length }
+                    }
+                })
+            }
             "end" => {
                 let step = StepIndex(words.next()?.parse().ok()?);
                 let code = words.next()?.parse().ok()?;
@@ -196,7 +252,7 @@ impl Report {
                     peak_memory: number(words.next()),
                     oom_kills: number(words.next()),
                 };
-                Some(Self::End { step, code, not_started, counters })
+                Some(Head::Whole(Self::End { step, code, not_started, counters }))
             }
             _ => None,
         }
@@ -263,9 +319,20 @@ impl Scanner {
         let Some(end) = memchr::memchr(b'\n', bytes) else {
             return if bytes.len() < LONGEST_REPORT { Found::Incomplete } else { Found::Nothing };
         };
-        let report =
+        let head =
             bytes.get(self.marker.len()..end).and_then(|line| std::str::from_utf8(line).ok()).and_then(Report::parse);
-        report.map_or(Found::Nothing, |report| Found::Report { report, length: end + 1 })
+        let from = end + 1;
+        match head {
+            None => Found::Nothing,
+            Some(Head::Whole(report)) => Found::Report { report, length: from },
+            Some(Head::Data { step, file, length }) => match bytes.get(from..from + length) {
+                None => Found::Incomplete,
+                Some(data) => {
+                    let content = Content::Piece(Bytes::copy_from_slice(data));
+                    Found::Report { report: Report::Data { step, file, content }, length: from + length }
+                }
+            },
+        }
     }
 }
 

@@ -76,6 +76,34 @@ argon_reader() {
   kill -s KILL -1 2>/dev/null
 }
 
+# Sends what a step left in its four files: each frame is one write of no more than a pipe takes at once (PIPE_BUF, 4096
+# bytes), so nothing that a background process writes falls into it. From a copy, since such a process may still write.
+argon_hand() {
+  for argon_k in output env path summary; do
+    [ -s "$argon_dir/$1.$argon_k" ] || continue
+    argon_i=0 argon_n=
+    if dd if="$argon_dir/$1.$argon_k" of="$argon_dir/copy" bs=65536 count=17 && argon_n=$(wc -c <"$argon_dir/copy"); then argon_n=${argon_n##* }; fi
+    case $argon_n in
+    '') argon_why=lost ;;
+    *) [ "$argon_n" -gt 1048576 ] && argon_why=over || argon_why= ;;
+    esac
+    if [ -n "$argon_why" ]; then
+      printf '\036%s data %s %s %s\n' "$argon_nonce" "$1" "$argon_k" "$argon_why"
+      continue
+    fi
+    while [ "$argon_n" -gt 0 ]; do
+      argon_l=3968
+      [ "$argon_n" -gt 3968 ] || argon_l=$argon_n
+      {
+        printf '\036%s data %s %s %s\n' "$argon_nonce" "$1" "$argon_k" "$argon_l"
+        dd if="$argon_dir/copy" bs=3968 skip="$argon_i" count=1
+      } >"$argon_dir/frame"
+      dd if="$argon_dir/frame" bs=4096 count=1
+      argon_i=$((argon_i + 1)) argon_n=$((argon_n - argon_l))
+    done
+  done 2>/dev/null
+}
+
 argon_executor() {
   while read -r argon_id; do
     (
@@ -86,7 +114,9 @@ argon_executor() {
       [ ! -e "$argon_dir/$argon_id.stop" ] || exit 143
       . "$argon_dir/$argon_id"
     ) </dev/null 2>&4 4>&-
-    argon_code=$? argon_why=-
+    argon_code=$?
+    argon_hand "$argon_id"
+    argon_why=-
     [ -r "$argon_dir/$argon_id.why" ] && read -r argon_why <"$argon_dir/$argon_id.why"
     argon_stats
     for argon_fd in 1 4; do

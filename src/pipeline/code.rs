@@ -30,7 +30,8 @@ impl fmt::Display for Severity {
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $variant:ident = $text:literal,)*) => {
-        /// What kind of finding. Grouped by hundreds: 00 the file, 01 keys, 02 jobs, 03 values, 04 environment and secrets.
+        /// What kind of finding. Grouped by hundreds: 00 the file, 01 keys, 02 jobs, 03 values, 04 environment and secrets,
+        /// 05 expressions, 06 triggers, 07 what a job has beside its steps.
         /// A code is never used again for something else.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Code { $($(#[$doc])* $variant,)* }
@@ -175,6 +176,40 @@ codes! {
     DuplicateSecret = "E0406",
     /// A step's secret and variable of one name.
     SecretIsEnv = "E0407",
+    /// Not an expression.
+    ExpressionSyntax = "E0501",
+    /// A `${{` without its `}}`.
+    ExpressionUnterminated = "E0502",
+    /// An expression that is too long or too deep.
+    ExpressionTooLarge = "E0503",
+    /// A name that is no context.
+    UnknownContext = "E0504",
+    /// A function that does not exist.
+    UnknownFunction = "E0505",
+    /// A function with arguments that it does not take.
+    Arguments = "E0506",
+    /// A context or function where it has no value.
+    NotHere = "E0507",
+    /// A name that the matrix does not have.
+    UnknownMatrixName = "E0508",
+    /// A job that `needs` does not name.
+    UnknownNeedName = "E0509",
+    /// An output that the job does not have.
+    UnknownOutput = "E0510",
+    /// A step's id that is not there, or comes later.
+    UnknownStepId = "E0511",
+    /// A property that a context does not have.
+    UnknownProperty = "E0512",
+    /// A secret that the file does not declare, in an expression.
+    UnknownSecretName = "E0513",
+    /// Text of an event or a program in a script.
+    EventInScript = "E0514",
+    /// The value of a secret.
+    SecretValue = "E0515",
+    /// A comparison that can never hold.
+    ImpossibleComparison = "E0516",
+    /// A pattern of files that matches nothing.
+    BadGlob = "E0517",
     /// A job that can never run.
     NeverRuns = "W0201",
     /// `exclude` takes nothing out.
@@ -185,6 +220,10 @@ codes! {
     ScriptSyntax = "W0302",
     /// A declared secret that no step asks for.
     UnusedSecret = "W0401",
+    /// A variable that nothing in the file sets, in an expression.
+    UnknownVariable = "W0501",
+    /// A condition that rests on nothing.
+    ConstantCondition = "W0502",
 }
 
 impl Code {

@@ -4,7 +4,20 @@
 //! (<https://docs.github.com/actions/reference/workflows-and-actions/expressions>), without loops: an expression costs at
 //! most what its text is long. Pure: what it wants to know of files it asks through [`Files`].
 
+mod check;
+mod eval;
+mod functions;
+mod lexer;
+mod parser;
+mod references;
+mod show;
+mod template;
+mod values;
+
 use serde_json::Value;
+
+pub(in crate::pipeline) use check::{Names, check_condition, check_template};
+pub use references::{Reference, Referred};
 
 use super::{Span, Spanned};
 
@@ -229,6 +242,20 @@ pub trait Files: Send + Sync {
     fn changed(&self, globs: &[String]) -> Result<bool, String>;
 }
 
+/// For expressions that ask no file: what they rest on was checked.
+#[derive(Debug, Clone, Copy)]
+pub struct NoFiles;
+
+impl Files for NoFiles {
+    fn hash(&self, _: &[String]) -> Result<String, String> {
+        Err("`hash()` is known only when the run goes on".to_owned())
+    }
+
+    fn changed(&self, _: &[String]) -> Result<bool, String> {
+        Err("`changed()` is known only when the run goes on".to_owned())
+    }
+}
+
 /// All that an evaluation rests on.
 #[derive(Clone, Copy)]
 pub struct Scope<'a> {
@@ -268,82 +295,214 @@ impl Template {
     }
 }
 
-impl Template {
-    pub(super) fn parse(text: &str, _source: &str, _at: usize, _findings: &mut Vec<super::Diagnostic>) -> Option<Self> {
-        Some(Self::literal(text))
+impl Context {
+    /// Every context.
+    pub const ALL: &'static [Self] = &[
+        Self::Event,
+        Self::Branch,
+        Self::Tag,
+        Self::Commit,
+        Self::Matrix,
+        Self::Env,
+        Self::Needs,
+        Self::Steps,
+        Self::Secrets,
+    ];
+
+    /// As it is written.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Event => "event",
+            Self::Branch => "branch",
+            Self::Tag => "tag",
+            Self::Commit => "commit",
+            Self::Matrix => "matrix",
+            Self::Env => "env",
+            Self::Needs => "needs",
+            Self::Steps => "steps",
+            Self::Secrets => "secrets",
+        }
     }
 
-    /// The text with the values of its expressions.
-    ///
-    /// # Errors
-    /// Where one has no value.
-    pub fn render(&self, _scope: &Scope<'_>) -> Result<String, EvalError> {
-        Ok(self.to_string())
-    }
-}
-
-impl Condition {
-    pub(super) fn parse(
-        _text: &str,
-        _source: &str,
-        _at: usize,
-        _findings: &mut Vec<super::Diagnostic>,
-    ) -> Option<Self> {
-        None
-    }
-
-    /// Whether it holds.
-    ///
-    /// # Errors
-    /// Where it has no value.
-    pub fn holds(&self, _scope: &Scope<'_>) -> Result<bool, EvalError> {
-        Ok(true)
-    }
-
-    /// Whether it asks for files.
-    pub fn uses_files(&self) -> bool {
-        false
-    }
-
-    /// Whether it calls one of the status functions.
-    pub fn uses_status(&self) -> bool {
-        false
-    }
-}
-
-impl Expr {
-    /// What in it is known only in the course of the run, for people.
-    pub fn rests_on_the_run(&self) -> Option<&'static str> {
-        None
-    }
-
-    /// The variables that it names.
-    pub fn env_names(&self) -> impl Iterator<Item = &str> {
-        std::iter::empty()
+    /// What it is, in a sentence of Markdown.
+    #[must_use]
+    pub fn doc(self) -> &'static str {
+        match self {
+            Self::Event => "What started the run: `event.name` is `push`, `pull-request`, `schedule` or `manual`.",
+            Self::Branch => "The branch; empty where there is none.",
+            Self::Tag => "The tag; empty where there is none.",
+            Self::Commit => "The full id of the commit; empty where there is none.",
+            Self::Matrix => "The values of this combination: `matrix.NAME`.",
+            Self::Env => "The variables of the file, the job and the steps before: `env.NAME`.",
+            Self::Needs => "The jobs that this one needs: `needs.JOB.status`, `needs.JOB.outputs.NAME`.",
+            Self::Steps => "The steps before that have an `id`: `steps.ID.status`, `steps.ID.outputs.NAME`.",
+            Self::Secrets => "Whether the run was given a secret: `secrets.NAME`. Its value is in no expression.",
+        }
     }
 }
 
-impl Template {
-    /// Whether it asks for files.
-    pub fn uses_files(&self) -> bool {
-        false
-    }
-}
+impl Function {
+    /// Every function.
+    pub const ALL: &'static [Self] = &[
+        Self::Success,
+        Self::Failure,
+        Self::Always,
+        Self::Cancelled,
+        Self::Changed,
+        Self::Hash,
+        Self::Contains,
+        Self::StartsWith,
+        Self::EndsWith,
+        Self::Format,
+        Self::Join,
+        Self::ToJson,
+        Self::FromJson,
+    ];
 
-impl std::fmt::Display for Condition {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("…")
+    /// As it is written; case does not count.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Contains => "contains",
+            Self::StartsWith => "startsWith",
+            Self::EndsWith => "endsWith",
+            Self::Format => "format",
+            Self::Join => "join",
+            Self::ToJson => "toJSON",
+            Self::FromJson => "fromJSON",
+            Self::Success => "success",
+            Self::Failure => "failure",
+            Self::Always => "always",
+            Self::Cancelled => "cancelled",
+            Self::Hash => "hash",
+            Self::Changed => "changed",
+        }
     }
-}
 
-impl std::fmt::Display for Template {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for part in &self.parts {
-            match part {
-                Part::Text(text) => f.write_str(text)?,
-                Part::Expr(_) => f.write_str("${{ … }}")?,
+    /// What it takes, as it would be written.
+    #[must_use]
+    pub fn arguments(self) -> &'static str {
+        match self {
+            Self::Contains => "text or list, value",
+            Self::StartsWith | Self::EndsWith => "text, part",
+            Self::Format => "'{0} …', value, …",
+            Self::Join => "list, separator",
+            Self::ToJson => "value",
+            Self::FromJson => "text",
+            Self::Success | Self::Failure | Self::Always | Self::Cancelled => "",
+            Self::Hash | Self::Changed => "'glob', …",
+        }
+    }
+
+    /// What it does, in a sentence of Markdown.
+    #[must_use]
+    pub fn doc(self) -> &'static str {
+        match self {
+            Self::Contains => "Whether a text has a part, or a list an item. Case does not count.",
+            Self::StartsWith => "Whether a text begins so. Case does not count.",
+            Self::EndsWith => "Whether a text ends so. Case does not count.",
+            Self::Format => "The text with `{0}`, `{1}`, … replaced by the values.",
+            Self::Join => "The items of a list as one text; `,` stands between them where nothing else is said.",
+            Self::ToJson => "A value as JSON.",
+            Self::FromJson => "The value that a JSON text stands for.",
+            Self::Success => "Whether all went well so far: the steps before, or the jobs that are needed.",
+            Self::Failure => "Whether something failed: a step before, or a job that is needed.",
+            Self::Always => "True, also after a failure or a stop.",
+            Self::Cancelled => "Whether the run was stopped.",
+            Self::Hash => "The BLAKE3 hash of all files that match, as 64 hex digits; empty where none does.",
+            Self::Changed => {
+                "Whether a file that matches differs from the base: what a push or pull request changed, or what you did since the branch began."
             }
         }
-        Ok(())
+    }
+
+    /// The least and the most arguments that it takes.
+    fn count(self) -> (usize, usize) {
+        match self {
+            Self::Contains | Self::StartsWith | Self::EndsWith => (2, 2),
+            Self::Format => (1, usize::MAX),
+            Self::Join => (1, 2),
+            Self::ToJson | Self::FromJson => (1, 1),
+            Self::Success | Self::Failure | Self::Always | Self::Cancelled => (0, 0),
+            Self::Hash | Self::Changed => (1, usize::MAX),
+        }
+    }
+
+    /// Whether it tells how things stand.
+    #[must_use]
+    pub fn is_status(self) -> bool {
+        matches!(self, Self::Success | Self::Failure | Self::Always | Self::Cancelled)
     }
 }
+
+impl Operator {
+    /// As it is written.
+    #[must_use]
+    pub fn symbol(self) -> &'static str {
+        match self {
+            Self::And => "&&",
+            Self::Or => "||",
+            Self::Equal => "==",
+            Self::NotEqual => "!=",
+            Self::Less => "<",
+            Self::LessOrEqual => "<=",
+            Self::Greater => ">",
+            Self::GreaterOrEqual => ">=",
+        }
+    }
+
+    /// How tightly it binds.
+    fn rank(self) -> u8 {
+        match self {
+            Self::Or => 1,
+            Self::And => 2,
+            Self::Equal | Self::NotEqual => 3,
+            Self::Less | Self::LessOrEqual | Self::Greater | Self::GreaterOrEqual => 4,
+        }
+    }
+}
+
+impl Position {
+    /// What may be looked into here.
+    #[must_use]
+    pub fn contexts(self) -> &'static [Context] {
+        use Context::{Branch, Commit, Env, Event, Matrix, Needs, Secrets, Steps, Tag};
+        match self {
+            Self::JobIf => &[Event, Branch, Tag, Commit, Matrix, Env, Needs, Secrets],
+            Self::StepIf => &[Event, Branch, Tag, Commit, Matrix, Env, Needs, Steps, Secrets],
+            Self::FileEnv => &[Event, Branch, Tag, Commit],
+            Self::JobEnv => &[Event, Branch, Tag, Commit, Matrix, Env, Needs],
+            Self::Step | Self::Output => &[Event, Branch, Tag, Commit, Matrix, Env, Needs, Steps],
+            Self::Static => &[Event, Branch, Tag, Commit, Matrix, Env],
+            Self::Run => &[Matrix, Commit],
+        }
+    }
+
+    /// Whether a function may be called here.
+    #[must_use]
+    pub fn allows(self, function: Function) -> bool {
+        match function {
+            _ if function.is_status() => matches!(self, Self::JobIf | Self::StepIf),
+            Function::Changed => matches!(self, Self::JobIf | Self::StepIf),
+            _ => true,
+        }
+    }
+
+    /// What people call it.
+    fn title(self) -> &'static str {
+        match self {
+            Self::JobIf => "the `if` of a job",
+            Self::StepIf => "the `if` of a step",
+            Self::FileEnv => "the `env` of the file",
+            Self::JobEnv => "the `env` of a job",
+            Self::Step => "a step",
+            Self::Static => "a name, an image or a key",
+            Self::Run => "a script",
+            Self::Output => "the `outputs` of a job",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -53,6 +53,7 @@ pub(super) fn files(
     let needs: Vec<Needs<'_>> = jobs.iter().map(|read| Needs { key: &read.job.key, needs: &read.job.needs }).collect();
     graph::check(&needs, &keys, findings);
     whole::check(&jobs, findings);
+    whole::never_runs(&jobs, findings);
     expressions::check(&heads, &jobs, declared.as_deref(), findings);
     let main = heads.into_iter().next()?;
     whole::unused_secrets(declared.as_deref(), &jobs, findings);

@@ -5,11 +5,10 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::ready::NoFiles;
 use super::select::Chosen;
 use super::{Need, PlanError, PlannedJob, PlannedStep, RunOptions};
 use crate::event::StepIndex;
-use crate::pipeline::expr::{Contexts, EvalError, Part, Scope, Standing, Template};
+use crate::pipeline::expr::{Contexts, EvalError, NoFiles, Part, Scope, Standing, Template};
 use crate::pipeline::{self, EnvTemplates, Job, JobImage, MatrixValue, Pipeline, Step};
 
 /// How many characters of a script's first line stand for a step without a name.
@@ -71,7 +70,8 @@ fn plan_step(
 ) -> Result<PlannedStep, PlanError> {
     let name = match &step.name {
         Some(name) => text("name", name)?,
-        None => name_of_script(&step.run.value.to_string()),
+        // Where what a script has is not known yet, it is named as it was written.
+        None => name_of_script(&text("run", &step.run.value).unwrap_or_else(|_| step.run.value.to_string())),
     };
     let secrets = step
         .secrets
@@ -168,7 +168,7 @@ fn early_env(layers: &[&EnvTemplates], options: &RunOptions, contexts: &Contexts
 }
 
 /// The value of a text, where all that it rests on is known.
-fn known(template: &Template, contexts: &Contexts) -> Result<String, EvalError> {
+pub(super) fn known(template: &Template, contexts: &Contexts) -> Result<String, EvalError> {
     for part in &template.parts {
         let Part::Expr(expr) = part else { continue };
         if let Some(later) = expr.rests_on_the_run() {

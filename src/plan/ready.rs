@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use super::job::known;
 use super::{PlannedJob, PlannedStep, Secret, WORKSPACE};
 use crate::event::StepIndex;
-use crate::pipeline::expr::{Contexts, EvalError, Files, Scope};
+use crate::pipeline::expr::{Contexts, EvalError, Scope, Template};
 use crate::pipeline::{Env, OnError, Shell};
 
 /// A step, decided.
@@ -32,20 +33,6 @@ pub struct ReadyStep {
     pub on_error: OnError,
 }
 
-/// For expressions that ask no file: what they rest on was checked.
-#[derive(Debug, Clone, Copy)]
-pub struct NoFiles;
-
-impl Files for NoFiles {
-    fn hash(&self, _: &[String]) -> Result<String, String> {
-        Err("`hash()` is known only when the run goes on".to_owned())
-    }
-
-    fn changed(&self, _: &[String]) -> Result<bool, String> {
-        Err("`changed()` is known only when the run goes on".to_owned())
-    }
-}
-
 impl PlannedJob {
     /// The variables of the file and the job, with what the command line says of them. `scope` has no `env` yet.
     ///
@@ -59,6 +46,20 @@ impl PlannedJob {
             put(&mut env, name, value.render(&Scope { contexts: &contexts, ..*scope })?);
         }
         Ok(env)
+    }
+}
+
+impl PlannedJob {
+    /// A step's script and variables, before the run: what is not known yet stands as it was written.
+    #[must_use]
+    pub fn preview(&self, step: &PlannedStep) -> (String, Env) {
+        let text = |template: &Template| known(template, &self.contexts).unwrap_or_else(|_| template.to_string());
+        let mut env = Env::new();
+        for (name, value) in self.env.iter().chain(&step.env) {
+            put(&mut env, name, text(value));
+        }
+        overlay(&mut env, &self.overrides);
+        (text(&step.script), env)
     }
 }
 
@@ -104,7 +105,7 @@ fn context(env: &Env) -> Value {
 }
 
 /// Lays variables over others: they win, and a name keeps the place where it first stood.
-fn overlay(env: &mut Env, over: &Env) {
+pub fn overlay(env: &mut Env, over: &Env) {
     for (name, value) in over {
         put(env, name, value.clone());
     }

@@ -3,7 +3,7 @@
 
 use super::job::name_of_script;
 use super::*;
-use crate::pipeline::expr::{Scope, Standing};
+use crate::pipeline::expr::{NoFiles, Scope, Standing};
 use crate::pipeline::parse;
 
 const PIPELINE: &str = "

@@ -74,6 +74,10 @@ pub fn explain(cause: &Cause, about: About<'_>) -> Explanation {
         ),
         Cause::EarlierStepFailed => ("an earlier step failed".to_owned(), None),
         Cause::Condition { condition } => (format!("its `if` does not hold: {condition}"), None),
+        Cause::Handover { file, message } => (
+            format!("what the step left in ${file} cannot be read: {message}"),
+            Some(format!("Write lines as `echo \"name=value\" >>\"${file}\"`; docs/run.md shows values of several lines.")),
+        ),
         Cause::Expression { key, message } => (
             format!("an expression in `{key}` has no value: {message}"),
             Some("Look at what it takes its values from: outputs and variables of earlier jobs and steps.".to_owned()),
@@ -191,6 +195,10 @@ mod tests {
             Cause::FailFast { job: JobId::new("build") },
             Cause::EarlierStepFailed,
             Cause::Condition { condition: "branch == 'main'".into() },
+            Cause::Handover {
+                file: "ARGON_OUTPUT",
+                message: "line 2: `x` is neither `name=value` nor `name<<WORD`".into(),
+            },
             Cause::Expression { key: "if", message: "`fromJSON` was given no JSON".into() },
             Cause::Interrupted,
             Cause::Infrastructure { message: "the engine went away".into(), hint: Some("Start it.".into()) },

@@ -95,7 +95,7 @@ impl<W: Write + Send> Plain<W> {
     fn show(&mut self, event: &Event) -> Result<(), SinkError> {
         match event {
             Event::RunStarted { source, .. } => self.run_started(source),
-            Event::JobQueued { .. } => Ok(()),
+            Event::JobQueued { .. } | Event::Summary { .. } => Ok(()),
             Event::ImagePull { image, pull } => self.pull(image, pull),
             Event::JobStarted { job } => self.job_started(job),
             Event::StepStarted { job, step } => self.step_started(job, *step),

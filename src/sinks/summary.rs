@@ -4,7 +4,7 @@ use super::Verbosity;
 use super::explain::{About, explain};
 use super::sanitize::Sanitizer;
 use super::style::{Style, Tone, human};
-use super::tracker::{JobTrack, Tail, Tracker};
+use super::tracker::{JobTrack, Summary, Tail, Tracker};
 use crate::event::{Cause, JobResult, RunResult, Status};
 
 /// How many of its last lines a failed step shows.
@@ -19,6 +19,11 @@ pub fn summary(tracker: &Tracker, result: &RunResult, style: &Style, verbosity: 
     if verbosity == Verbosity::Quiet && result.status == Status::Success {
         return text;
     }
+    if verbosity != Verbosity::Quiet {
+        for left in &tracker.summaries {
+            text.push_str(&left_by_step(left, style));
+        }
+    }
     if tracker.jobs.len() > 1 && verbosity != Verbosity::Quiet {
         let width = name_width(tracker);
         for job in &tracker.jobs {
@@ -31,6 +36,23 @@ pub fn summary(tracker: &Tracker, result: &RunResult, style: &Style, verbosity: 
     }
     text.push_str(&verdict(tracker, result, style));
     text.push_str(&reruns(tracker, style, rerun));
+    text
+}
+
+/// What a step left for the end of the run: Markdown is made to be read as it is, headings stand out.
+fn left_by_step(left: &Summary, style: &Style) -> String {
+    let head = style.paint(Tone::Bold, &format!("{} {} {}", left.job, style.symbols.inside(), left.step));
+    let mut text = format!("{head}\n");
+    let mut sanitizer = Sanitizer::new(style.color);
+    let mut take = |line: &str| {
+        let line = line.trim_end();
+        let line = if line.starts_with('#') { style.paint(Tone::Bold, line) } else { line.to_owned() };
+        text.push_str(format!("  {line}").trim_end());
+        text.push('\n');
+    };
+    sanitizer.push(left.markdown.as_bytes(), &mut take);
+    sanitizer.finish(&mut take);
+    text.push('\n');
     text
 }
 

@@ -90,7 +90,7 @@ impl Terminal {
     fn show(&mut self, envelope: &Envelope) {
         match &envelope.event {
             Event::RunStarted { source, .. } => self.run_started(source),
-            Event::JobQueued { .. } | Event::JobStarted { .. } => {}
+            Event::JobQueued { .. } | Event::JobStarted { .. } | Event::Summary { .. } => {}
             Event::ImagePull { image, pull } => self.pull(image, pull),
             Event::StepStarted { job, step } => self.step_started(job, *step),
             Event::Log { job, stream, bytes, .. } => self.log(job, *stream, bytes),

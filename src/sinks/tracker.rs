@@ -120,6 +120,20 @@ impl JobTrack {
     }
 }
 
+/// The most that is kept of all summaries, in bytes, but for the last of them.
+const MOST_SUMMARY: usize = 8 * 1024 * 1024;
+
+/// What a step left for the end of the run.
+#[derive(Debug, Clone)]
+pub struct Summary {
+    /// The job, fit to be shown.
+    pub job: JobId,
+    /// The step's name, fit to be shown.
+    pub step: String,
+    /// Markdown, as it came.
+    pub markdown: String,
+}
+
 /// A run, so far.
 #[derive(Debug)]
 pub struct Tracker {
@@ -131,6 +145,8 @@ pub struct Tracker {
     pub jobs: Vec<JobTrack>,
     /// How the run ended, when it has.
     pub result: Option<RunResult>,
+    /// What steps left in `$ARGON_SUMMARY`, in the order of their ends.
+    pub summaries: Vec<Summary>,
     positions: HashMap<JobId, usize>,
     keep: Keep,
 }
@@ -143,6 +159,7 @@ impl Tracker {
             source: SourceInfo::default(),
             jobs: Vec::new(),
             result: None,
+            summaries: Vec::new(),
             positions: HashMap::new(),
             keep,
         }
@@ -172,6 +189,7 @@ impl Tracker {
             }),
             Event::Log { job, step, bytes, .. } => self.log(job, *step, bytes),
             Event::StepFinished { job, step, result } => self.step_finished(job, *step, result),
+            Event::Summary { job, step, markdown } => self.summary(job, *step, markdown),
             Event::JobFinished { job, result } => {
                 self.update(job, |track| track.phase = Phase::Ended(result.clone()));
             }
@@ -209,6 +227,16 @@ impl Tracker {
                 step.tail.push(bytes);
             }
         });
+    }
+
+    fn summary(&mut self, job: &JobId, step: StepIndex, markdown: &str) {
+        let kept: usize = self.summaries.iter().map(|summary| summary.markdown.len()).sum();
+        if let Some(track) = self.job(job)
+            && kept < MOST_SUMMARY
+        {
+            let (job, step) = (track.info.id.clone(), track.step_name(step).to_owned());
+            self.summaries.push(Summary { job, step, markdown: markdown.to_owned() });
+        }
     }
 
     fn step_finished(&mut self, job: &JobId, index: StepIndex, result: &StepResult) {

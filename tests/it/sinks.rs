@@ -66,12 +66,20 @@ fn step_finished(job: &str, step: usize, status: Status, cause: Option<Cause>, e
         cpu: Some(Duration::from_micros(800_500)),
         peak_memory: Some(64 << 20),
         forgiven: false,
+        outputs: Vec::new(),
     };
     Event::StepFinished { job: JobId::new(job), step: StepIndex(step), result }
 }
 
 fn job_finished(job: &str, status: Status, cause: Option<Cause>, exit_code: Option<i32>) -> Event {
-    let result = JobResult { status, cause, exit_code, duration: Duration::from_millis(2600), forgiven: false };
+    let result = JobResult {
+        status,
+        cause,
+        exit_code,
+        duration: Duration::from_millis(2600),
+        forgiven: false,
+        outputs: Vec::new(),
+    };
     Event::JobFinished { job: JobId::new(job), result }
 }
 

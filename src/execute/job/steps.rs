@@ -9,6 +9,7 @@ use crate::engine::Engine;
 use crate::event::{Cause, Event, Status, StepIndex, StepResult, TimeoutScope};
 use crate::execute::StepColor;
 use crate::execute::conversation::Conversation;
+use crate::execute::handover::HandedOn;
 use crate::execute::step::{Limit, Lost, StepRun};
 use crate::execute::stop::Stop;
 use crate::execute::supervisor::Counters;
@@ -17,6 +18,7 @@ use crate::pipeline::expr::{Contexts, Scope, Standing};
 use crate::plan::{self, PlannedStep, ReadyStep, WORKSPACE};
 
 /// How far a job is.
+#[derive(Default)]
 struct Progress {
     standing: Standing,
     /// What decides the job's end: the first step that did not go well.
@@ -25,6 +27,8 @@ struct Progress {
     steps: Map<String, Value>,
     /// The variables of the job, and those that its steps set.
     env: Env,
+    /// Folders that its steps put in front of `PATH`, the foremost first.
+    path: Vec<String>,
     /// Since when it is being ended from outside, and why: what still runs then has a grace in all.
     clean_up: Option<(Instant, Cause)>,
 }
@@ -49,8 +53,7 @@ impl<E: Engine> JobRun<'_, E> {
                 return (failure(cause), Vec::new());
             }
         };
-        let mut progress =
-            Progress { standing: Standing::Success, outcome: None, steps: Map::new(), env, clean_up: None };
+        let mut progress = Progress { env, ..Progress::default() };
         for step in &self.job.steps {
             if let Some(outcome) = self.heed_stop(&mut progress) {
                 self.skip_from(step.index.0, outcome.cause.as_ref().unwrap_or(&Cause::Interrupted)).await;
@@ -78,13 +81,16 @@ impl<E: Engine> JobRun<'_, E> {
                 job: self.job,
                 step: &ready,
                 env: &env,
+                path: &progress.path,
                 limit: self.limit(&progress),
                 counters: &mut counters,
             };
             match run.run(talk).await {
-                Ok(result) => {
+                Ok((result, handed)) => {
                     self.finish_step(step.index, result.clone()).await;
+                    self.show_summary(step.index, &handed.summary).await;
                     progress.book(step, &result, self.context.settings.grace);
+                    progress.take_over(step, handed);
                 }
                 Err(Lost { error, duration }) => {
                     let broken = match error {
@@ -96,6 +102,13 @@ impl<E: Engine> JobRun<'_, E> {
             }
         }
         self.conclude(progress).await
+    }
+
+    async fn show_summary(&self, step: StepIndex, markdown: &str) {
+        if !markdown.trim().is_empty() {
+            let markdown = self.context.mask.text(markdown);
+            self.context.emit(Event::Summary { job: self.job.id.clone(), step, markdown }).await;
+        }
     }
 
     /// Takes note of a stop of the run. One at once ends the job here.
@@ -159,8 +172,9 @@ impl<E: Engine> JobRun<'_, E> {
                 planned.ready(&Scope { contexts: &contexts, standing, files }, &env, &overrides)
             })
             .await
-            .map(Decision::Run)
             .map_err(|error| no_value(self.context, "run", &error))
+            .and_then(fits)
+            .map(Decision::Run)
     }
 
     /// What the expressions of a step see.
@@ -240,6 +254,17 @@ impl Progress {
         }
     }
 
+    /// Takes what a step hands on.
+    fn take_over(&mut self, step: &PlannedStep, handed: HandedOn) {
+        plan::overlay(&mut self.env, &handed.env);
+        self.path.splice(..0, handed.path);
+        let outputs: Map<String, Value> =
+            handed.outputs.into_iter().map(|(name, value)| (name, Value::String(value))).collect();
+        if let Some(noted) = step.id.as_ref().and_then(|id| self.steps.get_mut(id)) {
+            noted["outputs"] = Value::Object(outputs);
+        }
+    }
+
     fn end_from_outside(&mut self, standing: Standing, why: &Cause, grace: Duration) {
         self.standing = standing;
         self.clean_up.get_or_insert_with(|| (Instant::now() + grace, why.clone()));
@@ -249,6 +274,23 @@ impl Progress {
     fn note(&mut self, step: &PlannedStep, status: Status) {
         if let Some(id) = &step.id {
             self.steps.insert(id.clone(), json!({ "status": status.word(), "outputs": {} }));
+        }
+    }
+}
+
+/// Linux takes no longer variable (MAX_ARG_STRLEN of execve(2)), its name, `=` and the end counted.
+const LONGEST_VARIABLE: usize = 128 * 1024;
+
+/// Refuses what the kernel would, in words that say which variable it is.
+fn fits(step: ReadyStep) -> Result<ReadyStep, Cause> {
+    match step.env.iter().find(|(name, value)| name.len() + value.len() + 2 > LONGEST_VARIABLE) {
+        None => Ok(step),
+        Some((name, value)) => {
+            let message = format!(
+                "`{name}` comes to {} bytes, and Linux takes {LONGEST_VARIABLE}: hand it on in a file",
+                value.len()
+            );
+            Err(Cause::Expression { key: "env", message })
         }
     }
 }

@@ -80,8 +80,42 @@ fn every_report_is_read() {
         ("end x", None),
         ("", None),
     ] {
-        assert_eq!(Report::parse(line), expected, "{line}");
+        let report = Report::parse(line).map(|head| match head {
+            Head::Whole(report) => report,
+            Head::Data { .. } => panic!("{line}"),
+        });
+        assert_eq!(report, expected, "{line}");
     }
+}
+
+#[test]
+fn data_is_told_from_what_steps_write_wherever_it_is_cut() {
+    let data = b"a=\x1eb\n\xff\n";
+    let head = format!("\x1e{NONCE} data 2 output {}\n", data.len());
+    let bytes = [b"before\n", head.as_bytes(), data, b"after\n"].concat();
+    let content = Content::Piece(Bytes::from_static(data));
+    let wanted = [
+        Piece::Bytes(Bytes::from_static(b"before\n")),
+        Piece::Report(Report::Data { step: StepIndex(2), file: HandFile::Output, content }),
+        Piece::Bytes(Bytes::from_static(b"after\n")),
+    ];
+    for cut in 1..bytes.len() {
+        let (first, second) = bytes.split_at(cut);
+        assert_eq!(joined(scan(&[first, second])), wanted, "cut at {cut}");
+    }
+    let long = format!("\x1e{NONCE} data 2 output 99999\n");
+    assert_eq!(scan(&[long.as_bytes()]), [Piece::Bytes(Bytes::from(long.clone()))], "a length that no frame has");
+}
+
+/// Neighbouring bytes as one piece.
+fn joined(pieces: Vec<Piece>) -> Vec<Piece> {
+    pieces.into_iter().fold(Vec::new(), |mut all, piece| {
+        match (all.last_mut(), piece) {
+            (Some(Piece::Bytes(before)), Piece::Bytes(bytes)) => *before = [&before[..], &bytes[..]].concat().into(),
+            (_, piece) => all.push(piece),
+        }
+        all
+    })
 }
 
 proptest! {
@@ -112,7 +146,9 @@ fn step(script: &str) -> ReadyStep {
 #[test]
 fn a_step_s_start_quotes_all_that_is_the_user_s() {
     let env = [("A".to_owned(), "$(touch /x) `y` \\".to_owned())];
-    let text = start_step(&Nonce::fixed(NONCE), &step("echo hi"), OutputMode::Merged, &env);
+    let path = ["/opt/it's".to_owned(), "/b".to_owned()];
+    let around = Surroundings { env: &env, path: &path, output: OutputMode::Merged };
+    let text = start_step(&Nonce::fixed(NONCE), &step("echo hi"), &around);
     insta::assert_snapshot!(text);
 }
 

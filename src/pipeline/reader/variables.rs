@@ -16,7 +16,7 @@ impl Reader<'_> {
     fn variable(&mut self, entry: &Entry) -> Option<(Spanned<String>, Template)> {
         let name = entry.key.value.as_str();
         let at = entry.key.span.clone();
-        let is_named = if !is_variable(name) {
+        let is_named = if !is_variable_name(name) {
             self.report(
                 Diagnostic::new(Code::EnvName, at, format!("`{name}` cannot be the name of a variable"))
                     .help(format!("use letters, digits and `_`, such as `{}`", variable_like(name))),
@@ -66,7 +66,7 @@ impl Reader<'_> {
                 continue;
             };
             let at = item.span.clone();
-            if !is_variable(name) || is_reserved(name) {
+            if !is_variable_name(name) || is_reserved(name) {
                 self.report(
                     Diagnostic::new(Code::SecretName, at, format!("`{name}` cannot be the name of a secret")).help(
                         "a secret becomes a variable: use letters, digits and `_`, and do not begin with `ARGON`",
@@ -86,8 +86,9 @@ impl Reader<'_> {
     }
 }
 
-/// What every shell takes as a variable's name.
-fn is_variable(name: &str) -> bool {
+/// What every shell takes as a variable's name: `[A-Za-z_][A-Za-z0-9_]*`.
+#[must_use]
+pub fn is_variable_name(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }

@@ -158,7 +158,7 @@ fn undeclared(reader: &mut Reader<'_>, around: &Surroundings<'_>, asked: &Spanne
         format!("the file does not declare the secret `{}`", asked.value),
     );
     reader.report(match keys::near(&asked.value, declared.iter().map(|secret| secret.value.as_str())) {
-        Some(near) => finding.help(format!("did you mean `{near}`?")),
+        Some(near) => finding.suggest(near),
         None => finding.help("add it to `secrets` at the top of the file"),
     });
 }

@@ -1,6 +1,8 @@
 //! The documentation's examples do what it says.
 
-use argon::pipeline::{self, Code, MAX_BYTES, MAX_JOBS, MAX_STEPS};
+use std::collections::HashMap;
+
+use argon::pipeline::{self, Code, FileId, IncludeError, Includes, MAX_BYTES, MAX_FILES, MAX_JOBS, MAX_STEPS};
 
 const DIAGNOSTICS: &str = include_str!("../../../docs/diagnostics.md");
 const REFERENCE: &str = include_str!("../../../docs/pipeline.md");
@@ -28,8 +30,26 @@ fn generated(code: Code) -> Option<Vec<u8>> {
     })
 }
 
+/// The files of an example: what stands behind a line `# file: PATH` is another one, which it may include.
+struct Files<'a>(HashMap<&'a str, &'a str>);
+
+impl Includes for Files<'_> {
+    fn load(&mut self, file: &FileId) -> Result<Vec<u8>, IncludeError> {
+        self.0.get(file.path.as_str()).map(|text| text.as_bytes().to_vec()).ok_or_else(|| IncludeError {
+            message: "there is no such file".to_owned(),
+            help: "look at its path".to_owned(),
+        })
+    }
+}
+
 fn codes(text: &[u8]) -> Vec<Code> {
-    pipeline::parse_bytes(text).1.iter().map(|finding| finding.code).collect()
+    let Ok(text) = std::str::from_utf8(text) else {
+        return pipeline::parse_bytes(text).1.iter().map(|finding| finding.code).collect();
+    };
+    let mut parts = text.split("# file: ");
+    let main = parts.next().unwrap();
+    let mut others = Files(parts.map(|part| part.split_once('\n').unwrap()).collect());
+    pipeline::parse_with(main.as_bytes(), &mut others).findings.iter().map(|finding| finding.code).collect()
 }
 
 #[test]
@@ -43,6 +63,13 @@ fn every_code_has_its_section_and_its_examples_hold() {
         let section = section.split("\n## ").next().unwrap();
         if code == Code::Unreadable {
             continue; // No text brings it about: tests/it/pipeline/files.rs does.
+        }
+        if code == Code::TooManyFiles {
+            let names: Vec<String> = (0..MAX_FILES).map(|n| format!("f{n}.yml")).collect();
+            let all: String = names.iter().map(|name| format!("# file: {name}\nenv: {{A: b}}\n")).collect();
+            let main = format!("include: [{}]\njobs: {{a: {{image: 'b:1', steps: [{{run: c}}]}}}}\n", names.join(", "));
+            assert_eq!(codes(format!("{main}{all}").as_bytes()), [code]);
+            continue;
         }
         if let Some(text) = generated(code) {
             assert_eq!(codes(&text), [code], "{code}");
