@@ -37,11 +37,17 @@ _argon() {
             argon,list)
                 cmd="argon__subcmd__list"
                 ;;
+            argon,lsp)
+                cmd="argon__subcmd__lsp"
+                ;;
             argon,man)
                 cmd="argon__subcmd__man"
                 ;;
             argon,run)
                 cmd="argon__subcmd__run"
+                ;;
+            argon,schema)
+                cmd="argon__subcmd__schema"
                 ;;
             argon,validate)
                 cmd="argon__subcmd__validate"
@@ -67,11 +73,17 @@ _argon() {
             argon__subcmd__help,list)
                 cmd="argon__subcmd__help__subcmd__list"
                 ;;
+            argon__subcmd__help,lsp)
+                cmd="argon__subcmd__help__subcmd__lsp"
+                ;;
             argon__subcmd__help,man)
                 cmd="argon__subcmd__help__subcmd__man"
                 ;;
             argon__subcmd__help,run)
                 cmd="argon__subcmd__help__subcmd__run"
+                ;;
+            argon__subcmd__help,schema)
+                cmd="argon__subcmd__help__subcmd__schema"
                 ;;
             argon__subcmd__help,validate)
                 cmd="argon__subcmd__help__subcmd__validate"
@@ -83,7 +95,7 @@ _argon() {
 
     case "${cmd}" in
         argon)
-            opts="-h -V --color --help --version run validate list graph init doctor clean completions man help"
+            opts="-h -V --color --help --version run validate schema list graph init doctor clean lsp completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -185,7 +197,7 @@ _argon() {
             return 0
             ;;
         argon__subcmd__help)
-            opts="run validate list graph init doctor clean completions man help"
+            opts="run validate schema list graph init doctor clean lsp completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -296,6 +308,20 @@ _argon() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        argon__subcmd__help__subcmd__lsp)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         argon__subcmd__help__subcmd__man)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -311,6 +337,20 @@ _argon() {
             return 0
             ;;
         argon__subcmd__help__subcmd__run)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        argon__subcmd__help__subcmd__schema)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -382,6 +422,24 @@ _argon() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        argon__subcmd__lsp)
+            opts="-h --stdio --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         argon__subcmd__man)
             opts="-h --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -401,7 +459,7 @@ _argon() {
             return 0
             ;;
         argon__subcmd__run)
-            opts="-f -e -s -j -k -q -v -h --file --repo --commit --only --env --env-file --secret --secret-file --image --pull --jobs --keep-going --timeout --grace --output --junit --dry-run --quiet --verbose --color --help"
+            opts="-f -e -s -j -k -q -v -h --file --repo --commit --only --matrix --env --env-file --secret --secret-file --image --pull --jobs --keep-going --timeout --grace --output --junit --dry-run --quiet --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -420,6 +478,10 @@ _argon() {
                     return 0
                     ;;
                 --commit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --matrix)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -490,8 +552,26 @@ _argon() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        argon__subcmd__schema)
+            opts="-h --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         argon__subcmd__validate)
-            opts="-h --stdin-path --format --strict --color --help"
+            opts="-h --stdin-path --format --strict --print --explain --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -502,7 +582,11 @@ _argon() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "human json short github" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "human json short github sarif" -- "${cur}"))
+                    return 0
+                    ;;
+                --explain)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --color)

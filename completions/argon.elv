@@ -25,11 +25,13 @@ set edit:completion:arg-completer[argon] = {|@words|
             cand --version 'Print version'
             cand run 'Runs the pipeline, or some of its jobs'
             cand validate 'Checks pipeline files, and says what is wrong to the column'
+            cand schema 'Prints the JSON Schema of the pipeline file, for editors'
             cand list 'Lists the jobs of the pipeline'
             cand graph 'Draws which job needs which'
             cand init 'Writes a first `.runnerci.yml`, for Cargo, npm, Python, Go or Maven'
             cand doctor 'Looks for the engine, and says what Argon found and what will not work'
             cand clean 'Removes what crashed runs left on the engine'
+            cand lsp 'Serves an editor: findings, completion, hover, definitions, renames in pipeline files'
             cand completions 'Prints the completion script of a shell'
             cand man 'Prints a manual page: `argon man run | man -l -`'
             cand help 'Print this message or the help of the given subcommand(s)'
@@ -39,6 +41,7 @@ set edit:completion:arg-completer[argon] = {|@words|
             cand --file 'The pipeline file [default: .runnerci.yml here or in the nearest folder above]'
             cand --repo 'Runs a clean checkout of this repository instead of the working tree'
             cand --commit 'Runs a clean checkout of this commit, branch or tag'
+            cand --matrix 'Runs the combinations of a matrix with this value alone; given twice for one name, either value counts'
             cand -e 'Sets an environment variable of all steps, over what the file says; without a value it is taken from the environment'
             cand --env 'Sets an environment variable of all steps, over what the file says; without a value it is taken from the environment'
             cand --env-file 'Reads environment variables from a file of NAME=VALUE lines'
@@ -68,8 +71,15 @@ set edit:completion:arg-completer[argon] = {|@words|
         &'argon;validate'= {
             cand --stdin-path 'The name to show for standard input'
             cand --format 'How to show what was found'
+            cand --explain 'Tell what a finding''s code means, and how to put it right; check nothing'
             cand --color 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE'
             cand --strict 'Treat warnings as errors'
+            cand --print 'Print the pipeline as it will be run, as one file: includes merged, aliases and defaults applied'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'argon;schema'= {
+            cand --color 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }
@@ -106,6 +116,12 @@ set edit:completion:arg-completer[argon] = {|@words|
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }
+        &'argon;lsp'= {
+            cand --color 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE'
+            cand --stdio 'Standard input and output; the default, which some editors insist on naming'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
         &'argon;completions'= {
             cand --color 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE'
             cand -h 'Print help (see more with ''--help'')'
@@ -119,11 +135,13 @@ set edit:completion:arg-completer[argon] = {|@words|
         &'argon;help'= {
             cand run 'Runs the pipeline, or some of its jobs'
             cand validate 'Checks pipeline files, and says what is wrong to the column'
+            cand schema 'Prints the JSON Schema of the pipeline file, for editors'
             cand list 'Lists the jobs of the pipeline'
             cand graph 'Draws which job needs which'
             cand init 'Writes a first `.runnerci.yml`, for Cargo, npm, Python, Go or Maven'
             cand doctor 'Looks for the engine, and says what Argon found and what will not work'
             cand clean 'Removes what crashed runs left on the engine'
+            cand lsp 'Serves an editor: findings, completion, hover, definitions, renames in pipeline files'
             cand completions 'Prints the completion script of a shell'
             cand man 'Prints a manual page: `argon man run | man -l -`'
             cand help 'Print this message or the help of the given subcommand(s)'
@@ -131,6 +149,8 @@ set edit:completion:arg-completer[argon] = {|@words|
         &'argon;help;run'= {
         }
         &'argon;help;validate'= {
+        }
+        &'argon;help;schema'= {
         }
         &'argon;help;list'= {
         }
@@ -141,6 +161,8 @@ set edit:completion:arg-completer[argon] = {|@words|
         &'argon;help;doctor'= {
         }
         &'argon;help;clean'= {
+        }
+        &'argon;help;lsp'= {
         }
         &'argon;help;completions'= {
         }

@@ -31,17 +31,20 @@ complete -c argon -n "__fish_argon_needs_command" -s h -l help -d 'Print help'
 complete -c argon -n "__fish_argon_needs_command" -s V -l version -d 'Print version'
 complete -c argon -n "__fish_argon_needs_command" -f -a "run" -d 'Runs the pipeline, or some of its jobs'
 complete -c argon -n "__fish_argon_needs_command" -f -a "validate" -d 'Checks pipeline files, and says what is wrong to the column'
+complete -c argon -n "__fish_argon_needs_command" -f -a "schema" -d 'Prints the JSON Schema of the pipeline file, for editors'
 complete -c argon -n "__fish_argon_needs_command" -f -a "list" -d 'Lists the jobs of the pipeline'
 complete -c argon -n "__fish_argon_needs_command" -f -a "graph" -d 'Draws which job needs which'
 complete -c argon -n "__fish_argon_needs_command" -f -a "init" -d 'Writes a first `.runnerci.yml`, for Cargo, npm, Python, Go or Maven'
 complete -c argon -n "__fish_argon_needs_command" -f -a "doctor" -d 'Looks for the engine, and says what Argon found and what will not work'
 complete -c argon -n "__fish_argon_needs_command" -f -a "clean" -d 'Removes what crashed runs left on the engine'
+complete -c argon -n "__fish_argon_needs_command" -f -a "lsp" -d 'Serves an editor: findings, completion, hover, definitions, renames in pipeline files'
 complete -c argon -n "__fish_argon_needs_command" -f -a "completions" -d 'Prints the completion script of a shell'
 complete -c argon -n "__fish_argon_needs_command" -f -a "man" -d 'Prints a manual page: `argon man run | man -l -`'
 complete -c argon -n "__fish_argon_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c argon -n "__fish_argon_using_subcommand run" -s f -l file -d 'The pipeline file [default: .runnerci.yml here or in the nearest folder above]' -r -F
 complete -c argon -n "__fish_argon_using_subcommand run" -l repo -d 'Runs a clean checkout of this repository instead of the working tree' -r
 complete -c argon -n "__fish_argon_using_subcommand run" -l commit -d 'Runs a clean checkout of this commit, branch or tag' -r
+complete -c argon -n "__fish_argon_using_subcommand run" -l matrix -d 'Runs the combinations of a matrix with this value alone; given twice for one name, either value counts' -r
 complete -c argon -n "__fish_argon_using_subcommand run" -s e -l env -d 'Sets an environment variable of all steps, over what the file says; without a value it is taken from the environment' -r
 complete -c argon -n "__fish_argon_using_subcommand run" -l env-file -d 'Reads environment variables from a file of NAME=VALUE lines' -r -F
 complete -c argon -n "__fish_argon_using_subcommand run" -s s -l secret -d 'Gives a secret to the steps that ask for it; without a value it is taken from the environment. Masked in every output' -r
@@ -71,12 +74,19 @@ complete -c argon -n "__fish_argon_using_subcommand validate" -l stdin-path -d '
 complete -c argon -n "__fish_argon_using_subcommand validate" -l format -d 'How to show what was found' -r -f -a "human\t'For people: with the lines of the file'
 json\t'An array of objects'
 short\t'`file:line:column: severity: message`'
-github\t'Annotations of GitHub Actions'"
+github\t'Annotations of GitHub Actions'
+sarif\t'SARIF 2.1.0, for code scanning'"
+complete -c argon -n "__fish_argon_using_subcommand validate" -l explain -d 'Tell what a finding\'s code means, and how to put it right; check nothing' -r
 complete -c argon -n "__fish_argon_using_subcommand validate" -l color -d 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE' -r -f -a "auto\t''
 always\t''
 never\t''"
 complete -c argon -n "__fish_argon_using_subcommand validate" -l strict -d 'Treat warnings as errors'
+complete -c argon -n "__fish_argon_using_subcommand validate" -l print -d 'Print the pipeline as it will be run, as one file: includes merged, aliases and defaults applied'
 complete -c argon -n "__fish_argon_using_subcommand validate" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c argon -n "__fish_argon_using_subcommand schema" -l color -d 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c argon -n "__fish_argon_using_subcommand schema" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c argon -n "__fish_argon_using_subcommand list" -s f -l file -d 'The pipeline file [default: .runnerci.yml here or in the nearest folder above]' -r -F
 complete -c argon -n "__fish_argon_using_subcommand list" -l color -d 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE' -r -f -a "auto\t''
 always\t''
@@ -104,6 +114,11 @@ always\t''
 never\t''"
 complete -c argon -n "__fish_argon_using_subcommand clean" -l all -d 'Removes every container of Argon\'s: also those of runs that are going on, here or on another machine'
 complete -c argon -n "__fish_argon_using_subcommand clean" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c argon -n "__fish_argon_using_subcommand lsp" -l color -d 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c argon -n "__fish_argon_using_subcommand lsp" -l stdio -d 'Standard input and output; the default, which some editors insist on naming'
+complete -c argon -n "__fish_argon_using_subcommand lsp" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c argon -n "__fish_argon_using_subcommand completions" -l color -d 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE' -r -f -a "auto\t''
 always\t''
 never\t''"
@@ -112,13 +127,15 @@ complete -c argon -n "__fish_argon_using_subcommand man" -l color -d 'Colour in 
 always\t''
 never\t''"
 complete -c argon -n "__fish_argon_using_subcommand man" -s h -l help -d 'Print help'
-complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate list graph init doctor clean completions man help" -f -a "run" -d 'Runs the pipeline, or some of its jobs'
-complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate list graph init doctor clean completions man help" -f -a "validate" -d 'Checks pipeline files, and says what is wrong to the column'
-complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate list graph init doctor clean completions man help" -f -a "list" -d 'Lists the jobs of the pipeline'
-complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate list graph init doctor clean completions man help" -f -a "graph" -d 'Draws which job needs which'
-complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate list graph init doctor clean completions man help" -f -a "init" -d 'Writes a first `.runnerci.yml`, for Cargo, npm, Python, Go or Maven'
-complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate list graph init doctor clean completions man help" -f -a "doctor" -d 'Looks for the engine, and says what Argon found and what will not work'
-complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate list graph init doctor clean completions man help" -f -a "clean" -d 'Removes what crashed runs left on the engine'
-complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate list graph init doctor clean completions man help" -f -a "completions" -d 'Prints the completion script of a shell'
-complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate list graph init doctor clean completions man help" -f -a "man" -d 'Prints a manual page: `argon man run | man -l -`'
-complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate list graph init doctor clean completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema list graph init doctor clean lsp completions man help" -f -a "run" -d 'Runs the pipeline, or some of its jobs'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema list graph init doctor clean lsp completions man help" -f -a "validate" -d 'Checks pipeline files, and says what is wrong to the column'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema list graph init doctor clean lsp completions man help" -f -a "schema" -d 'Prints the JSON Schema of the pipeline file, for editors'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema list graph init doctor clean lsp completions man help" -f -a "list" -d 'Lists the jobs of the pipeline'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema list graph init doctor clean lsp completions man help" -f -a "graph" -d 'Draws which job needs which'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema list graph init doctor clean lsp completions man help" -f -a "init" -d 'Writes a first `.runnerci.yml`, for Cargo, npm, Python, Go or Maven'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema list graph init doctor clean lsp completions man help" -f -a "doctor" -d 'Looks for the engine, and says what Argon found and what will not work'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema list graph init doctor clean lsp completions man help" -f -a "clean" -d 'Removes what crashed runs left on the engine'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema list graph init doctor clean lsp completions man help" -f -a "lsp" -d 'Serves an editor: findings, completion, hover, definitions, renames in pipeline files'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema list graph init doctor clean lsp completions man help" -f -a "completions" -d 'Prints the completion script of a shell'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema list graph init doctor clean lsp completions man help" -f -a "man" -d 'Prints a manual page: `argon man run | man -l -`'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema list graph init doctor clean lsp completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

@@ -4,16 +4,24 @@ mod clean;
 mod completions;
 mod doctor;
 mod exit;
+mod explain;
 mod graph;
+mod includes;
 mod init;
 mod list;
 mod load;
+#[cfg(feature = "lsp")]
+mod lsp;
 mod man;
 mod output;
 mod pipeline_file;
+mod print;
 mod report;
 mod run;
+mod sarif;
+mod schema;
 mod signals;
+mod targets;
 mod validate;
 mod variables;
 
@@ -51,11 +59,14 @@ enum Command {
     // Boxed: it is many times as large as the others.
     Run(Box<run::RunArgs>),
     Validate(ValidateCommand),
+    Schema(schema::SchemaArgs),
     List(list::ListArgs),
     Graph(graph::GraphArgs),
     Init(init::InitArgs),
     Doctor(doctor::DoctorArgs),
     Clean(clean::CleanArgs),
+    #[cfg(feature = "lsp")]
+    Lsp(lsp::LspArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
 }
@@ -93,17 +104,26 @@ fn dispatch(command: Command, look: &Look) -> Result<Exit, CommandError> {
     match command {
         Command::Run(args) => run::run(*args, look),
         Command::Validate(command) => validate_files(&command.args, look),
+        Command::Schema(args) => schema::run(&args),
         Command::List(args) => list::run(&args, look),
         Command::Graph(args) => graph::run(&args, look),
         Command::Init(args) => init::run(&args, look),
         Command::Doctor(args) => doctor::run(&args, look),
         Command::Clean(args) => clean::run(&args, look),
+        #[cfg(feature = "lsp")]
+        Command::Lsp(args) => lsp::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
     }
 }
 
 fn validate_files(args: &validate::ValidateArgs, look: &Look) -> Result<Exit, CommandError> {
+    if let Some(code) = &args.explain {
+        let text = explain::explain(code, look.report()).map_err(|unknown| {
+            CommandError::usage(format!("there is no finding with the code `{}`", unknown.asked), unknown.hint)
+        })?;
+        return output::print(&text).map(|()| Exit::Success);
+    }
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     match validate::run(args, look.report(), &mut std::io::stdin(), &mut out) {
         Ok(0) => Ok(Exit::Success),

@@ -17,6 +17,7 @@
 //! | [`engine`] | the narrow trait to a container engine, with the real one (Docker) and the scripted one (fake) |
 //! | [`execute`] | runs a plan on an engine and emits events |
 //! | [`sinks`] | shows, stores or forwards events |
+//! | `lsp` | a language server for pipeline files (feature `lsp`) |
 //!
 //! Nothing here prints, exits, or reads the command line: that is the binary's work.
 
@@ -24,6 +25,8 @@ pub mod engine;
 pub mod event;
 pub mod execute;
 pub mod glob;
+#[cfg(feature = "lsp")]
+pub mod lsp;
 pub mod pipeline;
 pub mod plan;
 pub mod sinks;

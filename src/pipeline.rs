@@ -13,6 +13,8 @@ mod keys;
 pub mod language;
 mod model;
 mod reader;
+mod schema;
+pub mod script;
 mod sources;
 mod syntax;
 mod tree;
@@ -20,11 +22,14 @@ mod units;
 mod validate;
 
 pub use code::{Code, Severity};
-pub use diagnostic::{Diagnostic, Label, LineIndex, Place};
+pub use diagnostic::{Diagnostic, Fix, Label, LineIndex, Place};
 pub use image::check_image;
 pub use keys::near;
 pub use model::*;
+#[cfg(feature = "lsp")]
+pub(crate) use reader::is_identifier;
 pub use reader::is_variable_name;
+pub use schema::schema;
 pub use sources::{FileId, Origin, Source, Sources};
 pub use units::duration as parse_duration;
 
@@ -46,6 +51,17 @@ pub struct Parsed {
     pub findings: Vec<Diagnostic>,
     /// What the spans point into.
     pub sources: Sources,
+    /// The files of the repository that scripts cannot do without, by their paths from its top. Whether git has them, only
+    /// the caller can tell: see [`ignored`].
+    pub named_files: Vec<Spanned<String>>,
+}
+
+/// The finding for a file that a script names, and that git ignores.
+#[must_use]
+pub fn ignored(file: &Spanned<String>) -> Diagnostic {
+    let message = format!("git ignores `{}`, so the job will not have it", file.value);
+    Diagnostic::new(Code::IgnoredFile, file.span.clone(), message)
+        .help("take it out of `.gitignore`, `git add -f` it, or make it in an earlier step")
 }
 
 /// Why an included file could not be had, for people.
@@ -99,10 +115,10 @@ pub fn parse_bytes(bytes: &[u8]) -> (Option<Pipeline>, Vec<Diagnostic>) {
 pub fn parse_with(bytes: &[u8], includes: &mut dyn Includes) -> Parsed {
     let mut findings = Vec::new();
     let mut sources = Sources::default();
-    let pipeline = validate::files(bytes, includes, &mut sources, &mut findings);
+    let (pipeline, named_files) = validate::files(bytes, includes, &mut sources, &mut findings);
     tidy(&mut findings);
     let is_valid = findings.iter().all(|finding| finding.severity() == Severity::Warning);
-    Parsed { pipeline: pipeline.filter(|_| is_valid), findings, sources }
+    Parsed { pipeline: pipeline.filter(|_| is_valid), findings, sources, named_files }
 }
 
 /// What an alias repeats is one finding; the order is that of the text.

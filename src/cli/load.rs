@@ -2,13 +2,14 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
-use argon::pipeline::{self, Pipeline, Severity};
+use argon::pipeline::{Pipeline, Severity};
 
 use super::exit::{CommandError, Exit};
 use super::output::Look;
-use super::pipeline_file::{self, PipelineFile, PipelineFileError};
-use super::report;
+use super::pipeline_file::{self, PipelineFileError};
+use super::{includes, report};
 
 /// Which pipeline file.
 #[derive(Debug, Default, clap::Args)]
@@ -46,20 +47,19 @@ impl FileArgs {
 
 /// The pipeline at `path`, checked. Findings go to standard error.
 pub(crate) fn pipeline(path: &Path, root: &Path, warnings: Warnings, look: &Look) -> Result<Pipeline, CommandError> {
-    let PipelineFile { path, text } = pipeline_file::read(path, root)?;
-    let (pipeline, mut findings) = pipeline::parse(&text);
-    let shown = shown(&path);
-    if pipeline.is_some() && warnings == Warnings::Hide {
-        findings.clear();
+    let bytes = pipeline_file::read_bytes(path, root)?;
+    let name = includes::shown(path);
+    let parsed = includes::parse(&bytes, root, &AtomicBool::new(false));
+    if parsed.pipeline.is_none() || warnings == Warnings::Show {
+        for file in includes::reports(&parsed, &name, root) {
+            let rendered = report::render(&file.findings, &file.name, &file.text, look.report_on_stderr());
+            let _ = std::io::stderr().write_all(rendered.as_bytes());
+        }
     }
-    if !findings.is_empty() {
-        let rendered = report::render(&findings, &shown, &text, look.report_on_stderr());
-        let _ = std::io::stderr().write_all(rendered.as_bytes());
-    }
-    pipeline.ok_or_else(|| {
-        let errors = findings.iter().filter(|finding| finding.severity() == Severity::Error).count();
+    parsed.pipeline.ok_or_else(|| {
+        let errors = parsed.findings.iter().filter(|finding| finding.severity() == Severity::Error).count();
         let s = if errors == 1 { "" } else { "s" };
-        CommandError { exit: Exit::Usage, message: format!("{shown} is not valid: {errors} error{s}"), hint: None }
+        CommandError { exit: Exit::Usage, message: format!("{name} is not valid: {errors} error{s}"), hint: None }
     })
 }
 
@@ -74,10 +74,4 @@ pub(crate) fn here() -> Result<PathBuf, CommandError> {
     std::env::current_dir().map_err(|error| {
         CommandError::usage(format!("cannot tell the current folder: {error}"), "go to a folder that exists")
     })
-}
-
-/// A path as a person would write it from here.
-fn shown(path: &Path) -> String {
-    let here = std::env::current_dir().unwrap_or_default();
-    path.strip_prefix(&here).unwrap_or(path).display().to_string()
 }

@@ -10,15 +10,6 @@ use argon::pipeline::MAX_BYTES;
 /// The name that is looked for.
 pub(crate) const FILE_NAME: &str = ".runnerci.yml";
 
-/// A pipeline file and its text.
-#[derive(Debug)]
-pub(crate) struct PipelineFile {
-    /// As the user or the search named it.
-    pub(crate) path: PathBuf,
-    /// All of it.
-    pub(crate) text: String,
-}
-
 /// Why there is no pipeline file.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PipelineFileError {
@@ -32,8 +23,6 @@ pub(crate) enum PipelineFileError {
     LeavesRepository { path: PathBuf, target: PathBuf, root: PathBuf },
     #[error("`{}` is larger than the {MAX_BYTES} bytes that are read", path.display())]
     TooLarge { path: PathBuf },
-    #[error("`{}` is not UTF-8: byte {offset}, on line {line}, belongs to no character", path.display())]
-    NotUtf8 { path: PathBuf, offset: usize, line: usize },
     #[error("cannot read `{}`", path.display())]
     Unreadable { path: PathBuf, source: io::Error },
 }
@@ -57,7 +46,6 @@ impl PipelineFileError {
             Self::NotAFile { .. } => "name a regular file; `argon validate -` reads standard input".to_owned(),
             Self::LeavesRepository { .. } => "copy the file into the repository".to_owned(),
             Self::TooLarge { .. } => "move long scripts into files of the repository".to_owned(),
-            Self::NotUtf8 { .. } => "save the file as UTF-8".to_owned(),
             Self::Unreadable { source, .. } => match source.kind() {
                 io::ErrorKind::PermissionDenied => "let your user read it: `chmod u+r`".to_owned(),
                 _ => format!("the system says: {source}"),
@@ -93,21 +81,7 @@ pub(crate) fn repository_root(path: &Path) -> PathBuf {
     folder.ancestors().find(|above| above.join(".git").exists()).map(Path::to_owned).unwrap_or(folder)
 }
 
-/// Reads a pipeline file of the repository at `root`.
-///
-/// # Errors
-/// Where it is no regular file of that repository, too large, or not UTF-8.
-pub(crate) fn read(path: &Path, root: &Path) -> Result<PipelineFile, PipelineFileError> {
-    let bytes = read_bytes(path, root)?;
-    let text = String::from_utf8(bytes).map_err(|error| {
-        let offset = error.utf8_error().valid_up_to();
-        let line = memchr::memchr_iter(b'\n', &error.as_bytes()[..offset]).count() + 1;
-        PipelineFileError::NotUtf8 { path: path.to_owned(), offset, line }
-    })?;
-    Ok(PipelineFile { path: path.to_owned(), text })
-}
-
-/// As [`read`], without looking at the bytes.
+/// The bytes of a file of the repository at `root`.
 ///
 /// # Errors
 /// Where it is no regular file of that repository, or too large.

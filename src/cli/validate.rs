@@ -2,18 +2,24 @@
 
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
-use argon::pipeline::{self, Code, Diagnostic, MAX_BYTES, Severity};
+use argon::pipeline::{Code, Diagnostic, MAX_BYTES, Pipeline, Severity};
 use clap::{Args, ValueEnum};
 
+use super::includes::{self, FileReport};
 use super::pipeline_file::{self, PipelineFileError};
+use super::print;
 use super::report::{self, ReportStyle};
+use super::sarif::{self, FileFindings};
+use super::targets::{self, Target};
 
 /// Check pipeline files without running them.
 #[derive(Debug, Args)]
 pub(crate) struct ValidateArgs {
-    /// The files to check, `-` for standard input. [default: .runnerci.yml here or in the nearest folder above]
-    #[arg(value_name = "FILE")]
+    /// What to check: files, folders (their `.runnerci.yml` at any depth, less what git ignores), `-` for standard input.
+    /// [default: .runnerci.yml here or in the nearest folder above]
+    #[arg(value_name = "FILE|FOLDER")]
     pub(crate) files: Vec<PathBuf>,
     /// The name to show for standard input.
     #[arg(long, value_name = "PATH")]
@@ -24,6 +30,12 @@ pub(crate) struct ValidateArgs {
     /// Treat warnings as errors.
     #[arg(long)]
     pub(crate) strict: bool,
+    /// Print the pipeline as it will be run, as one file: includes merged, aliases and defaults applied.
+    #[arg(long, conflicts_with = "format")]
+    pub(crate) print: bool,
+    /// Tell what a finding's code means, and how to put it right; check nothing.
+    #[arg(long, value_name = "CODE", conflicts_with_all = ["files", "stdin_path", "format", "strict", "print"])]
+    pub(crate) explain: Option<String>,
 }
 
 /// How findings are shown.
@@ -38,13 +50,15 @@ pub(crate) enum Format {
     Short,
     /// Annotations of GitHub Actions.
     Github,
+    /// SARIF 2.1.0, for code scanning.
+    Sarif,
 }
 
-/// One file that was looked at.
+/// A pipeline that was looked at.
 struct Checked {
-    name: String,
-    text: String,
-    findings: Vec<Diagnostic>,
+    /// Its files: the one that was named first, then those that it includes.
+    files: Vec<FileReport>,
+    pipeline: Option<Pipeline>,
 }
 
 /// Checks the files and writes what was found. 0 where all are valid, else 2.
@@ -60,19 +74,47 @@ pub(crate) fn run(
     let checked: Vec<Checked> = if args.files.is_empty() {
         vec![check_default()]
     } else {
-        args.files
-            .iter()
-            .map(|path| if path == Path::new("-") { check_input(args, input) } else { check_file(path) })
-            .collect()
+        targets::of(&args.files).iter().map(|target| check(target, args, input)).collect()
     };
-    write(&checked, args.format, style, out)?;
+    let files: Vec<&FileReport> = checked.iter().flat_map(|one| &one.files).collect();
+    let printed: Option<String> = if args.print { print_all(&checked) } else { None };
+    match printed {
+        Some(text) => out.write_all(text.as_bytes())?,
+        None => write(&files, args.format, style, out)?,
+    }
     out.flush()?;
-    let worst = checked.iter().flat_map(|file| &file.findings).map(Diagnostic::severity).min();
+    let worst = files.iter().flat_map(|file| &file.findings).map(Diagnostic::severity).min();
     Ok(match worst {
         Some(Severity::Error) => 2,
         Some(Severity::Warning) if args.strict => 2,
         _ => 0,
     })
+}
+
+fn check(target: &Target, args: &ValidateArgs, input: &mut dyn Read) -> Checked {
+    let refused = |path: &Path, message: String, help: String| {
+        let finding = Diagnostic::new(Code::Unreadable, 0..0, message).help(help);
+        Checked::unread(path.display().to_string(), finding)
+    };
+    match target {
+        Target::Input => check_input(args, input),
+        Target::File(path) => check_file(path),
+        Target::Empty { folder, near } => {
+            let name = pipeline_file::FILE_NAME;
+            let message = format!("there is no `{name}` in the folder `{}`, at any depth", folder.display());
+            let help = match near {
+                Some(near) => format!("rename `{}` to `{name}`, or name it as a file", near.display()),
+                None => {
+                    "name a folder that has one that git does not ignore; `argon init` writes a first one".to_owned()
+                }
+            };
+            refused(folder, message, help)
+        }
+        Target::Closed { path, reason } => {
+            let message = format!("cannot look through the folder `{}`: {reason}", path.display());
+            refused(path, message, "let your user read it, or name files of it".to_owned())
+        }
+    }
 }
 
 fn check_default() -> Checked {
@@ -88,25 +130,35 @@ fn check_default() -> Checked {
 
 fn check_file(path: &Path) -> Checked {
     let name = path.display().to_string();
-    match pipeline_file::read_bytes(path, &pipeline_file::repository_root(path)) {
-        Ok(bytes) => check_bytes(name, &bytes),
+    let root = pipeline_file::repository_root(path);
+    match pipeline_file::read_bytes(path, &root) {
+        Ok(bytes) => check_bytes(&name, &bytes, &root),
         Err(error) => unreadable(name, &error),
     }
 }
 
 fn check_input(args: &ValidateArgs, input: &mut dyn Read) -> Checked {
     let name = args.stdin_path.as_ref().map_or_else(|| "<stdin>".to_owned(), |path| path.display().to_string());
+    // What it includes lies beside the file that it is the text of.
+    let root = pipeline_file::repository_root(args.stdin_path.as_deref().unwrap_or(Path::new("./-")));
     let mut bytes = Vec::new();
     match input.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes) {
-        Ok(_) => check_bytes(name, &bytes),
+        Ok(_) => check_bytes(&name, &bytes, &root),
         Err(source) => unreadable(name, &PipelineFileError::Unreadable { path: PathBuf::from("-"), source }),
     }
 }
 
-fn check_bytes(name: String, bytes: &[u8]) -> Checked {
-    let (_, findings) = pipeline::parse_bytes(bytes);
-    // Up to the first byte that is not UTF-8 the offsets are the same.
-    Checked { name, text: String::from_utf8_lossy(bytes).into_owned(), findings }
+fn check_bytes(name: &str, bytes: &[u8], root: &Path) -> Checked {
+    let mut parsed = includes::parse(bytes, root, &AtomicBool::new(false));
+    includes::look_at_named_files(&mut parsed, root);
+    Checked { files: includes::reports(&parsed, name, root), pipeline: parsed.pipeline }
+}
+
+/// The pipelines as YAML, a document each. `None` where one of them is not valid: then the findings are shown.
+fn print_all(checked: &[Checked]) -> Option<String> {
+    let pipelines = checked.iter().map(|one| one.pipeline.as_ref()).collect::<Option<Vec<_>>>()?;
+    let texts = pipelines.into_iter().map(print::yaml).collect::<Result<Vec<_>, _>>().ok()?;
+    Some(texts.join("---\n"))
 }
 
 fn unreadable(name: String, error: &PipelineFileError) -> Checked {
@@ -114,45 +166,68 @@ fn unreadable(name: String, error: &PipelineFileError) -> Checked {
         PipelineFileError::TooLarge { .. } => Code::TooLarge,
         _ => Code::Unreadable,
     };
-    Checked {
-        name,
-        text: String::new(),
-        findings: vec![Diagnostic::new(code, 0..0, error.to_string()).help(error.hint())],
-    }
+    Checked::unread(name, Diagnostic::new(code, 0..0, error.to_string()).help(error.hint()))
 }
 
-fn write(checked: &[Checked], format: Format, style: ReportStyle, out: &mut dyn Write) -> io::Result<()> {
+fn write(checked: &[&FileReport], format: Format, style: ReportStyle, out: &mut dyn Write) -> io::Result<()> {
     if format == Format::Json {
         let all: Vec<_> =
             checked.iter().flat_map(|file| report::json(&file.findings, &file.name, &file.text)).collect();
         serde_json::to_writer_pretty(&mut *out, &all)?;
         return writeln!(out);
     }
+    if format == Format::Sarif {
+        let files: Vec<_> = checked
+            .iter()
+            .map(|file| FileFindings { name: &file.name, text: &file.text, findings: &file.findings })
+            .collect();
+        serde_json::to_writer_pretty(&mut *out, &sarif::log(&files))?;
+        return writeln!(out);
+    }
     for file in checked {
         let text = match format {
             Format::Human => report::render(&file.findings, &file.name, &file.text, style),
             Format::Github => report::github(&file.findings, &file.name, &file.text),
-            Format::Short | Format::Json => report::short(&file.findings, &file.name, &file.text),
+            Format::Short | Format::Json | Format::Sarif => report::short(&file.findings, &file.name, &file.text),
         };
         out.write_all(text.as_bytes())?;
     }
     if format == Format::Human {
-        write!(out, "{}", summary(checked))?;
+        write!(out, "{}{}", summary(checked), more(checked))?;
     }
     Ok(())
 }
 
-fn summary(checked: &[Checked]) -> String {
+impl Checked {
+    /// A file whose text was not read.
+    fn unread(name: String, finding: Diagnostic) -> Self {
+        Self { files: vec![FileReport { name, text: String::new(), findings: vec![finding] }], pipeline: None }
+    }
+}
+
+/// Where to read on: the worst finding's code, once for all.
+fn more(checked: &[&FileReport]) -> String {
+    let findings = checked.iter().flat_map(|file| &file.findings);
+    let worst = findings.min_by_key(|finding| finding.severity());
+    worst.map(|finding| format!("`argon validate --explain {}` tells more\n", finding.code)).unwrap_or_default()
+}
+
+fn summary(checked: &[&FileReport]) -> String {
     let count = |severity| {
         checked.iter().flat_map(|file| &file.findings).filter(|finding| finding.severity() == severity).count()
     };
     let plural = |number: usize, word: &str| {
         if number == 1 { format!("1 {word}") } else { format!("{number} {word}s") }
     };
-    match (count(Severity::Error), count(Severity::Warning)) {
-        (0, 0) => checked.iter().map(|file| format!("{} is valid\n", file.name)).collect(),
-        (0, warnings) => format!("valid, with {}\n", plural(warnings, "warning")),
-        (errors, 0) => format!("{}\n", plural(errors, "error")),
-        (errors, warnings) => format!("{}, {}\n", plural(errors, "error"), plural(warnings, "warning")),
+    let found = match (count(Severity::Error), count(Severity::Warning)) {
+        (0, 0) => return checked.iter().map(|file| format!("{} is valid\n", file.name)).collect(),
+        (0, warnings) => format!("valid, with {}", plural(warnings, "warning")),
+        (errors, 0) => plural(errors, "error"),
+        (errors, warnings) => format!("{}, {}", plural(errors, "error"), plural(warnings, "warning")),
+    };
+    let touched = checked.iter().filter(|file| !file.findings.is_empty()).count();
+    match checked.len() {
+        1 => format!("{found}\n"),
+        all => format!("{found}, in {touched} of {all} files\n"),
     }
 }

@@ -1,7 +1,9 @@
 //! A scripted engine for tests: plays containers that speak the supervisor's protocol, without an engine.
 //!
 //! Which steps do what is told by their scripts, in words of its own: `say TEXT`, `flood N` (says N lines), `exit CODE`, `hang` (until killed),
-//! `ignore-term` (dies of KILL alone), `vanish` (the container ends in mid-step). Everything else succeeds in silence.
+//! `ignore-term` (dies of KILL alone), `vanish` (the container ends in mid-step), `hand FILE LINE` (leaves a line in the file
+//! that `ARGON_OUTPUT` and the like name: `output`, `env`, `path`, `summary`), `show NAME` (says the value of a variable).
+//! Everything else succeeds in silence.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -102,8 +104,13 @@ impl Engine for Fake {
         let (output, receiver) = mpsc::channel(64);
         let (engine, container) = (self.clone(), id.clone());
         tokio::spawn(async move {
-            let mut supervisor =
-                Supervisor { input: BufReader::new(theirs), output, nonce: String::new(), script: String::new() };
+            let mut supervisor = Supervisor {
+                input: BufReader::new(theirs),
+                output,
+                nonce: String::new(),
+                script: String::new(),
+                launch: String::new(),
+            };
             tokio::select! {
                 _ = supervisor.play() => {}
                 () = token.cancelled() => {}
@@ -152,6 +159,8 @@ struct Supervisor {
     output: mpsc::Sender<Chunk>,
     nonce: String,
     script: String,
+    /// The lines that set the step's variables.
+    launch: String,
 }
 
 impl Supervisor {
@@ -166,6 +175,8 @@ impl Supervisor {
                     let content = self.content().await?;
                     if file.ends_with(".script") {
                         self.script = content;
+                    } else {
+                        self.launch = content;
                     }
                 }
                 ["run", id] => self.step(id).await?,
@@ -206,6 +217,7 @@ impl Supervisor {
     async fn step(&mut self, id: &str) -> Option<()> {
         let script = std::mem::take(&mut self.script);
         let mut code = 0;
+        let mut hands = Vec::new();
         for line in script.lines() {
             match line.split_once(' ').unwrap_or((line, "")) {
                 ("say", text) => self.say(format!("{text}\n")).await?,
@@ -217,11 +229,24 @@ impl Supervisor {
                 ("exit", number) => code = number.parse().ok()?,
                 ("hang", _) => code = self.wait_for(&["TERM", "KILL"]).await?,
                 ("ignore-term", _) => code = self.wait_for(&["KILL"]).await?,
+                ("hand", text) => hands.push(text.split_once(' ').unwrap_or((text, ""))),
+                ("show", name) => self.say(format!("{name}={}\n", self.variable(name))).await?,
                 ("vanish", _) => return None,
                 _ => {}
             }
         }
+        for (file, line) in hands {
+            let frame = format!("\u{1e}{} data {id} {file} {}\n{line}\n", self.nonce, line.len() + 1);
+            self.say(frame).await?;
+        }
         self.report(&format!("end {id} {code} - 0 0 0")).await
+    }
+
+    /// The value of a variable that the step was given; its last one, without quotes.
+    fn variable(&self, name: &str) -> String {
+        let prefix = format!("export {name}=");
+        let value = self.launch.lines().filter_map(|line| line.strip_prefix(&prefix)).next_back().unwrap_or("");
+        value.replace('\'', "")
     }
 
     /// Waits for one of these signals; gives the exit code that it makes.

@@ -237,3 +237,223 @@ async fn a_reader_that_stalls_does_not_keep_a_timeout_from_the_step() {
     assert_eq!(run.await.unwrap().unwrap().status, Status::Failure);
     assert!(lines > 0);
 }
+
+/// The story of a run without what its jobs start with.
+async fn told(jobs: &str, settings: Settings, during: impl FnOnce(Stopper)) -> (Status, Vec<String>) {
+    let ran = play(jobs, settings, during).await;
+    assert_eq!(ran.engine.containers(), 0);
+    (ran.result.status, ran.story().into_iter().filter(|line| !line.ends_with(" started")).collect())
+}
+
+fn soon(stops: usize) -> impl FnOnce(Stopper) {
+    move |stopper| {
+        tokio::spawn(async move {
+            for _ in 0..stops {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                stopper.interrupt();
+            }
+        });
+    }
+}
+
+const CLEAN_UP: &str = "
+      - if: failure()
+        run: say after failure
+      - if: cancelled()
+        run: say after stop
+      - run: say never
+      - if: always()
+        run: say at the end
+";
+
+#[tokio::test]
+async fn steps_run_after_a_failure_where_they_ask_for_it() {
+    let jobs = format!("  a:\n    image: box:1\n    steps:\n      - run: exit 3{CLEAN_UP}");
+    let (status, story) = told(&jobs, settings(), |_| {}).await;
+    assert_eq!(status, Status::Failure);
+    insta::assert_snapshot!(story.join("\n"));
+}
+
+#[tokio::test]
+async fn steps_run_after_a_stop_where_they_ask_for_it() {
+    let jobs = format!("  a:\n    image: box:1\n    steps:\n      - run: hang{CLEAN_UP}");
+    let (status, story) = told(&jobs, Settings { grace: Duration::from_secs(5), ..settings() }, soon(1)).await;
+    assert_eq!(status, Status::Cancelled);
+    insta::assert_snapshot!(story.join("\n"));
+}
+
+#[tokio::test]
+async fn what_cleans_up_has_one_grace_and_a_second_stop_ends_it() {
+    let jobs = "  a:\n    image: box:1\n    steps:\n      - run: hang\n      - {if: always(), run: ignore-term}\n      - {if: always(), run: say never}\n";
+    let ran = play(jobs, settings(), soon(1)).await;
+    assert_eq!((ran.result.status, ran.engine.containers()), (Status::Cancelled, 0));
+    assert!(ran.result.duration < Duration::from_secs(5), "{:?}", ran.result.duration);
+    let slow = Settings { grace: Duration::from_secs(600), ..settings() };
+    let ran = play(jobs, slow, soon(2)).await;
+    assert_eq!((ran.result.status, ran.engine.containers()), (Status::Cancelled, 0));
+    assert!(ran.result.duration < Duration::from_secs(5), "{:?}", ran.result.duration);
+    assert!(!ran.story().contains(&"a says never".to_owned()));
+}
+
+#[tokio::test]
+async fn steps_run_after_the_job_s_timeout_where_they_ask_for_it() {
+    let jobs = format!("  a:\n    image: box:1\n    timeout: 1s\n    steps:\n      - run: hang{CLEAN_UP}");
+    let (status, story) = told(&jobs, Settings { grace: Duration::from_secs(5), ..settings() }, |_| {}).await;
+    assert_eq!(status, Status::Failure);
+    insta::assert_snapshot!(story.join("\n"));
+}
+
+#[tokio::test]
+async fn jobs_run_by_what_became_of_their_needs() {
+    let jobs = [
+        job("good", "", &["say x"]),
+        job("bad", "    continue-on-error: false\n", &["exit 1"]),
+        job("after", "    needs: [good, bad]\n", &["say never"]),
+        job("further", "    needs: after\n", &["say never"]),
+        job("rescue", "    needs: [good, bad]\n    if: failure()\n", &["say rescue"]),
+        job("far-rescue", "    needs: further\n    if: failure()\n", &["say far"]),
+        job("always", "    needs: [after]\n    if: always()\n", &["say always"]),
+        job("report", "    needs: bad\n    if: needs.bad.status == 'failure' && always()\n", &["say report"]),
+        job("unwanted", "    needs: good\n    if: branch == 'other'\n", &["say never"]),
+        job("of-unwanted", "    needs: unwanted\n", &["say never"]),
+        job("of-unwanted-always", "    needs: unwanted\n    if: \"!failure()\"\n", &["say on"]),
+    ];
+    let keep_going = Settings { on_failure: OnFailure::KeepGoing, parallel: 1, ..settings() };
+    let (status, mut story) = told(&jobs.concat(), keep_going, |_| {}).await;
+    assert_eq!(status, Status::Failure);
+    story.retain(|line| !line.contains('/'));
+    story.sort();
+    insta::assert_snapshot!(story.join("\n"));
+    // The first failure stops what runs, and not what is to run after a failure.
+    let (_, story) = told(&jobs.concat(), Settings { parallel: 1, ..settings() }, |_| {}).await;
+    for said in ["rescue says rescue", "far-rescue says far", "always says always", "report says report"] {
+        assert!(story.contains(&said.to_owned()), "{said}: {story:#?}");
+    }
+}
+
+#[tokio::test]
+async fn a_run_whose_jobs_were_not_wanted_is_green() {
+    let jobs = [job("a", "    if: branch == 'other'\n", &["say never"]), job("b", "    needs: a\n", &["say never"])];
+    let (status, story) = told(&jobs.concat(), settings(), |_| {}).await;
+    assert_eq!(status, Status::Success);
+    insta::assert_snapshot!(story.join("\n"));
+}
+
+#[tokio::test]
+async fn outputs_go_from_step_to_step_and_from_job_to_job() {
+    let jobs = "
+  make:
+    image: box:1
+    outputs:
+      version: v${{ steps.v.outputs.version }}
+      secret: ${{ steps.v.outputs.secret }}
+      nothing: ${{ steps.v.outputs.nothing }}
+    steps:
+      - id: v
+        run: |
+          hand output version=1
+          hand output version=2
+          hand output secret=hunter2hunter2
+          hand env MODE=fast
+          hand env KEPT=step
+          hand path /opt/bin
+          hand summary # Made hunter2hunter2
+      - if: env.MODE == 'fast' && steps.v.outputs.version == 2
+        run: |
+          show MODE
+          show KEPT
+          show PATH
+        env:
+          KEPT: own
+      - run: show MODE
+  use:
+    needs: make
+    image: box:1
+    if: needs.make.outputs.version == 'v2'
+    env:
+      VERSION: ${{ needs.make.outputs.version }}
+    steps:
+      - run: |
+          show VERSION
+          show MODE
+          show LENGTH
+        env:
+          LENGTH: <${{ needs.make.outputs.secret }}>
+";
+    let ran = play(jobs, settings(), |_| {}).await;
+    assert_eq!(ran.result.status, Status::Success, "{:#?}", ran.story());
+    let said: Vec<String> = ran.story().into_iter().filter(|line| line.contains(" says ")).collect();
+    insta::assert_snapshot!(said.join("\n"));
+    let Some(Event::JobFinished { result, .. }) =
+        ran.events.iter().find(|event| matches!(event, Event::JobFinished { .. }))
+    else {
+        panic!("no job finished");
+    };
+    let outputs: Vec<String> = result.outputs.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    assert_eq!(outputs, ["version=v2", "secret=***", "nothing="]);
+    assert!(
+        ran.events.iter().any(|event| matches!(event, Event::Summary { markdown, .. } if markdown == "# Made ***\n"))
+    );
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_read_fails_its_step_and_hides_its_secrets() {
+    let jobs = job("a", "", &["hand output hunter2hunter2", "say never"]);
+    let (status, story) = told(&jobs, settings(), |_| {}).await;
+    assert_eq!(status, Status::Failure);
+    insta::assert_snapshot!(story.join("\n"));
+}
+
+#[tokio::test]
+async fn an_expression_without_a_value_fails_its_step() {
+    let jobs = "  a:\n    image: box:1\n    steps:\n      - {id: s, run: hand output json=hunter2hunter2}\n      - {run: say never, env: {A: \"${{ fromJSON(steps.s.outputs.json).x }}\"}}\n      - {if: failure(), run: say so}\n";
+    let (status, story) = told(jobs, settings(), |_| {}).await;
+    assert_eq!(status, Status::Failure);
+    insta::assert_snapshot!(story.join("\n"));
+}
+
+#[tokio::test]
+async fn a_matrix_is_needed_as_a_whole_and_keeps_to_its_bound() {
+    let jobs = "
+  test:
+    image: box:1
+    matrix:
+      n: [1, 2, 3, 4, 5, 6]
+      max-parallel: 2
+    outputs:
+      last: ${{ steps.s.outputs.n }}
+    steps:
+      - id: s
+        run: hand output n=${{ matrix.n }}
+  after:
+    needs: test
+    image: box:1
+    steps:
+      - run: show LAST
+        env: {LAST: \"${{ needs.test.outputs.last }} ${{ needs.test.status }}\"}
+"
+    .replace('\\', "");
+    let ran = play(&jobs, Settings { parallel: 6, ..settings() }, |_| {}).await;
+    assert_eq!(ran.result.status, Status::Success);
+    assert!(ran.engine.most_at_once() <= 2, "{}", ran.engine.most_at_once());
+    assert!(ran.story().contains(&"after says LAST=6 success".to_owned()), "{:#?}", ran.story());
+    let failing = jobs.replace("run: hand output n=${{ matrix.n }}", "run: exit ${{ matrix.n == 4 && 1 || 0 }}");
+    let ran = play(&failing, Settings { on_failure: OnFailure::KeepGoing, ..settings() }, |_| {}).await;
+    assert_eq!(
+        ran.story().last().unwrap(),
+        r#"after skipped NeedFailed { need: JobId("test (n 4)"), status: Failure }"#
+    );
+}
+
+#[tokio::test]
+async fn the_image_of_a_job_that_is_not_wanted_is_not_pulled() {
+    let jobs = [
+        job("a", "", &["say x"]),
+        job("b", "    needs: a\n    if: branch == 'other'\n", &["say never"]).replace("box:1", "missing:1"),
+        job("c", "    needs: a\n    if: needs.a.status == 'failure'\n", &["say never"]).replace("box:1", "missing:2"),
+        job("d", "    needs: a\n    if: needs.a.status == 'success'\n", &["say x"]).replace("box:1", "missing:3"),
+    ];
+    let ran = play(&jobs.concat(), settings(), |_| {}).await;
+    assert_eq!((ran.result.status, ran.engine.pulls()), (Status::Success, 1));
+    assert!(ran.story().contains(&"d success".to_owned()));
+}

@@ -216,6 +216,10 @@ codes! {
     ExcludesNothing = "W0202",
     /// An image without tag or digest.
     ImageNotPinned = "W0301",
+    /// A script that no shell takes.
+    ScriptSyntax = "W0302",
+    /// A script names a file that git ignores.
+    IgnoredFile = "W0303",
     /// A declared secret that no step asks for.
     UnusedSecret = "W0401",
     /// A variable that nothing in the file sets, in an expression.

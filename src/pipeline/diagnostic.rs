@@ -15,6 +15,19 @@ pub struct Diagnostic {
     pub span: Span,
     /// Other places that explain it.
     pub labels: Vec<Label>,
+    /// What would mend it, where that is certain enough for an editor to offer it.
+    pub fix: Option<Fix>,
+}
+
+/// A change of the text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fix {
+    /// What is replaced.
+    pub span: Span,
+    /// By what.
+    pub replacement: String,
+    /// What an editor calls it.
+    pub title: String,
 }
 
 /// A place with what it has to do with the finding.
@@ -30,7 +43,7 @@ impl Diagnostic {
     /// A finding without help or labels.
     #[must_use]
     pub fn new(code: Code, span: Span, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), help: None, span, labels: Vec::new() }
+        Self { code, message: message.into(), help: None, span, labels: Vec::new(), fix: None }
     }
 
     /// Says what to do.
@@ -44,6 +57,21 @@ impl Diagnostic {
     #[must_use]
     pub fn label(mut self, span: Span, text: impl Into<String>) -> Self {
         self.labels.push(Label { span, text: text.into() });
+        self
+    }
+
+    /// Asks whether something else was meant in the place of what it points at, and offers that.
+    #[must_use]
+    pub fn suggest(self, meant: &str) -> Self {
+        let help = format!("did you mean `{meant}`?");
+        self.help(help).replace(meant)
+    }
+
+    /// Offers another text in the place of what it points at.
+    #[must_use]
+    pub fn replace(mut self, replacement: &str) -> Self {
+        let title = format!("Replace with `{replacement}`");
+        self.fix = Some(Fix { span: self.span.clone(), replacement: replacement.to_owned(), title });
         self
     }
 

@@ -18,6 +18,7 @@ use serde_json::Value;
 
 pub(in crate::pipeline) use check::{Names, check_condition, check_template};
 pub use references::{Reference, Referred};
+pub(in crate::pipeline) use template::Places;
 
 use super::{Span, Spanned};
 

@@ -42,7 +42,7 @@ fn unknown(job: &Needs<'_>, need: &Spanned<String>, keys: &[&str]) -> Diagnostic
     let finding = Diagnostic::new(Code::UnknownNeed, need.span.clone(), message);
     let others: Vec<&str> = keys.iter().copied().filter(|key| *key != job.key.value).collect();
     match keys::near(&need.value, others.iter().copied()) {
-        Some(near) => finding.help(format!("did you mean `{near}`?")),
+        Some(near) => finding.suggest(near),
         None if others.is_empty() => finding.help("remove it: there is no other job"),
         None if others.len() <= 12 => finding.help(format!("the other jobs: {}", keys::list(others))),
         None => finding.help("`needs` takes the keys of jobs, not their names"),

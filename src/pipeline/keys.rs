@@ -55,7 +55,7 @@ pub(super) fn refuse(mapping: Mapping, key: &Spanned<String>) -> Diagnostic {
     }
     let finding = Diagnostic::new(Code::UnknownKey, at, format!("{} has no key `{name}`", mapping.title()));
     match foreign.or_else(|| near(name, mapping.names())) {
-        Some(near) => finding.help(format!("did you mean `{near}`?")),
+        Some(near) => finding.suggest(near),
         None => finding.help(format!("its keys are {}", list(mapping.names()))),
     }
 }

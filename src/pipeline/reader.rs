@@ -9,7 +9,7 @@ use super::language::Mapping;
 use super::tree::{Entry, Kind, Node};
 use super::{Code, Diagnostic, OnError, Shell, Span, Spanned, image, units};
 
-pub(super) use templates::is_identifier;
+pub(crate) use templates::is_identifier;
 pub use variables::is_variable_name;
 
 /// Collects the findings of one walk.
@@ -167,15 +167,23 @@ impl Reader<'_> {
             ("false", true) => return Some(false),
             _ => {}
         }
-        let help = match text.to_ascii_lowercase().as_str() {
-            "true" | "false" if !is_plain => "leave out the quotes",
-            "true" | "yes" | "on" | "y" | "1" => "write `true`",
-            "false" | "no" | "off" | "n" | "0" => "write `false`",
-            _ => "write one of them, or remove the key",
+        let meant = match text.to_ascii_lowercase().as_str() {
+            "true" | "yes" | "on" | "y" | "1" => Some("true"),
+            "false" | "no" | "off" | "n" | "0" => Some("false"),
+            _ => None,
+        };
+        let help = match meant {
+            Some(meant) if !is_plain && text.eq_ignore_ascii_case(meant) => "leave out the quotes".to_owned(),
+            Some(meant) => format!("write `{meant}`"),
+            None => "write one of them, or remove the key".to_owned(),
         };
         let message = format!("`{key}` takes `true` or `false`, not `{text}`");
         let message = if is_plain { message } else { format!("`{key}` takes `true` or `false`, not a text in quotes") };
-        self.report(Diagnostic::new(Code::Boolean, node.span.clone(), message).help(help));
+        let finding = Diagnostic::new(Code::Boolean, node.span.clone(), message).help(help);
+        self.report(match meant {
+            Some(meant) => finding.replace(meant),
+            None => finding,
+        });
         None
     }
 
@@ -192,7 +200,7 @@ impl Reader<'_> {
         let words = || choices.iter().map(|(word, _)| *word);
         let finding = Diagnostic::new(Code::Choice, node.span.clone(), format!("`{key}` cannot be `{text}`"));
         self.report(match keys::near(text, words()) {
-            Some(near) => finding.help(format!("did you mean `{near}`?")),
+            Some(near) => finding.suggest(near),
             None => finding.help(format!("it takes {}", keys::list(words()).replace(" and ", " or "))),
         });
         None
@@ -312,7 +320,7 @@ impl Reader<'_> {
                 // `fish` is no misspelt `bash`: for words this short one letter is all that may differ.
                 let near = ["bash", "python"].into_iter().find(|shell| strsim::damerau_levenshtein(text, shell) <= 1);
                 self.report(match near {
-                    Some(near) => finding.help(format!("did you mean `{near}`?")),
+                    Some(near) => finding.suggest(near),
                     None => {
                         finding.help(format!("it takes `sh`, `bash`, `python`, or a command such as `{text} {{0}}`"))
                     }

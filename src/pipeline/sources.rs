@@ -86,7 +86,11 @@ impl Sources {
         let mut sorted: Vec<(&Source, Vec<Diagnostic>)> = self.files.iter().map(|file| (file, Vec::new())).collect();
         for finding in findings {
             let Some((file, span)) = self.locate(&finding.span) else { continue };
-            let mut local = Diagnostic { span, labels: Vec::new(), ..finding.clone() };
+            let fix = finding.fix.clone().and_then(|fix| {
+                let (other, span) = self.locate(&fix.span)?;
+                (other.base == file.base).then_some(super::Fix { span, ..fix })
+            });
+            let mut local = Diagnostic { span, labels: Vec::new(), fix, ..finding.clone() };
             for label in &finding.labels {
                 match self.locate(&label.span) {
                     Some((other, span)) if other.base == file.base => local = local.label(span, label.text.clone()),

@@ -8,6 +8,7 @@ mod files;
 mod head;
 mod job;
 mod matrix;
+mod scripts;
 mod step;
 mod whole;
 
@@ -15,7 +16,7 @@ use super::graph::{self, Needs};
 use super::reader::Reader;
 use super::sources::Sources;
 use super::tree::{Entry, Kind, Node};
-use super::{Code, Diagnostic, Includes, Pipeline, keys};
+use super::{Code, Diagnostic, Includes, Pipeline, Spanned, keys};
 use files::Unit;
 use head::Head;
 use job::ReadJob;
@@ -26,7 +27,7 @@ pub(super) fn files(
     includes: &mut dyn Includes,
     sources: &mut Sources,
     findings: &mut Vec<Diagnostic>,
-) -> Option<Pipeline> {
+) -> (Option<Pipeline>, Vec<Spanned<String>>) {
     let units = files::read(bytes, includes, sources, findings);
     let heads: Vec<Head> = units
         .iter()
@@ -47,25 +48,30 @@ pub(super) fn files(
     whole::doubled(&jobs, findings);
     if jobs.is_empty() {
         no_jobs(&units, findings);
-        return None;
+        return (None, Vec::new());
     }
+    // What another repository's scripts name lies in this one all the same.
+    let named_files = jobs.iter_mut().flat_map(|read| std::mem::take(&mut read.named_files)).collect();
     let keys: Vec<&str> = jobs.iter().map(|read| read.job.key.value.as_str()).collect();
     let needs: Vec<Needs<'_>> = jobs.iter().map(|read| Needs { key: &read.job.key, needs: &read.job.needs }).collect();
     graph::check(&needs, &keys, findings);
     whole::check(&jobs, findings);
     whole::never_runs(&jobs, findings);
     expressions::check(&heads, &jobs, declared.as_deref(), findings);
-    let main = heads.into_iter().next()?;
+    let Some(main) = heads.into_iter().next() else {
+        return (None, Vec::new());
+    };
     whole::unused_secrets(declared.as_deref(), &jobs, findings);
     let is_whole = jobs.iter().all(|read| read.is_whole);
-    is_whole.then(|| Pipeline {
+    let pipeline = is_whole.then(|| Pipeline {
         name: main.name,
         on: main.on,
         concurrency: main.concurrency,
         env: main.env,
         secrets: declared.unwrap_or_default().into_iter().map(|secret| secret.value).collect(),
         jobs: jobs.into_iter().map(|read| read.job).collect(),
-    })
+    });
+    (pipeline, named_files)
 }
 
 fn reader<'a>(unit: &Unit, sources: &'a Sources, findings: &'a mut Vec<Diagnostic>) -> Reader<'a> {

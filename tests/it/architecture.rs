@@ -68,7 +68,33 @@ const RULES: &[Rule] = &[
         says: "`pipeline` knows no other room",
         within: &["pipeline"],
         except: &[],
+        words: &[
+            "crate::plan",
+            "crate::event",
+            "crate::source",
+            "crate::engine",
+            "crate::execute",
+            "crate::sinks",
+            "crate::lsp",
+        ],
+    },
+    Rule {
+        says: "`lsp` knows `pipeline` alone",
+        within: &["lsp"],
+        except: &[],
         words: &["crate::plan", "crate::event", "crate::source", "crate::engine", "crate::execute", "crate::sinks"],
+    },
+    Rule {
+        says: "`lsp` starts no program and asks no network",
+        within: &["lsp"],
+        except: &[],
+        words: &["std::process", "Command::new", "TcpStream", "UnixStream", "std::net", "tokio"],
+    },
+    Rule {
+        says: "only `lsp` speaks the editors' protocol",
+        within: &[],
+        except: &["lsp"],
+        words: &["lsp_types", "lsp_server"],
     },
     Rule {
         says: "`plan` knows `pipeline` and `event` alone",

@@ -1,6 +1,8 @@
 //! The command line as a person or a script meets it: what goes to standard output, to standard error, and the status.
 #![allow(clippy::unwrap_used)]
 
+mod validate;
+
 use std::fs::{self, File};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -158,7 +160,8 @@ fn all(said: &[Said]) -> String {
 
 // --- Help -----------------------------------------------------------------------------------------------------------
 
-const COMMANDS: [&str; 9] = ["run", "validate", "list", "graph", "init", "doctor", "clean", "completions", "man"];
+const COMMANDS: [&str; 11] =
+    ["run", "validate", "schema", "list", "graph", "init", "lsp", "doctor", "clean", "completions", "man"];
 
 #[test]
 fn help_of_everything() {

@@ -6,11 +6,14 @@ mod cli;
 mod documents;
 mod engine;
 mod faults;
+#[cfg(feature = "lsp")]
+mod lsp;
 mod pipeline;
 mod pull;
 mod registries;
 mod registry;
 mod run;
+mod schema;
 mod sinks;
 mod source;
 mod support;

@@ -2,12 +2,27 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "../../src/cli/explain.rs"]
+#[allow(dead_code)]
+mod explain;
+#[path = "../../src/cli/includes.rs"]
+#[allow(dead_code)]
+mod includes;
 #[path = "../../src/cli/pipeline_file.rs"]
 #[allow(dead_code)]
 mod pipeline_file;
+#[path = "../../src/cli/print.rs"]
+#[allow(dead_code)]
+mod print;
 #[path = "../../src/cli/report.rs"]
 #[allow(dead_code)]
 mod report;
+#[path = "../../src/cli/sarif.rs"]
+#[allow(dead_code)]
+mod sarif;
+#[path = "../../src/cli/targets.rs"]
+#[allow(dead_code)]
+mod targets;
 #[path = "../../src/cli/validate.rs"]
 #[allow(dead_code)]
 mod validate;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod causes;
+mod handover;
 mod jobs;
 mod output;
 mod secrets;

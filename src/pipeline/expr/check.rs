@@ -249,7 +249,7 @@ impl Check<'_, '_> {
                 }
                 let finding = Diagnostic::new(Code::UnknownVariable, at, format!("nothing in the file sets `{name}`"));
                 match keys::near(name, names.env.iter().copied()) {
-                    Some(near) => finding.help(format!("did you mean `{near}`?")),
+                    Some(near) => finding.suggest(near),
                     None => finding.help("set it in an `env`; a step before may also set it through `$ARGON_ENV`"),
                 }
             }
@@ -260,7 +260,7 @@ impl Check<'_, '_> {
                     let message = format!("the file does not declare the secret `{name}`");
                     let finding = Diagnostic::new(Code::UnknownSecretName, at, message);
                     match keys::near(name, known.iter().copied()) {
-                        Some(near) => finding.help(format!("did you mean `{near}`?")),
+                        Some(near) => finding.suggest(near),
                         None => finding.help("add it to `secrets` at the top of the file"),
                     }
                 }
@@ -289,7 +289,7 @@ impl Check<'_, '_> {
                     let finding =
                         Diagnostic::new(Code::UnknownOutput, at, format!("the job `{job}` has no output `{output}`"));
                     match keys::near(output, outputs.iter().copied()) {
-                        Some(near) => finding.help(format!("did you mean `{near}`?")),
+                        Some(near) => finding.suggest(near),
                         None => finding.help(format!(
                             "add it to the job's `outputs`: `{output}: ${{{{ steps.ID.outputs.{output} }}}}`"
                         )),
@@ -306,7 +306,7 @@ impl Check<'_, '_> {
                 } else {
                     let finding = Diagnostic::new(Code::UnknownStepId, at, format!("no step before has the id `{id}`"));
                     match keys::near(id, names.steps.iter().copied()) {
-                        Some(near) => finding.help(format!("did you mean `{near}`?")),
+                        Some(near) => finding.suggest(near),
                         None => finding.help(format!("give the step an `id: {id}`: its `name` is for people")),
                     }
                 }
@@ -319,7 +319,7 @@ impl Check<'_, '_> {
 
 fn did_you_mean(finding: Diagnostic, name: &str, known: &[&str], they_are: &str) -> Diagnostic {
     match keys::near(name, known.iter().copied()) {
-        Some(near) => finding.help(format!("did you mean `{near}`?")),
+        Some(near) => finding.suggest(near),
         None if known.is_empty() => finding.help("there are none"),
         None => finding.help(format!("{they_are} {}", keys::list(known.iter().copied()))),
     }

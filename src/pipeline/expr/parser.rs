@@ -63,7 +63,11 @@ pub(super) fn parse(text: &str, span: &dyn Fn(Range<usize>) -> Span, findings: &
     match parsed {
         Ok(expr) => Some(expr),
         Err(wrong) => {
-            report(findings, wrong.code, wrong.at, wrong.message, wrong.help);
+            let finding = Diagnostic::new(wrong.code, span(wrong.at), wrong.message).help(wrong.help);
+            findings.push(match wrong.meant {
+                Some(meant) => finding.replace(meant),
+                None => finding,
+            });
             None
         }
     }
@@ -74,11 +78,13 @@ struct Wrong {
     at: Range<usize>,
     message: String,
     help: String,
+    /// What was likely meant in the place of what stands there.
+    meant: Option<&'static str>,
 }
 
 impl Wrong {
     fn syntax(at: Range<usize>, message: impl Into<String>, help: impl Into<String>) -> Self {
-        Self { code: Code::ExpressionSyntax, at, message: message.into(), help: help.into() }
+        Self { code: Code::ExpressionSyntax, at, message: message.into(), help: help.into(), meant: None }
     }
 }
 
@@ -174,6 +180,7 @@ impl Parser<'_> {
             at: self.here(),
             message: format!("an expression is nested deeper than {MAX_DEPTH} levels"),
             help: "move it into the script".to_owned(),
+            meant: None,
         }
     }
 
@@ -285,9 +292,14 @@ fn context(name: &str, at: Range<usize>) -> Result<Context, Wrong> {
     if let Some(context) = Context::ALL.iter().find(|context| context.name().eq_ignore_ascii_case(name)) {
         return Ok(*context);
     }
-    let help = match FOREIGN_CONTEXTS.iter().find(|(foreign, _)| *foreign == name) {
+    let foreign = FOREIGN_CONTEXTS.iter().find(|(foreign, _)| *foreign == name);
+    let near = match foreign {
+        Some(_) => None,
+        None => keys::near(name, Context::ALL.iter().map(|context| context.name())),
+    };
+    let help = match foreign {
         Some((_, help)) => (*help).to_owned(),
-        None => match keys::near(name, Context::ALL.iter().map(|context| context.name())) {
+        None => match near {
             Some(near) => format!("did you mean `{near}`?"),
             None if Function::ALL.iter().any(|function| function.name().eq_ignore_ascii_case(name)) => {
                 format!("a function is called: `{name}()`")
@@ -295,7 +307,13 @@ fn context(name: &str, at: Range<usize>) -> Result<Context, Wrong> {
             None => format!("write a text in quotes, `'{name}'`; names are those of `matrix`, `env`, `branch`, …"),
         },
     };
-    Err(Wrong { code: Code::UnknownContext, at, message: format!("there is no `{name}` in expressions"), help })
+    Err(Wrong {
+        code: Code::UnknownContext,
+        at,
+        message: format!("there is no `{name}` in expressions"),
+        help,
+        meant: near,
+    })
 }
 
 fn unknown_function(name: &str, at: Range<usize>) -> Wrong {
@@ -307,7 +325,7 @@ fn unknown_function(name: &str, at: Range<usize>) -> Wrong {
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("there are {}", keys::list(Function::ALL.iter().map(|function| function.name()))),
     };
-    Wrong { code: Code::UnknownFunction, at, message: format!("there is no function `{name}`"), help }
+    Wrong { code: Code::UnknownFunction, at, message: format!("there is no function `{name}`"), help, meant: near }
 }
 
 fn describe(token: &Token) -> String {

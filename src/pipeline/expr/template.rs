@@ -166,7 +166,7 @@ fn unterminated(at: Span) -> Diagnostic {
 }
 
 /// Where the characters of a decoded text stand in the file.
-struct Places {
+pub(in crate::pipeline) struct Places {
     /// For each byte of the text, where its character begins and ends in the file.
     characters: Vec<Span>,
     /// Where the text ends in the file.
@@ -179,7 +179,7 @@ const MOST_SKIPPED: usize = 1024;
 const MOST_MISSES: usize = 16;
 
 impl Places {
-    fn new(text: &str, source: &str, base: usize) -> Self {
+    pub(in crate::pipeline) fn new(text: &str, source: &str, base: usize) -> Self {
         let has_escapes = source.starts_with('"');
         let mut at = match source.chars().next() {
             Some('"' | '\'') => 1,
@@ -213,7 +213,7 @@ impl Places {
     }
 
     /// The place of a range of the text: from its first character to behind its last.
-    fn span(&self, range: Range<usize>) -> Span {
+    pub(in crate::pipeline) fn span(&self, range: Range<usize>) -> Span {
         let start = self.characters.get(range.start).map_or(self.end, |character| character.start);
         let last = range.end.checked_sub(1).filter(|last| *last >= range.start);
         let end = last.map_or(start, |last| self.characters.get(last).map_or(self.end, |character| character.end));

@@ -87,7 +87,7 @@ impl Reader<'_> {
 }
 
 /// What may be named in an expression: `[A-Za-z_][A-Za-z0-9_-]*`, 100 at most.
-pub(in crate::pipeline) fn is_identifier(name: &str) -> bool {
+pub(crate) fn is_identifier(name: &str) -> bool {
     name.len() <= 100
         && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))

@@ -19,6 +19,8 @@ pub(super) struct ReadJob {
     pub(super) is_whole: bool,
     /// How many jobs its matrix makes.
     pub(super) count: usize,
+    /// The files of the repository that its scripts plainly name.
+    pub(super) named_files: Vec<Spanned<String>>,
 }
 
 /// What a job needs to know of the rest of its file, and of the others.
@@ -31,7 +33,7 @@ pub(super) struct Surroundings<'a> {
 pub(super) fn read(reader: &mut Reader<'_>, entry: &Entry, around: &Surroundings<'_>) -> ReadJob {
     let key = &entry.key;
     let is_key = check_key(reader, key);
-    let mut read = ReadJob { job: blank(key, around.head), is_whole: false, count: 1 };
+    let mut read = ReadJob { job: blank(key, around.head), is_whole: false, count: 1, named_files: Vec::new() };
     let node = &entry.value;
     if node.is_null() {
         reader.report(
@@ -47,13 +49,10 @@ pub(super) fn read(reader: &mut Reader<'_>, entry: &Entry, around: &Surroundings
         DefaultImage::Is(image) => Some(JobImage::Reference(image.clone())),
         DefaultImage::None | DefaultImage::Broken => None,
     };
-    let mut steps_are_whole = false;
     for entry in &entries {
         match entry.key.value.as_str() {
             "image" => image = job_image(reader, &entry.value),
-            "steps" => {
-                (read.job.steps, steps_are_whole) = step::steps(reader, entry, around);
-            }
+            "steps" => {}
             "matrix" => {
                 let (matrix, count) = matrix::read(reader, entry);
                 (read.job.matrix, read.count) = (matrix, count);
@@ -61,6 +60,10 @@ pub(super) fn read(reader: &mut Reader<'_>, entry: &Entry, around: &Surroundings
             _ => take(&mut read.job, reader, entry),
         }
     }
+    // Last: what else the job says decides how its scripts are read.
+    let steps = entries.iter().find(|entry| entry.key.value == "steps");
+    let steps = steps.map(|entry| step::steps(reader, entry, &read.job, around)).unwrap_or_default();
+    (read.job.steps, read.named_files) = (steps.steps, steps.named_files);
     let has =
         |name: &str| entries.iter().any(|entry| entry.key.value == name) || keys::is_meant(node, Mapping::Job, name);
     if !has("steps") {
@@ -75,7 +78,7 @@ pub(super) fn read(reader: &mut Reader<'_>, entry: &Entry, around: &Surroundings
                 .help("add `image: python:3.10` or the like, or one for all jobs under `defaults`"),
         );
     }
-    read.is_whole = is_key && image.is_some() && steps_are_whole;
+    read.is_whole = is_key && image.is_some() && steps.is_whole;
     if let Some(image) = image {
         read.job.image = image;
     }

@@ -203,7 +203,7 @@ fn take_out(reader: &mut Reader<'_>, item: &Item, axes: &[Axis], combinations: &
             );
             let names = || axes.iter().map(|axis| axis.name.value.as_str());
             reader.report(match keys::near(&name.value, names()) {
-                Some(near) => finding.help(format!("did you mean `{near}`?")),
+                Some(near) => finding.suggest(near),
                 None => finding.help(format!("its axes are {}", keys::list(names()))),
             });
             return;

@@ -3,38 +3,61 @@
 use std::rc::Rc;
 
 use super::job::Surroundings;
+use super::scripts;
 use crate::pipeline::expr::Template;
 use crate::pipeline::keys;
 use crate::pipeline::language::Mapping;
 use crate::pipeline::reader::{Reader, is_identifier};
 use crate::pipeline::tree::{Entry, Kind, Node};
-use crate::pipeline::{Code, Diagnostic, MAX_STEPS, OnError, Spanned, Step};
+use crate::pipeline::{Code, Diagnostic, Job, MAX_STEPS, OnError, Spanned, Step};
 
-/// The steps, as far as they could be read, and whether nothing of them is missing.
-pub(super) fn steps(reader: &mut Reader<'_>, entry: &Entry, around: &Surroundings<'_>) -> (Vec<Step>, bool) {
+/// The steps of a job, as far as they could be read.
+#[derive(Default)]
+pub(super) struct Steps {
+    pub(super) steps: Vec<Step>,
+    /// Nothing of them is missing.
+    pub(super) is_whole: bool,
+    /// The files of the repository that their scripts cannot do without.
+    pub(super) named_files: Vec<Spanned<String>>,
+}
+
+pub(super) fn steps(reader: &mut Reader<'_>, entry: &Entry, job: &Job, around: &Surroundings<'_>) -> Steps {
     let node = &entry.value;
     if node.is_null() || matches!(&node.kind, Kind::Seq(items) if items.is_empty()) {
         reader.report(
             Diagnostic::new(Code::NoSteps, entry.key.span.clone(), "`steps` has no step")
                 .help("add at least one `- run: …`"),
         );
-        return (Vec::new(), false);
+        return Steps::default();
     }
     let Some(items) = reader.list("steps", "a list of steps", node) else {
-        return (Vec::new(), false);
+        return Steps::default();
     };
     if let Some(first_over) = items.get(MAX_STEPS) {
         let message = format!("the job has {} steps, more than {MAX_STEPS}", items.len());
-        let at = first_over.span.start..first_over.span.start + 1;
+        let at = reader.visible(first_over);
         reader.report(
             Diagnostic::new(Code::TooManySteps, at, message).help("put commands that belong together into one `run`"),
         );
     }
-    let read: Vec<(Step, bool)> = items.iter().take(MAX_STEPS).map(|item| step(reader, item, around)).collect();
-    let is_whole = read.iter().all(|(_, is_whole)| *is_whole);
-    let steps: Vec<Step> = read.into_iter().map(|(step, _)| step).collect();
-    doubled_ids(reader, &steps);
-    (steps, is_whole)
+    let mut read = Steps { is_whole: true, ..Steps::default() };
+    // Whether a file that a script names must have been there before the job.
+    let mut none_made = true;
+    for item in items.iter().take(MAX_STEPS) {
+        let (step, run) = step(reader, item, around);
+        read.is_whole &= run.is_some();
+        if let Some(run) = run {
+            let shell = step.shell.as_ref().or(job.shell.as_ref()).cloned().unwrap_or_default();
+            scripts::check(reader, &run, &shell);
+            if none_made {
+                read.named_files.extend(scripts::named_files(reader, &run, &step, job, &shell));
+            }
+            none_made &= scripts::makes_no_files(&run, &shell);
+        }
+        read.steps.push(step);
+    }
+    doubled_ids(reader, &read.steps);
+    read
 }
 
 fn doubled_ids(reader: &mut Reader<'_>, steps: &[Step]) {
@@ -50,8 +73,8 @@ fn doubled_ids(reader: &mut Reader<'_>, steps: &[Step]) {
     }
 }
 
-/// A step, as far as it could be read, and whether nothing of it is missing.
-fn step(reader: &mut Reader<'_>, node: &Rc<Node>, around: &Surroundings<'_>) -> (Step, bool) {
+/// A step, as far as it could be read, and its `run`, where that is one.
+fn step(reader: &mut Reader<'_>, node: &Rc<Node>, around: &Surroundings<'_>) -> (Step, Option<Rc<Node>>) {
     let mut step = Step {
         name: None,
         id: None,
@@ -73,10 +96,10 @@ fn step(reader: &mut Reader<'_>, node: &Rc<Node>, around: &Surroundings<'_>) -> 
             Diagnostic::new(Code::WrongType, node.span.clone(), "a step is a mapping, this is text")
                 .help(format!("write `- run: {first}`")),
         );
-        return (step, false);
+        return (step, None);
     }
     let Some(entries) = reader.mapping("steps", Mapping::Step, node) else {
-        return (step, false);
+        return (step, None);
     };
     let mut run = None;
     for entry in &entries {
@@ -106,17 +129,17 @@ fn step(reader: &mut Reader<'_>, node: &Rc<Node>, around: &Surroundings<'_>) -> 
         }
     }
     if !entries.iter().any(|entry| entry.key.value == "run") && !keys::is_meant(node, Mapping::Step, "run") {
-        let at = entries.first().map_or_else(|| node.span.start..node.span.start + 1, |entry| entry.key.span.clone());
+        let at = entries.first().map_or_else(|| reader.visible(node), |entry| entry.key.span.clone());
         reader.report(
             Diagnostic::new(Code::MissingKey, at, "the step has no `run`")
                 .help("add `run:` with the commands of the step"),
         );
     }
-    let is_whole = run.is_some();
-    if let Some(run) = run {
-        step.run = run;
-    }
-    (step, is_whole)
+    let node = run.map(|(script, node)| {
+        step.run = script;
+        node
+    });
+    (step, node)
 }
 
 fn id(reader: &mut Reader<'_>, node: &Node) -> Option<Spanned<String>> {
@@ -131,7 +154,7 @@ fn id(reader: &mut Reader<'_>, node: &Node) -> Option<Spanned<String>> {
     Some(Spanned { value: text.to_owned(), span: node.span.clone() })
 }
 
-fn script(reader: &mut Reader<'_>, entry: &Entry) -> Option<Spanned<Template>> {
+fn script(reader: &mut Reader<'_>, entry: &Entry) -> Option<(Spanned<Template>, Rc<Node>)> {
     let node = &entry.value;
     let is_blank = matches!(&node.kind, Kind::Plain(text) | Kind::Text(text) if text.trim().is_empty());
     if is_blank || node.is_null() {
@@ -141,7 +164,8 @@ fn script(reader: &mut Reader<'_>, entry: &Entry) -> Option<Spanned<Template>> {
         );
         return None;
     }
-    Some(Spanned { value: reader.template("run", node)?, span: node.span.clone() })
+    let script = Spanned { value: reader.template("run", node)?, span: node.span.clone() };
+    Some((script, Rc::clone(node)))
 }
 
 /// Reports a secret that no file declares, where any declares some.
@@ -158,7 +182,7 @@ fn undeclared(reader: &mut Reader<'_>, around: &Surroundings<'_>, asked: &Spanne
         format!("the file does not declare the secret `{}`", asked.value),
     );
     reader.report(match keys::near(&asked.value, declared.iter().map(|secret| secret.value.as_str())) {
-        Some(near) => finding.help(format!("did you mean `{near}`?")),
+        Some(near) => finding.suggest(near),
         None => finding.help("add it to `secrets` at the top of the file"),
     });
 }

@@ -61,7 +61,7 @@ fn every_code_has_its_section_and_its_examples_hold() {
             .nth(1)
             .unwrap_or_else(|| panic!("docs/diagnostics.md has no section for {code}"));
         let section = section.split("\n## ").next().unwrap();
-        if code == Code::Unreadable {
+        if matches!(code, Code::Unreadable | Code::IgnoredFile) {
             continue; // No text brings it about: tests/it/pipeline/files.rs does.
         }
         if code == Code::TooManyFiles {
