@@ -6,6 +6,7 @@
 //! nothing: a false warning is worse than none. brush-parser knows more, and was tried: 30 crates, a second for 1 MiB,
 //! minutes for 10,000 open parentheses, and it does not tell what it is that was left open.
 
+mod compound;
 mod grammar;
 mod names;
 mod words;
