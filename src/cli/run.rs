@@ -1,5 +1,7 @@
 //! `argon run`.
 
+mod event;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,12 +9,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use argon::engine::docker::{self, Docker, EngineEnv};
-use argon::event::{Event, RunId};
+use argon::event::{Event, Level, RunId};
 use argon::execute::{
     self, DEFAULT_GRACE, EVENT_BUFFER, OnFailure, PullPolicy, Settings, StepColor, StopReason, Stopper,
 };
 use argon::pipeline::expr::Contexts;
-use argon::pipeline::parse_duration;
+use argon::pipeline::{Pipeline, parse_duration};
 use argon::plan::{self, Plan, RunOptions, Selection};
 use argon::sinks::choose::{self, Output, OutputChoice};
 use argon::sinks::json::Json;
@@ -24,7 +26,10 @@ use argon::sinks::summary::quote;
 use argon::sinks::terminal::{Screen, Terminal, TerminalOptions};
 use argon::sinks::{Sink, Verbosity, out};
 use argon::source::{self, CloneProgress, SourceRequest, Workspace};
+use argon::trigger::Reason;
 use tokio::sync::mpsc;
+
+use event::{Asked, EventArgs};
 
 use super::exit::{CommandError, Exit};
 use super::load::{self, FileArgs, Warnings};
@@ -67,6 +72,8 @@ pub(crate) struct RunArgs {
     /// Runs the combinations of a matrix with this value alone; given twice for one name, either value counts
     #[arg(long, value_name = "NAME=VALUE", value_parser = matrix_pair)]
     matrix: Vec<(String, String)>,
+    #[command(flatten)]
+    event: EventArgs,
     #[command(flatten)]
     variables: VariableArgs,
     /// Runs jobs that name the image FROM in the image TO
@@ -187,6 +194,14 @@ struct Ready {
     plan: Plan,
 }
 
+/// What the source and the pipeline come to.
+enum Planned {
+    /// A run.
+    Run(Box<(Workspace, Plan)>),
+    /// The event does not start the pipeline.
+    NotWanted(Reason),
+}
+
 async fn prepared(
     args: RunArgs,
     look: &Look,
@@ -198,8 +213,10 @@ async fn prepared(
         check_report_folder(path)?;
     }
     if args.dry_run {
-        let (_, plan) = source_and_plan(&args, look, &Arc::default()).await?;
-        output::print(&list::describe_plan(&plan, &look.stdout()))?;
+        match source_and_plan(&args, look, &Arc::default()).await? {
+            Planned::Run(planned) => output::print(&list::describe_plan(&planned.1, &look.stdout()))?,
+            Planned::NotWanted(reason) => output::print(&not_started(&reason))?,
+        }
         return Ok(Exit::Success);
     }
     let mut stop = stopper.watch();
@@ -207,7 +224,10 @@ async fn prepared(
     let ready = {
         let mut preparing = std::pin::pin!(prepare(&args, look, &interrupt));
         tokio::select! {
-            ready = &mut preparing => ready?,
+            ready = &mut preparing => match ready? {
+                Ok(ready) => ready,
+                Err(reason) => return tell_not_started(&args, look, &reason, events, feed).await,
+            },
             _ = stop.stopped() => {
                 // A clone takes its temporary folder away when it ends; one that waits for a silent server does not hear.
                 interrupt.store(true, Ordering::Relaxed);
@@ -268,21 +288,51 @@ async fn overdue(stopper: Stopper, grace: Duration) {
     }
 }
 
-/// Connects to the engine while the source is read: neither waits for the other.
-async fn prepare(args: &RunArgs, look: &Look, interrupt: &Arc<AtomicBool>) -> Result<Ready, CommandError> {
-    let env = EngineEnv::from_process();
-    let (planned, engine) = tokio::join!(source_and_plan(args, look, interrupt), docker::connect(&env));
-    // An invalid pipeline is told before an engine that does not answer: it can be mended without one.
-    let (workspace, plan) = planned?;
-    Ok(Ready { engine: engine?, workspace, plan })
+fn not_started(reason: &Reason) -> String {
+    format!("Not started: {reason}\n")
 }
 
-async fn source_and_plan(
+/// Says why nothing runs: as a sentence, or as the one line of JSON.
+async fn tell_not_started(
+    args: &RunArgs,
+    look: &Look,
+    reason: &Reason,
+    events: mpsc::Sender<Event>,
+    feed: mpsc::Receiver<Event>,
+) -> Result<Exit, CommandError> {
+    if !matches!(args.output, OutputArg::Json) {
+        output::print(&not_started(reason))?;
+        return Ok(Exit::Success);
+    }
+    let pump = tokio::spawn(pump::pump(feed, RunId::generate(), sinks(args, look)?, || {}));
+    let message = not_started(reason).trim_end().to_owned();
+    // A pump that ended tells why in its report.
+    let _ = events.send(Event::Notice { level: Level::Info, job: None, message }).await;
+    drop(events);
+    finish(Exit::Success, pump.await.unwrap_or_default())
+}
+
+/// Connects to the engine while the source is read: neither waits for the other.
+async fn prepare(
     args: &RunArgs,
     look: &Look,
     interrupt: &Arc<AtomicBool>,
-) -> Result<(Workspace, Plan), CommandError> {
+) -> Result<Result<Ready, Reason>, CommandError> {
+    let env = EngineEnv::from_process();
+    let (planned, engine) = tokio::join!(source_and_plan(args, look, interrupt), docker::connect(&env));
+    // An invalid pipeline is told before an engine that does not answer: it can be mended without one.
+    match planned? {
+        Planned::NotWanted(reason) => Ok(Err(reason)),
+        Planned::Run(planned) => {
+            let (workspace, plan) = *planned;
+            Ok(Ok(Ready { engine: engine?, workspace, plan }))
+        }
+    }
+}
+
+async fn source_and_plan(args: &RunArgs, look: &Look, interrupt: &Arc<AtomicBool>) -> Result<Planned, CommandError> {
     let options = options(args)?;
+    let asked = args.event.read()?;
     let warnings = if args.quiet || matches!(args.output, OutputArg::Json) { Warnings::Hide } else { Warnings::Show };
     let here = load::here()?;
     if args.repo.is_none() && args.commit.is_none() {
@@ -290,8 +340,8 @@ async fn source_and_plan(
         let (path, root) = args.file.locate(&here)?;
         let pipeline = load::pipeline(&path, &root, warnings, look)?;
         let folder = if args.file.file.is_some() { here } else { root };
-        let plan = plan::plan(&pipeline, &options)?;
-        return Ok((open(SourceRequest::WorkingTree { folder }, interrupt, Warnings::Hide).await?, plan));
+        let workspace = open(SourceRequest::WorkingTree { folder }, interrupt, Warnings::Hide).await?;
+        return planned(&asked, &pipeline, options, workspace).await;
     }
     let repository = match &args.repo {
         Some(repository) => repository.clone(),
@@ -309,8 +359,24 @@ async fn source_and_plan(
         ));
     }
     let pipeline = load::pipeline(&path, &workspace.root, warnings, look)?;
-    let plan = plan::plan(&pipeline, &options)?;
-    Ok((workspace, plan))
+    planned(&asked, &pipeline, options, workspace).await
+}
+
+/// Asks `on`, and makes the plan of what is wanted.
+async fn planned(
+    asked: &Asked,
+    pipeline: &Pipeline,
+    options: RunOptions,
+    mut workspace: Workspace,
+) -> Result<Planned, CommandError> {
+    asked.settle(&mut workspace);
+    let options = RunOptions { origin: asked.trigger(&workspace.info).contexts(), ..options };
+    let (workspace, reason) = event::ask(asked, pipeline, workspace).await?;
+    if let Some(reason) = reason {
+        return Ok(Planned::NotWanted(reason));
+    }
+    let plan = plan::plan(pipeline, &options)?;
+    Ok(Planned::Run(Box::new((workspace, plan))))
 }
 
 /// Opens the source. What lasts longer than a moment says what it is.
@@ -394,6 +460,7 @@ fn rerun(args: &RunArgs) -> String {
     words.extend(args.file.file.iter().map(|file| format!("-f {}", quote(&file.display().to_string()))));
     words.extend(args.repo.iter().map(|repo| format!("--repo {}", quote(repo))));
     words.extend(args.commit.iter().map(|commit| format!("--commit {}", quote(commit))));
+    words.extend(args.event.rerun());
     words.extend(args.matrix.iter().map(|(name, value)| format!("--matrix {}", quote(&format!("{name}={value}")))));
     words.extend(args.image.iter().map(|(from, to)| format!("--image {}", quote(&format!("{from}={to}")))));
     words.extend(args.variables.rerun());
