@@ -115,14 +115,7 @@ fn command(reader: &mut Reader<'_>, key: &str, node: &Rc<Node>) -> Option<Vec<Te
         };
     }
     let items = reader.one_or_many(key, node);
-    let words: Vec<Template> = items
-        .iter()
-        .enumerate()
-        .filter_map(|(at, item)| match at {
-            0 => reader.template(key, item),
-            _ => reader.template_or_empty(key, item),
-        })
-        .collect();
+    let words: Vec<Template> = items.iter().filter_map(|item| reader.template(key, item)).collect();
     (words.len() == items.len() && !words.is_empty()).then_some(words)
 }
 
