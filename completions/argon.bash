@@ -46,6 +46,9 @@ _argon() {
             argon,run)
                 cmd="argon__subcmd__run"
                 ;;
+            argon,schema)
+                cmd="argon__subcmd__schema"
+                ;;
             argon,validate)
                 cmd="argon__subcmd__validate"
                 ;;
@@ -79,6 +82,9 @@ _argon() {
             argon__subcmd__help,run)
                 cmd="argon__subcmd__help__subcmd__run"
                 ;;
+            argon__subcmd__help,schema)
+                cmd="argon__subcmd__help__subcmd__schema"
+                ;;
             argon__subcmd__help,validate)
                 cmd="argon__subcmd__help__subcmd__validate"
                 ;;
@@ -89,7 +95,7 @@ _argon() {
 
     case "${cmd}" in
         argon)
-            opts="-h -V --color --help --version run validate list graph init doctor clean lsp completions man help"
+            opts="-h -V --color --help --version run validate schema list graph init doctor clean lsp completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -191,7 +197,7 @@ _argon() {
             return 0
             ;;
         argon__subcmd__help)
-            opts="run validate list graph init doctor clean lsp completions man help"
+            opts="run validate schema list graph init doctor clean lsp completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -331,6 +337,20 @@ _argon() {
             return 0
             ;;
         argon__subcmd__help__subcmd__run)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        argon__subcmd__help__subcmd__schema)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -532,8 +552,26 @@ _argon() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        argon__subcmd__schema)
+            opts="-h --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         argon__subcmd__validate)
-            opts="-h --stdin-path --format --strict --explain --color --help"
+            opts="-h --stdin-path --format --strict --print --explain --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -25,6 +25,7 @@ set edit:completion:arg-completer[argon] = {|@words|
             cand --version 'Print version'
             cand run 'Runs the pipeline, or some of its jobs'
             cand validate 'Checks pipeline files, and says what is wrong to the column'
+            cand schema 'Prints the JSON Schema of the pipeline file, for editors'
             cand list 'Lists the jobs of the pipeline'
             cand graph 'Draws which job needs which'
             cand init 'Writes a first `.runnerci.yml`, for Cargo, npm, Python, Go or Maven'
@@ -73,6 +74,12 @@ set edit:completion:arg-completer[argon] = {|@words|
             cand --explain 'Tell what a finding''s code means, and how to put it right; check nothing'
             cand --color 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE'
             cand --strict 'Treat warnings as errors'
+            cand --print 'Print the pipeline as it will be run, as one file: includes merged, aliases and defaults applied'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'argon;schema'= {
+            cand --color 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }
@@ -128,6 +135,7 @@ set edit:completion:arg-completer[argon] = {|@words|
         &'argon;help'= {
             cand run 'Runs the pipeline, or some of its jobs'
             cand validate 'Checks pipeline files, and says what is wrong to the column'
+            cand schema 'Prints the JSON Schema of the pipeline file, for editors'
             cand list 'Lists the jobs of the pipeline'
             cand graph 'Draws which job needs which'
             cand init 'Writes a first `.runnerci.yml`, for Cargo, npm, Python, Go or Maven'
@@ -141,6 +149,8 @@ set edit:completion:arg-completer[argon] = {|@words|
         &'argon;help;run'= {
         }
         &'argon;help;validate'= {
+        }
+        &'argon;help;schema'= {
         }
         &'argon;help;list'= {
         }

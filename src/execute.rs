@@ -4,6 +4,7 @@
 //! program inside the container, `conversation` one talk in it. Secrets are masked before an event leaves.
 
 mod conversation;
+mod files;
 mod handover;
 mod images;
 mod job;
@@ -35,6 +36,7 @@ use crate::pipeline::OnError;
 use crate::pipeline::expr::{EvalError, Files, NoFiles};
 use crate::plan::Plan;
 use crate::source::Workspace;
+use files::SourceFiles;
 
 /// How many events may wait for the sinks before the run waits for them.
 pub const EVENT_BUFFER: usize = 128;
@@ -138,7 +140,7 @@ pub async fn run<E: Engine>(
 ) -> Result<RunResult, MaskError> {
     let began = Instant::now();
     let mask = Mask::new(&plan.secrets)?;
-    let (owner, files) = (Owner::current(), Arc::new(NoFiles));
+    let (owner, files) = (Owner::current(), Arc::new(SourceFiles::new(workspace.clone(), events.clone())));
     let context = Arc::new(Context { engine, workspace, settings, mask, owner, stopper, events, files });
     let started = Event::RunStarted {
         pipeline: plan.name.clone(),

@@ -31,3 +31,4 @@ pub mod pipeline;
 pub mod plan;
 pub mod sinks;
 pub mod source;
+pub mod trigger;

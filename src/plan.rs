@@ -165,6 +165,11 @@ impl PlannedJob {
         self.env.iter().any(|(_, value)| value.uses_files())
     }
 
+    /// Whether its `if`, as far as that is known before the run, lets it run once its needs are green.
+    pub fn is_sure_to_run(&self) -> bool {
+        self.condition.as_ref().is_none_or(|condition| job::known_condition(condition, &self.contexts) == Some(true))
+    }
+
     /// All jobs of the plan that it waits for.
     pub fn needed(&self) -> impl Iterator<Item = &JobId> {
         self.needs.iter().flat_map(|need| &need.jobs)

@@ -24,12 +24,48 @@ impl Includes for Disk<'_> {
                 .map_err(|error| IncludeError { message: error.to_string(), help: error.hint() }),
             Origin::Git { url, commit } => {
                 let wanted = include::Wanted { url: url.clone(), commit: commit.clone(), path: file.path.clone() };
-                include::fetch(&wanted, self.cache.as_deref(), self.interrupt).map_err(|error| IncludeError {
-                    message: error.to_string(),
-                    help: error.hint().unwrap_or_else(|| "look at its address, commit and path".to_owned()),
-                })
+                include::fetch(&wanted, self.cache.as_deref(), self.interrupt).map_err(|error| said(&error))
             }
         }
+    }
+}
+
+/// Files of other repositories, as far as they were fetched before: for an editor, which must not wait for a network.
+#[cfg(feature = "lsp")]
+pub(crate) struct Kept {
+    cache: Option<PathBuf>,
+}
+
+#[cfg(feature = "lsp")]
+impl Kept {
+    pub(crate) fn here() -> Self {
+        Self { cache: include::default_cache() }
+    }
+}
+
+#[cfg(feature = "lsp")]
+impl Includes for Kept {
+    fn load(&mut self, file: &FileId) -> Result<Vec<u8>, IncludeError> {
+        let Origin::Git { url, commit } = &file.origin else {
+            return pipeline::NoIncludes.load(file);
+        };
+        let wanted = include::Wanted { url: url.clone(), commit: commit.clone(), path: file.path.clone() };
+        match include::kept(&wanted, self.cache.as_deref()) {
+            Ok(Some(bytes)) => Ok(bytes),
+            Ok(None) => Err(IncludeError {
+                message: "it was not fetched yet".to_owned(),
+                help: "`argon validate` fetches it once, and keeps it".to_owned(),
+            }),
+            Err(error) => Err(said(&error)),
+        }
+    }
+}
+
+/// Why a file of another repository is not to be had.
+fn said(error: &include::FetchError) -> IncludeError {
+    IncludeError {
+        message: error.to_string(),
+        help: error.hint().unwrap_or_else(|| "look at its address, commit and path".to_owned()),
     }
 }
 

@@ -71,8 +71,8 @@ pub(crate) fn describe_plan(plan: &Plan, style: &Style) -> String {
 
 fn describe_job(text: &mut String, job: &PlannedJob, style: &Style) {
     let _ = write!(text, "{}  in {}", style.paint(Tone::Bold, job.id.as_str()), job.image);
-    if !job.needs.is_empty() {
-        let needs: Vec<&str> = job.needed().map(|need| need.as_str()).collect();
+    let needs: Vec<&str> = job.needed().map(|need| need.as_str()).collect();
+    if !needs.is_empty() {
         let _ = write!(text, ", after {}", needs.join(", "));
     }
     if let Some(timeout) = job.timeout {

@@ -5,6 +5,7 @@ use std::io::BufReader;
 use argon::lsp::{self, Farewell, Options};
 
 use super::exit::{CommandError, Exit};
+use super::includes::Kept;
 
 /// Serves an editor: findings, completion, hover, definitions, renames in pipeline files
 ///
@@ -24,7 +25,7 @@ pub(crate) fn run(args: &LspArgs) -> Result<Exit, CommandError> {
     let LspArgs { stdio: _ } = args;
     let (connection, threads) = lsp::connect(BufReader::new(std::io::stdin()), std::io::stdout())
         .map_err(|error| CommandError::infrastructure(format!("cannot start a thread: {error}"), None))?;
-    let farewell = lsp::serve(&connection, Options::default());
+    let farewell = lsp::serve(&connection, Options { remote: Box::new(Kept::here()) });
     drop(connection);
     let _ = threads.finish();
     Ok(match farewell {

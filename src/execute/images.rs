@@ -1,4 +1,5 @@
-//! Images: each one of a plan is looked for, and pulled where wanted, once, all side by side from the first moment.
+//! Images: each one of a plan is looked for, and pulled where wanted, once, side by side from the first moment; that of a job
+//! whose `if` may not hold when the job starts.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,30 +27,43 @@ pub enum PullPolicy {
 /// An image on its way. Every job that wants it waits for the same one.
 pub(super) type PendingImage = Shared<BoxFuture<'static, Result<Image, EngineError>>>;
 
+/// When an image is looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum When {
+    /// From the first moment: a job of it is sure to run.
+    Now,
+    /// When a job of it starts: its `if` may keep it from that.
+    Wanted,
+}
+
 /// All images of a plan, on their way. Dropping this ends the pulls.
 pub(super) struct Images {
     pending: BTreeMap<String, PendingImage>,
-    tasks: Vec<tokio::task::JoinHandle<()>>,
+    /// Drives those that are looked for from the first moment.
+    tasks: BTreeMap<String, tokio::task::JoinHandle<()>>,
 }
 
 impl Images {
-    /// Begins with all of them.
+    /// Begins with those that are wanted now.
     pub(super) fn begin<E: Engine>(
         engine: &Arc<E>,
-        images: impl Iterator<Item = String>,
+        images: impl Iterator<Item = (String, When)>,
         policy: PullPolicy,
         events: &mpsc::Sender<Event>,
     ) -> Self {
-        let mut this = Self { pending: BTreeMap::new(), tasks: Vec::new() };
-        for image in images {
-            if !this.pending.contains_key(&image) {
-                let pending = ensure(engine.clone(), image.clone(), policy, events.clone()).boxed().shared();
+        let mut this = Self { pending: BTreeMap::new(), tasks: BTreeMap::new() };
+        for (image, when) in images {
+            let pending = this
+                .pending
+                .entry(image.clone())
+                .or_insert_with(|| ensure(engine.clone(), image.clone(), policy, events.clone()).boxed().shared());
+            if when == When::Now && !this.tasks.contains_key(&image) {
                 // A task drives it, so that it moves before a job waits for it.
                 let driver = pending.clone();
-                this.tasks.push(tokio::spawn(async move {
+                let task = tokio::spawn(async move {
                     let _ = driver.await;
-                }));
-                this.pending.insert(image, pending);
+                });
+                this.tasks.insert(image, task);
             }
         }
         this
@@ -66,7 +80,7 @@ impl Images {
     /// programs, in the very moment in which it should start containers.
     pub(super) async fn check_platforms<E: Engine>(self: &Arc<Self>, engine: &E, events: &mpsc::Sender<Event>) {
         let mut foreign = Vec::new();
-        for (name, pending) in &self.pending {
+        for (name, pending) in self.pending.iter().filter(|(name, _)| self.tasks.contains_key(*name)) {
             if let Ok(Image { platform: Some(platform), .. }) = pending.clone().await
                 && platform != own_platform()
             {
@@ -102,7 +116,7 @@ fn own_platform() -> String {
 
 impl Drop for Images {
     fn drop(&mut self) {
-        for task in &self.tasks {
+        for task in self.tasks.values() {
             task.abort();
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use super::images::Images;
+use super::images::{Images, When};
 use super::needs::{Ended, Needs};
 use super::stop::{Stop, StopReason};
 use super::{Context, OnFailure, counts_as_success, job, sweep};
@@ -25,8 +25,7 @@ pub(super) async fn run_jobs<E: Engine>(context: &Arc<Context<E>>, jobs: Vec<Pla
         context.emit(Event::JobQueued { job: job.id.clone() }).await;
     }
     let pull = context.settings.pull;
-    let images =
-        Arc::new(Images::begin(&context.engine, jobs.iter().map(|job| job.image.clone()), pull, &context.events));
+    let images = Arc::new(Images::begin(&context.engine, jobs.iter().map(wanted_image), pull, &context.events));
     let mut aside = aside(context, &images);
     let limit = spawn_run_timeout(context);
 
@@ -43,6 +42,11 @@ pub(super) async fn run_jobs<E: Engine>(context: &Arc<Context<E>>, jobs: Vec<Pla
         let _ = tokio::time::timeout(ASIDE_LIMIT, async { while aside.join_next().await.is_some() {} }).await;
     }
     board.verdict()
+}
+
+/// A job's image, and when it is wanted.
+fn wanted_image(job: &PlannedJob) -> (String, When) {
+    (job.image.clone(), if job.is_sure_to_run() { When::Now } else { When::Wanted })
 }
 
 /// What needs doing once a run, and no job waits for.

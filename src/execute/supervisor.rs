@@ -116,7 +116,7 @@ fn launch(step: &ReadyStep, around: &Surroundings<'_>, script: &str) -> String {
         let _ = writeln!(text, "export PATH={}\"${{PATH:+:$PATH}}\"", quote(folder));
     }
     // For whoever the step may become: `su` in a step must not take its outputs away.
-    text.push_str("argon_umask=$(umask); umask 0\n");
+    text.push_str("umask 0\n");
     for file in HandFile::ALL {
         let path = format!("{SCRATCH}/{id}.{}", file.word());
         let _ = writeln!(text, ": >{path}; export {}={path}", file.variable());

@@ -8,6 +8,7 @@ argon_dir=$1
 IFS= read -r argon_nonce || exit 0
 argon_setsid=$(command -v setsid) || argon_setsid=
 argon_root=
+argon_umask=$(umask)
 argon_tar=put
 if command -v tar >/dev/null && command -v dd >/dev/null; then argon_tar=tar; fi
 

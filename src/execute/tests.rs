@@ -444,3 +444,16 @@ async fn a_matrix_is_needed_as_a_whole_and_keeps_to_its_bound() {
         r#"after skipped NeedFailed { need: JobId("test (n 4)"), status: Failure }"#
     );
 }
+
+#[tokio::test]
+async fn the_image_of_a_job_that_is_not_wanted_is_not_pulled() {
+    let jobs = [
+        job("a", "", &["say x"]),
+        job("b", "    needs: a\n    if: branch == 'other'\n", &["say never"]).replace("box:1", "missing:1"),
+        job("c", "    needs: a\n    if: needs.a.status == 'failure'\n", &["say never"]).replace("box:1", "missing:2"),
+        job("d", "    needs: a\n    if: needs.a.status == 'success'\n", &["say x"]).replace("box:1", "missing:3"),
+    ];
+    let ran = play(&jobs.concat(), settings(), |_| {}).await;
+    assert_eq!((ran.result.status, ran.engine.pulls()), (Status::Success, 1));
+    assert!(ran.story().contains(&"d success".to_owned()));
+}

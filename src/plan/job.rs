@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::select::Chosen;
 use super::{Need, PlanError, PlannedJob, PlannedStep, RunOptions};
 use crate::event::StepIndex;
-use crate::pipeline::expr::{Contexts, EvalError, NoFiles, Part, Scope, Standing, Template};
+use crate::pipeline::expr::{Condition, Contexts, EvalError, Expr, NoFiles, Scope, Standing, Template};
 use crate::pipeline::{self, EnvTemplates, Job, JobImage, MatrixValue, Pipeline, Step};
 
 /// How many characters of a script's first line stand for a step without a name.
@@ -169,20 +169,30 @@ fn early_env(layers: &[&EnvTemplates], options: &RunOptions, contexts: &Contexts
 
 /// The value of a text, where all that it rests on is known.
 pub(super) fn known(template: &Template, contexts: &Contexts) -> Result<String, EvalError> {
-    for part in &template.parts {
-        let Part::Expr(expr) = part else { continue };
-        if let Some(later) = expr.rests_on_the_run() {
-            return Err(EvalError {
-                message: format!("{later} is known only when the run goes on"),
-                span: expr.span.clone(),
-            });
-        }
-        if let Some(name) = expr.env_names().find(|name| contexts.env.get(name).is_none()) {
-            let message = format!("`env.{name}` has no value that is known before the first job runs");
-            return Err(EvalError { message, span: expr.span.clone() });
-        }
+    template.expressions().try_for_each(|expr| is_known(expr, contexts))?;
+    template.render(&early(contexts))
+}
+
+/// Whether a condition holds, where all that it rests on is known.
+pub(super) fn known_condition(condition: &Condition, contexts: &Contexts) -> Option<bool> {
+    is_known(&condition.expr, contexts).ok()?;
+    condition.holds(&early(contexts)).ok()
+}
+
+fn early(contexts: &Contexts) -> Scope<'_> {
+    Scope { contexts, standing: Standing::Success, files: &NoFiles }
+}
+
+/// Refuses what is known only in the course of the run.
+fn is_known(expr: &Expr, contexts: &Contexts) -> Result<(), EvalError> {
+    let unknown = |message| Err(EvalError { message, span: expr.span.clone() });
+    if let Some(later) = expr.rests_on_the_run() {
+        return unknown(format!("{later} is known only when the run goes on"));
     }
-    template.render(&Scope { contexts, standing: Standing::Success, files: &NoFiles })
+    match expr.env_names().find(|name| contexts.env.get(name).is_none()) {
+        Some(name) => unknown(format!("`env.{name}` has no value that is known before the first job runs")),
+        None => Ok(()),
+    }
 }
 
 /// The first line that says something, cut to a readable width.

@@ -18,8 +18,10 @@ use super::{SourceError, Workspace, worktree};
 pub enum Since {
     /// This commit: what a branch pointed to before a push.
     Commit(String),
-    /// Where the workspace's commit and this one parted: the branch that a pull request is to be merged into.
+    /// Where the workspace's commit and this one parted: the tip of what a pull request is to be merged into.
     Fork(String),
+    /// The same, for the tip of a branch: `origin`'s, or the one here.
+    ForkOfBranch(String),
 }
 
 /// The paths that differ from the base.
@@ -120,20 +122,35 @@ const SHOWN: usize = 12;
 
 /// The base that an event names.
 fn given(repository: &gix::Repository, head: ObjectId, since: &Since) -> Choice {
-    let (Since::Commit(id) | Since::Fork(id)) = since;
-    let commit = ObjectId::from_hex(id.as_bytes())
-        .ok()
-        .and_then(|id| Some(repository.find_object(id).ok()?.peel_to_commit().ok()?.id));
+    let (name, commit) = match since {
+        Since::Commit(id) | Since::Fork(id) => (id, commit_of_id(repository, id)),
+        Since::ForkOfBranch(branch) => {
+            let names = [format!("refs/remotes/origin/{branch}"), format!("refs/heads/{branch}")];
+            (branch, names.iter().find_map(|name| commit_of(repository, name)))
+        }
+    };
     let Some(commit) = commit else {
-        return Choice::Nothing(format!("nothing: the event's base {id} is not in the repository"));
+        return Choice::Nothing(format!("nothing: the event's base {name} is not in the repository"));
     };
     match since {
         Since::Commit(_) => Choice::Base(Base { commit, why: "the event's base".to_owned() }),
-        Since::Fork(_) => match fork(repository, head, commit) {
+        Since::Fork(_) | Since::ForkOfBranch(_) => match fork(repository, head, commit) {
             Some(commit) => Choice::Base(Base { commit, why: "where this branch left the event's base".to_owned() }),
-            None => Choice::Nothing(format!("nothing: the event's base {id} has no commit in common with HEAD")),
+            None => Choice::Nothing(format!("nothing: the event's base {name} has no commit in common with HEAD")),
         },
     }
+}
+
+/// A commit by its id, or the first digits of it.
+fn commit_of_id(repository: &gix::Repository, id: &str) -> Option<ObjectId> {
+    if id.len() < 7 || !id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
+    let found = match ObjectId::from_hex(id.as_bytes()) {
+        Ok(id) => id,
+        Err(_) => repository.rev_parse_single(id).ok()?.detach(),
+    };
+    Some(repository.find_object(found).ok()?.peel_to_commit().ok()?.id)
 }
 
 /// Where two lines of history parted.

@@ -148,6 +148,17 @@ pub fn fetch(wanted: &Wanted, cache: Option<&Path>, interrupt: &AtomicBool) -> R
     Ok(bytes)
 }
 
+/// A file that was fetched before; or one of a repository on this machine. Asks no network.
+///
+/// # Errors
+/// Where a repository on this machine does not have it.
+pub fn kept(wanted: &Wanted, cache: Option<&Path>) -> Result<Option<Vec<u8>>, FetchError> {
+    if let Address::Path(_) = Address::parse(&wanted.url)? {
+        return fetch(wanted, cache, &AtomicBool::new(false)).map(Some);
+    }
+    Ok(cache.and_then(|cache| from_cache(&cache.join(name_in_cache(wanted))).ok()))
+}
+
 fn full_id(text: &str) -> Result<ObjectId, FetchError> {
     ObjectId::from_hex(text.as_bytes()).map_err(|_| FetchError::NotAnId { commit: text.to_owned() })
 }

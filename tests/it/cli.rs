@@ -160,8 +160,8 @@ fn all(said: &[Said]) -> String {
 
 // --- Help -----------------------------------------------------------------------------------------------------------
 
-const COMMANDS: [&str; 10] =
-    ["run", "validate", "list", "graph", "init", "lsp", "doctor", "clean", "completions", "man"];
+const COMMANDS: [&str; 11] =
+    ["run", "validate", "schema", "list", "graph", "init", "lsp", "doctor", "clean", "completions", "man"];
 
 #[test]
 fn help_of_everything() {

@@ -297,6 +297,8 @@ fn json_examples_in_the_docs_are_what_is_written() {
     events.push(log("build", 1, &b"\xff\xfe\n"[..]));
     events.push(pull(PullEvent::Failed { message: "no such image".into() }));
     events.push(Event::Notice { level: Level::Warn, job: None, message: "the clock jumped".into() });
+    let (build, step) = (JobId::new("build"), StepIndex(1));
+    events.push(Event::Summary { job: build, step, markdown: "# 12 of 14 tests passed\n".into() });
     let shape = |line: &str| {
         let mut value: serde_json::Value = serde_json::from_str(line).unwrap();
         value["seq"] = 0.into();

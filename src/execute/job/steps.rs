@@ -16,6 +16,7 @@ use crate::execute::supervisor::Counters;
 use crate::pipeline::Env;
 use crate::pipeline::expr::{Contexts, Scope, Standing};
 use crate::plan::{self, PlannedStep, ReadyStep, WORKSPACE};
+use crate::trigger;
 
 /// How far a job is.
 #[derive(Default)]
@@ -214,7 +215,6 @@ impl<E: Engine> JobRun<'_, E> {
 
     /// What a step's shell sees, but for its secrets.
     fn environment(&self, step: &ReadyStep) -> Vec<(String, String)> {
-        let info = &self.context.workspace.info;
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         let mut env = vec![
             pair("CI", "true"),
@@ -224,8 +224,7 @@ impl<E: Engine> JobRun<'_, E> {
             pair("ARGON_STEP", &step.name),
             pair("ARGON_WORKSPACE", WORKSPACE),
         ];
-        env.extend(info.branch.iter().map(|branch| pair("ARGON_BRANCH", branch)));
-        env.extend(info.commit.iter().map(|commit| pair("ARGON_COMMIT", commit)));
+        env.extend(trigger::variables(&self.job.contexts).into_iter().map(|(name, value)| (name.to_owned(), value)));
         if self.context.settings.color == StepColor::Forced {
             env.extend([pair("FORCE_COLOR", "1"), pair("CLICOLOR_FORCE", "1"), pair("TERM", "xterm-256color")]);
         }

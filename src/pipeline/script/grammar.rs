@@ -160,9 +160,9 @@ impl<'a> Reader<'a> {
         let mut is_exit = self.pipeline()?;
         loop {
             self.blanks();
-            let operator = match [("&&", false), ("||", true)].into_iter().find(|(mark, _)| self.looking_at(mark)) {
-                Some(operator) => operator,
-                None => return Ok(is_exit),
+            let operators = [("&&", false), ("||", true)];
+            let Some(operator) = operators.into_iter().find(|(mark, _)| self.looking_at(mark)) else {
+                return Ok(is_exit);
             };
             is_exit = false;
             let at = self.at;
@@ -382,6 +382,10 @@ impl<'a> Reader<'a> {
         if self.peek().is_none() {
             return Err(self.unclosed(open.at, open.word, "done"));
         }
+        let found = self.word()?.at;
+        if self.text.get(found).is_some_and(|raw| raw.contains('\\')) {
+            return Err(Stop::Unsure);
+        }
         let word = open.word;
         Err(self.problem(
             at,
@@ -532,6 +536,11 @@ impl<'a> Reader<'a> {
                 None | Some(b'\n' | b';' | b'&' | b'|' | b')') => break,
                 Some(_) => {
                     let word = self.word()?;
+                    // A line that goes on in the middle of what may be a reserved word.
+                    let raw = self.text.get(word.at.clone()).unwrap_or_default();
+                    if command.words.is_empty() && (raw.ends_with('\\') || raw.contains("\\\n")) {
+                        return Err(Stop::Unsure);
+                    }
                     command.words.push(word);
                 }
             }
