@@ -45,6 +45,7 @@ registry: engine ## local registries for the pull tests; prints their addresses
 bench: engine release ## measure against the budgets
 	@dev/images busybox
 	@dev/bench $(TARGET_DIR)/release/argon
+	@dev/bench-validate $(TARGET_DIR)/release/argon
 
 completions: build ## regenerate completions/: shell scripts and manual pages
 	@dev/generate $(TARGET_DIR)/debug/argon

@@ -83,6 +83,11 @@ set edit:completion:arg-completer[argon] = {|@words|
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }
+        &'argon;schema'= {
+            cand --color 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
         &'argon;list'= {
             cand -f 'The pipeline file [default: .runnerci.yml here or in the nearest folder above]'
             cand --file 'The pipeline file [default: .runnerci.yml here or in the nearest folder above]'

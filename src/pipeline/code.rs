@@ -162,6 +162,10 @@ codes! {
     User = "E0311",
     /// Text that must not be empty.
     EmptyText = "E0312",
+    /// A list without an item.
+    EmptyList = "E0313",
+    /// The same item twice in a list.
+    DuplicateItem = "E0314",
     /// The name of a variable that no shell takes.
     EnvName = "E0401",
     /// A variable that Argon sets.
@@ -210,6 +214,42 @@ codes! {
     ImpossibleComparison = "E0516",
     /// A pattern of files that matches nothing.
     BadGlob = "E0517",
+    /// `on` without an event.
+    NoEvent = "E0601",
+    /// The same event twice.
+    DuplicateEvent = "E0602",
+    /// Not a pattern, or one that matches nothing.
+    Glob = "E0603",
+    /// A branch or a tag with what git puts before it.
+    RefPrefix = "E0604",
+    /// Not a cron expression of five fields, or one whose time never comes.
+    Cron = "E0605",
+    /// Not a time zone.
+    TimeZone = "E0606",
+    /// The name of a service that is no label of DNS.
+    ServiceName = "E0701",
+    /// A service with the name of its job.
+    ServiceIsJob = "E0702",
+    /// `services` without a service.
+    NoServices = "E0703",
+    /// A command whose quotes do not close.
+    CommandQuotes = "E0704",
+    /// `ready` that asks twice, or nothing.
+    Ready = "E0705",
+    /// Not a folder of a container that can be kept in memory.
+    ContainerPath = "E0706",
+    /// Not a folder that a cache can keep.
+    CachePath = "E0707",
+    /// Two caches of one folder.
+    DuplicateCachePath = "E0708",
+    /// Not the name of an artifact.
+    ArtifactName = "E0709",
+    /// Two artifacts of one name.
+    DuplicateArtifact = "E0710",
+    /// A path of `image` that leaves the repository.
+    BuildPath = "E0711",
+    /// Not a Linux capability.
+    Capability = "E0712",
     /// A job that can never run.
     NeverRuns = "W0201",
     /// `exclude` takes nothing out.
@@ -226,6 +266,12 @@ codes! {
     UnknownVariable = "W0501",
     /// A condition that rests on nothing.
     ConstantCondition = "W0502",
+    /// `paths` where only tags count.
+    PathsOfTags = "W0601",
+    /// A cache whose key never changes.
+    ConstantCacheKey = "W0701",
+    /// A capability that the sandbox has.
+    CapabilityInSandbox = "W0702",
 }
 
 impl Code {

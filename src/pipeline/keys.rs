@@ -83,13 +83,16 @@ pub fn near<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Op
     if folded.len() > 64 {
         return None;
     }
-    let allowed = match folded.chars().count() {
+    let length = folded.chars().count();
+    let allowed = match length {
         0..=2 => 1,
         3..=6 => 2,
         _ => 3,
     };
     candidates
         .into_iter()
+        // Lengths that far apart need not be compared: this is asked of every word of a hostile file.
+        .filter(|candidate| candidate.chars().count().abs_diff(length) <= allowed)
         .map(|candidate| (strsim::damerau_levenshtein(&folded, &candidate.to_lowercase().replace('_', "-")), candidate))
         // Something must remain: `ab` is not a misspelt `x`.
         .filter(|(distance, candidate)| *distance <= allowed && *distance < candidate.chars().count().max(2) / 2 + 1)

@@ -1,5 +1,6 @@
 //! Reading single values out of the tree: each function reports what is wrong with a value and goes on.
 
+mod lists;
 mod templates;
 mod variables;
 
@@ -87,6 +88,14 @@ impl Reader<'_> {
                 }
                 None
             }
+        }
+    }
+
+    /// Reports that a required key does not stand, where no other was likely meant to be it.
+    pub(super) fn missing(&mut self, what: &str, node: &Node, mapping: Mapping, key: &str, at: &Span, help: &str) {
+        if !keys::is_meant(node, mapping, key) {
+            let message = format!("{what} has no `{key}`");
+            self.report(Diagnostic::new(Code::MissingKey, at.clone(), message).help(help));
         }
     }
 

@@ -54,7 +54,7 @@ fn definition(mapping: Mapping) -> Value {
                 { "required": ["command"] },
                 { "required": ["port"] },
                 { "not": { "anyOf": [{ "required": ["command"] }, { "required": ["port"] }] } },
-            ])
+            ]);
         }
         Mapping::Matrix => {
             schema["additionalProperties"] = json!({

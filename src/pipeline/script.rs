@@ -1,10 +1,12 @@
 //! A step's script, looked at without running it: errors of its syntax, and the files that it plainly names.
 //!
-//! The script is read by what POSIX sh, dash, busybox ash and bash agree on: what is reported, none of them takes. Where
+//! The script is read by what POSIX sh, dash, busybox ash and bash agree on: what is reported, none of them
+//! takes, but for a here-document without its end, which runs to the end of the script where a shell takes it. Where
 //! they differ, or where this reader knows too little (extended globs, `coproc`, very deep nesting), it gives up and says
 //! nothing: a false warning is worse than none. brush-parser knows more, and was tried: 30 crates, a second for 1 MiB,
 //! minutes for 10,000 open parentheses, and it does not tell what it is that was left open.
 
+mod compound;
 mod grammar;
 mod names;
 mod words;

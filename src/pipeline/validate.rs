@@ -3,13 +3,22 @@
 //! First the files are read, with what they include (`files`), then the heads of all of them (`head`), then their jobs
 //! (`job`, `step`, `matrix`); what rests on names of elsewhere comes last: the graph, expressions, limits of the whole.
 
+mod build;
+mod container_path;
 mod expressions;
 mod files;
 mod head;
 mod job;
 mod matrix;
+mod patterns;
+mod retry;
+mod schedule;
 mod scripts;
+mod security;
+mod service;
 mod step;
+mod storage;
+mod trigger;
 mod whole;
 
 use super::graph::{self, Needs};

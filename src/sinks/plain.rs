@@ -24,7 +24,7 @@ use crate::event::{
 /// The most of a line without an end that is held back, for each stream of each job.
 const LONGEST_HELD: usize = 8 * 1024;
 /// The widest a prefix is made for the sake of alignment.
-const WIDEST_NAME: usize = 24;
+const WIDEST_NAME: usize = 32;
 
 /// How plain output looks.
 #[derive(Debug, Clone)]

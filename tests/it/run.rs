@@ -6,6 +6,7 @@ mod causes;
 mod handover;
 mod jobs;
 mod output;
+mod realistic;
 mod secrets;
 mod steps;
 mod workspace;

@@ -233,7 +233,7 @@ fn depth_length_and_rows_are_bounded() {
         format!("'{}'", "x".repeat(17_000)),
         format!("{}1{}", "contains(".repeat(2000), ")".repeat(2000)),
     ] {
-        assert_eq!(parsed(&text).unwrap_err()[0].code, Code::ExpressionTooLarge, "{:.40}", text);
+        assert_eq!(parsed(&text).unwrap_err()[0].code, Code::ExpressionTooLarge, "{text:.40}");
     }
     assert!(parsed(&vec!["1"; 50].join(" && ")).is_ok());
 }

@@ -40,7 +40,7 @@ pub(super) struct Command {
 
 /// What a list of commands ended at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ended {
+pub(super) enum Ended {
     End,
     /// `)`
     Parenthesis,
@@ -51,18 +51,18 @@ enum Ended {
 }
 
 /// A list that was read, and what stands behind it.
-struct List {
-    ended: Ended,
+pub(super) struct List {
+    pub(super) ended: Ended,
     /// Where that stands.
-    at: usize,
+    pub(super) at: usize,
     is_empty: bool,
 }
 
 /// A construct that waits for its end.
 #[derive(Debug, Clone, Copy)]
-struct Open {
-    word: &'static str,
-    at: usize,
+pub(super) struct Open {
+    pub(super) word: &'static str,
+    pub(super) at: usize,
 }
 
 const CLOSERS: [&str; 8] = ["then", "elif", "else", "fi", "do", "done", "esac", "}"];
@@ -96,7 +96,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads commands up to what closes them.
-    fn list(&mut self) -> Result<List, Stop> {
+    pub(super) fn list(&mut self) -> Result<List, Stop> {
         let mut is_empty = true;
         loop {
             self.lines()?;
@@ -147,7 +147,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The reserved word at the cursor, if it is one of these.
-    fn reserved(&self, words: &[&'static str]) -> Option<&'static str> {
+    pub(super) fn reserved(&self, words: &[&'static str]) -> Option<&'static str> {
         words.iter().copied().find(|word| {
             let next = self.bytes.get(self.at + word.len());
             self.looking_at(word) && next.is_none_or(|byte| b" \t\n;&|<>()".contains(byte))
@@ -160,9 +160,9 @@ impl<'a> Reader<'a> {
         let mut is_exit = self.pipeline()?;
         loop {
             self.blanks();
-            let operator = match [("&&", false), ("||", true)].into_iter().find(|(mark, _)| self.looking_at(mark)) {
-                Some(operator) => operator,
-                None => return Ok(is_exit),
+            let operators = [("&&", false), ("||", true)];
+            let Some(operator) = operators.into_iter().find(|(mark, _)| self.looking_at(mark)) else {
+                return Ok(is_exit);
             };
             is_exit = false;
             let at = self.at;
@@ -222,7 +222,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads one command of any kind, with the cursor at its first character.
-    fn command(&mut self) -> Result<bool, Stop> {
+    pub(super) fn command(&mut self) -> Result<bool, Stop> {
         let at = self.at;
         match self.peek() {
             Some(b'(') => {
@@ -315,7 +315,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A list of a compound command up to one of the words that may close it.
-    fn part(&mut self, open: Open, wanted: &[&'static str]) -> Result<&'static str, Stop> {
+    pub(super) fn part(&mut self, open: Open, wanted: &[&'static str]) -> Result<&'static str, Stop> {
         let behind = self.text.get(..self.at).and_then(|before| before.rsplit([' ', '\n', ';', '\t']).next());
         let behind = behind.unwrap_or(open.word).to_owned();
         let list = self.list()?;
@@ -334,160 +334,6 @@ impl<'a> Reader<'a> {
             return Err(self.problem(list.at, message, "add one; `:` does nothing".to_owned()));
         }
         Ok(())
-    }
-
-    fn if_then(&mut self, open: Open) -> Result<(), Stop> {
-        self.part(open, &["then"])?;
-        loop {
-            match self.part(open, &["fi", "else", "elif"])? {
-                "elif" => self.part(open, &["then"])?,
-                "else" => return self.part(open, &["fi"]).map(|_| ()),
-                _ => return Ok(()),
-            };
-        }
-    }
-
-    fn for_in(&mut self, open: Open) -> Result<(), Stop> {
-        self.blanks();
-        if self.looking_at("((") {
-            if !self.arithmetic(self.at)? {
-                return Err(Stop::Unsure);
-            }
-        } else {
-            self.wants_word()?;
-            self.lines()?;
-            if self.reserved(&["in"]).is_some() {
-                self.at += 2;
-                while {
-                    self.blanks();
-                    !self.word()?.at.is_empty()
-                } {}
-            }
-        }
-        self.blanks();
-        match self.peek() {
-            Some(b';') if !self.looking_at(";;") => self.at += 1,
-            Some(b';' | b'&' | b'|' | b'<' | b'>' | b'(' | b')') => return Err(Stop::Unsure),
-            _ => {}
-        }
-        self.lines()?;
-        if self.peek() == Some(b'{') {
-            return Err(Stop::Unsure);
-        }
-        let at = self.at;
-        if self.reserved(&["do"]).is_some() {
-            self.at += 2;
-            return self.part(open, &["done"]).map(|_| ());
-        }
-        if self.peek().is_none() {
-            return Err(self.unclosed(open.at, open.word, "done"));
-        }
-        let word = open.word;
-        Err(self.problem(
-            at,
-            format!("the `{word}` on line {} has no `do` before this", self.line(open.at)),
-            format!("write `{word} … in …; do`: a `;` or a line break stands before `do`"),
-        ))
-    }
-
-    fn case(&mut self, open: Open) -> Result<(), Stop> {
-        self.blanks();
-        self.wants_word()?;
-        self.lines()?;
-        if self.reserved(&["in"]).is_none() {
-            return Err(Stop::Unsure);
-        }
-        self.at += 2;
-        loop {
-            self.lines()?;
-            if self.peek().is_none() {
-                return Err(self.unclosed(open.at, "case", "esac"));
-            }
-            if self.reserved(&["esac"]).is_some() {
-                self.at += 4;
-                return Ok(());
-            }
-            self.patterns()?;
-            let list = self.list()?;
-            match list.ended {
-                Ended::Branch => {}
-                Ended::Word("esac") => return Ok(()),
-                Ended::Parenthesis => {
-                    return Err(self.problem(
-                        list.at,
-                        format!("`)` stands in a branch of the `case` on line {}", self.line(open.at)),
-                        "end the branch before with `;;`".to_owned(),
-                    ));
-                }
-                _ => return Err(self.mismatch(open, &["esac"], &list)),
-            }
-        }
-    }
-
-    /// `a | b)`
-    fn patterns(&mut self) -> Result<(), Stop> {
-        if self.peek() == Some(b'(') {
-            self.at += 1;
-        }
-        loop {
-            self.blanks();
-            self.wants_word()?;
-            self.blanks();
-            match self.peek() {
-                Some(b'|') => self.at += 1,
-                Some(b')') => {
-                    self.at += 1;
-                    return Ok(());
-                }
-                _ => return Err(Stop::Unsure),
-            }
-        }
-    }
-
-    fn wants_word(&mut self) -> Result<(), Stop> {
-        if self.word()?.at.is_empty() { Err(Stop::Unsure) } else { Ok(()) }
-    }
-
-    /// `[[ … ]]`, which is a command like any other where the shell has none.
-    fn test(&mut self, open: Open) -> Result<(), Stop> {
-        loop {
-            while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'(' | b')' | b'&' | b'|' | b'<' | b'>')) {
-                if self.peek() == Some(b'\n') {
-                    self.newline()?;
-                } else {
-                    self.at += 1;
-                }
-            }
-            match self.peek() {
-                None if self.dialect == Dialect::Bash => return Err(self.unclosed(open.at, "[[", "]]")),
-                None | Some(b';') => return Err(Stop::Unsure),
-                Some(_) => {}
-            }
-            let word = self.word()?;
-            if word.is_plain && self.text.get(word.at) == Some("]]") {
-                return Ok(());
-            }
-        }
-    }
-
-    fn function(&mut self) -> Result<(), Stop> {
-        self.blanks();
-        self.wants_word()?;
-        self.blanks();
-        if self.peek() == Some(b'(') {
-            self.at += 1;
-            self.blanks();
-            if self.peek() != Some(b')') {
-                return Err(Stop::Unsure);
-            }
-            self.at += 1;
-        }
-        self.body()
-    }
-
-    fn body(&mut self) -> Result<(), Stop> {
-        self.lines()?;
-        if self.peek().is_none() { Err(Stop::Unsure) } else { self.deeper(Self::command).map(|_| ()) }
     }
 
     /// Behind `fi`, `done`, `}` and their like: redirections, and then no word but one that closes.
@@ -532,6 +378,11 @@ impl<'a> Reader<'a> {
                 None | Some(b'\n' | b';' | b'&' | b'|' | b')') => break,
                 Some(_) => {
                     let word = self.word()?;
+                    // A line that goes on in the middle of what may be a reserved word.
+                    let raw = self.text.get(word.at.clone()).unwrap_or_default();
+                    if command.words.is_empty() && (raw.ends_with('\\') || raw.contains("\\\n")) {
+                        return Err(Stop::Unsure);
+                    }
                     command.words.push(word);
                 }
             }
@@ -603,7 +454,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A list that does not end as it must.
-    fn mismatch(&self, open: Open, wanted: &[&str], list: &List) -> Stop {
+    pub(super) fn mismatch(&self, open: Open, wanted: &[&str], list: &List) -> Stop {
         let missing = wanted.first().copied().unwrap_or_default();
         let found = match list.ended {
             Ended::End => return self.unclosed(open.at, open.word, missing),
@@ -638,7 +489,7 @@ impl<'a> Reader<'a> {
         Stop::Problem(ScriptProblem { offset, message, help })
     }
 
-    fn line(&self, at: usize) -> usize {
+    pub(super) fn line(&self, at: usize) -> usize {
         memchr::memchr_iter(b'\n', &self.bytes[..at.min(self.bytes.len())]).count() + 1
     }
 }

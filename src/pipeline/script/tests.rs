@@ -67,6 +67,9 @@ const RIGHT: &[&str] = &[
     "echo ${#a} ${a##*/} ${a//\\'/} \"${a%'}\"",
     "shopt -s extglob\nrm !(a|b)",
     "coproc a { b; }",
+    "echo \"$$(a\" $$'b'",
+    "if a; then b; fi\\\n",
+    "for a in b; do\\\n c; done",
 ];
 
 #[test]

@@ -222,6 +222,11 @@ impl Reader<'_> {
                 self.substitution(opened, "$(")
             }
             Some(b'{') => self.parameter(opened, within),
+            // `$$`, which a `(` or a quote may follow.
+            Some(b'$') => {
+                self.at += 1;
+                Ok(())
+            }
             Some(b'\'') if within == Within::Word => self.ansi_quotes(),
             _ => Ok(()),
         }

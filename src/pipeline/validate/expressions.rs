@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::head::Head;
 use super::job::ReadJob;
 use crate::pipeline::expr::{Names, Position, Template, check_condition, check_template};
-use crate::pipeline::{Code, Diagnostic, EnvTemplates, Job, JobImage, Spanned, Step};
+use crate::pipeline::{Code, Diagnostic, EnvTemplates, Job, JobImage, Probe, Spanned, Step};
 
 /// Checks every expression of the pipeline.
 pub(super) fn check(
@@ -75,7 +75,11 @@ fn check_job<'a>(job: &'a Job, mut names: Names<'a>, findings: &mut Vec<Diagnost
     for service in &job.services {
         let values = service.env.iter().map(|(_, value)| value);
         let words = service.command.iter().chain(&service.entrypoint).flatten();
-        for text in values.chain(words).chain([&service.image.value]) {
+        let probe = match &service.ready.probe {
+            Some(Probe::Command(command)) => Some(command),
+            _ => None,
+        };
+        for text in values.chain(words).chain(probe).chain([&service.image.value]) {
             check_template(text, Position::Static, &names, findings);
         }
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::files::{Role, Unit, misplaced};
+use super::trigger;
 use crate::pipeline::expr::Template;
 use crate::pipeline::language::Mapping;
 use crate::pipeline::reader::Reader;
@@ -56,6 +57,8 @@ pub(super) fn read(reader: &mut Reader<'_>, unit: &Unit) -> Head {
             ("name" | "on" | "concurrency", Role::Included) => misplaced(reader, &entry.key),
             ("version", _) => version(reader, value),
             ("name", Role::Main) => head.name = reader.filled("name", value).map(str::to_owned),
+            ("on", Role::Main) => head.on = Some(trigger::on(reader, entry)),
+            ("concurrency", Role::Main) => head.concurrency = trigger::concurrency(reader, entry),
             ("env", _) => head.env = reader.env("env", value),
             ("secrets", _) => head.secrets = Some(reader.secrets(value)),
             ("defaults", _) => head.defaults = defaults(reader, entry),

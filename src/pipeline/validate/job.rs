@@ -4,7 +4,8 @@ use std::num::NonZeroU32;
 use std::rc::Rc;
 
 use super::head::{DefaultImage, Head};
-use super::{matrix, step};
+use super::patterns::{self, Of};
+use super::{build, matrix, retry, security, service, step, storage};
 use crate::pipeline::expr::Template;
 use crate::pipeline::keys;
 use crate::pipeline::language::Mapping;
@@ -51,7 +52,7 @@ pub(super) fn read(reader: &mut Reader<'_>, entry: &Entry, around: &Surroundings
     };
     for entry in &entries {
         match entry.key.value.as_str() {
-            "image" => image = job_image(reader, &entry.value),
+            "image" => image = job_image(reader, entry),
             "steps" => {}
             "matrix" => {
                 let (matrix, count) = matrix::read(reader, entry);
@@ -151,12 +152,21 @@ fn take(job: &mut Job, reader: &mut Reader<'_>, entry: &Entry) {
             job.output = reader.choice("output", value, &choices).unwrap_or_default();
         }
         "outputs" => job.outputs = reader.outputs(value),
+        "services" => job.services = service::services(reader, &job.key.value, entry),
+        "retry" => job.retry = retry::read(reader, entry),
+        "cache" => job.cache = storage::caches(reader, entry),
+        "artifacts" => job.artifacts = storage::artifacts(reader, &job.key.value, entry),
+        "inputs" => job.inputs = patterns::read(reader, "inputs", Of::Files, value),
+        "security" => job.security = security::read(reader, value),
         _ => {}
     }
 }
 
-fn job_image(reader: &mut Reader<'_>, node: &Node) -> Option<JobImage> {
-    reader.image(node).map(JobImage::Reference)
+fn job_image(reader: &mut Reader<'_>, entry: &Entry) -> Option<JobImage> {
+    match &entry.value.kind {
+        Kind::Map(_) => build::read(reader, entry).map(JobImage::Build),
+        _ => reader.image(&entry.value).map(JobImage::Reference),
+    }
 }
 
 fn needs(reader: &mut Reader<'_>, node: &Rc<Node>) -> Vec<Spanned<String>> {

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::job::Surroundings;
+use super::retry;
 use super::scripts;
 use crate::pipeline::expr::Template;
 use crate::pipeline::keys;
@@ -114,6 +115,7 @@ fn step(reader: &mut Reader<'_>, node: &Rc<Node>, around: &Surroundings<'_>) -> 
             "shell" => step.shell = reader.shell(value),
             "working-directory" => step.working_directory = reader.working_directory(value),
             "timeout" => step.timeout = reader.duration("timeout", value),
+            "retry" => step.retry = retry::read(reader, entry),
             "continue-on-error" => step.on_error = reader.on_error(value),
             _ => {}
         }
