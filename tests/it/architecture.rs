@@ -108,6 +108,27 @@ const RULES: &[Rule] = &[
         except: &[],
         words: &["crate::pipeline", "crate::plan", "crate::execute", "crate::sinks"],
     },
+    Rule {
+        says: "`glob` and `trigger` do no IO, and are not async",
+        within: &["glob", "trigger"],
+        except: &[],
+        words: &["std::fs", "std::io", "std::env", "std::process", "std::thread", "tokio", "async ", ".await"],
+    },
+    Rule { says: "`glob` knows no other room", within: &["glob"], except: &[], words: &["crate::"] },
+    Rule {
+        says: "`trigger` knows `pipeline`, `event`, `glob`, and of `source` what to compare it with",
+        within: &["trigger"],
+        except: &[],
+        words: &[
+            "crate::plan",
+            "crate::engine",
+            "crate::execute",
+            "crate::sinks",
+            "source::open",
+            "source::Workspace",
+            "source::include",
+        ],
+    },
     Rule { says: "`execute` knows no sink", within: &["execute"], except: &[], words: &["crate::sinks"] },
     Rule {
         says: "`execute` knows no certain engine",

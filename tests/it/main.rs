@@ -5,6 +5,7 @@ mod architecture;
 mod cli;
 mod documents;
 mod engine;
+mod events;
 mod faults;
 #[cfg(feature = "lsp")]
 mod lsp;
