@@ -459,7 +459,7 @@ _argon() {
             return 0
             ;;
         argon__subcmd__run)
-            opts="-f -e -s -j -k -q -v -h --file --repo --commit --only --matrix --env --env-file --secret --secret-file --image --pull --jobs --keep-going --timeout --grace --output --junit --dry-run --quiet --verbose --color --help"
+            opts="-f -e -s -j -k -q -v -h --file --repo --commit --only --matrix --event --event-file --env --env-file --secret --secret-file --image --pull --jobs --keep-going --timeout --grace --output --junit --dry-run --quiet --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -482,6 +482,14 @@ _argon() {
                     return 0
                     ;;
                 --matrix)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --event)
+                    COMPREPLY=($(compgen -W "push pull-request schedule manual" -- "${cur}"))
+                    return 0
+                    ;;
+                --event-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

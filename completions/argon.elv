@@ -42,6 +42,8 @@ set edit:completion:arg-completer[argon] = {|@words|
             cand --repo 'Runs a clean checkout of this repository instead of the working tree'
             cand --commit 'Runs a clean checkout of this commit, branch or tag'
             cand --matrix 'Runs the combinations of a matrix with this value alone; given twice for one name, either value counts'
+            cand --event 'Runs as this event would: only where `on` wants it [default: `on` is not asked]'
+            cand --event-file 'Reads the event from the body of a webhook (GitHub, GitLab, Gitea, Forgejo, Bitbucket); `-` is standard input'
             cand -e 'Sets an environment variable of all steps, over what the file says; without a value it is taken from the environment'
             cand --env 'Sets an environment variable of all steps, over what the file says; without a value it is taken from the environment'
             cand --env-file 'Reads environment variables from a file of NAME=VALUE lines'
@@ -75,11 +77,6 @@ set edit:completion:arg-completer[argon] = {|@words|
             cand --color 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE'
             cand --strict 'Treat warnings as errors'
             cand --print 'Print the pipeline as it will be run, as one file: includes merged, aliases and defaults applied'
-            cand -h 'Print help (see more with ''--help'')'
-            cand --help 'Print help (see more with ''--help'')'
-        }
-        &'argon;schema'= {
-            cand --color 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }

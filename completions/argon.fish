@@ -45,6 +45,11 @@ complete -c argon -n "__fish_argon_using_subcommand run" -s f -l file -d 'The pi
 complete -c argon -n "__fish_argon_using_subcommand run" -l repo -d 'Runs a clean checkout of this repository instead of the working tree' -r
 complete -c argon -n "__fish_argon_using_subcommand run" -l commit -d 'Runs a clean checkout of this commit, branch or tag' -r
 complete -c argon -n "__fish_argon_using_subcommand run" -l matrix -d 'Runs the combinations of a matrix with this value alone; given twice for one name, either value counts' -r
+complete -c argon -n "__fish_argon_using_subcommand run" -l event -d 'Runs as this event would: only where `on` wants it [default: `on` is not asked]' -r -f -a "push\t'A push of a branch or a tag'
+pull-request\t'A pull request'
+schedule\t'A moment of `on.schedule`'
+manual\t'A person'"
+complete -c argon -n "__fish_argon_using_subcommand run" -l event-file -d 'Reads the event from the body of a webhook (GitHub, GitLab, Gitea, Forgejo, Bitbucket); `-` is standard input' -r -F
 complete -c argon -n "__fish_argon_using_subcommand run" -s e -l env -d 'Sets an environment variable of all steps, over what the file says; without a value it is taken from the environment' -r
 complete -c argon -n "__fish_argon_using_subcommand run" -l env-file -d 'Reads environment variables from a file of NAME=VALUE lines' -r -F
 complete -c argon -n "__fish_argon_using_subcommand run" -s s -l secret -d 'Gives a secret to the steps that ask for it; without a value it is taken from the environment. Masked in every output' -r

@@ -46,6 +46,8 @@ Register-ArgumentCompleter -Native -CommandName 'argon' -ScriptBlock {
             [CompletionResult]::new('--repo', '--repo', [CompletionResultType]::ParameterName, 'Runs a clean checkout of this repository instead of the working tree')
             [CompletionResult]::new('--commit', '--commit', [CompletionResultType]::ParameterName, 'Runs a clean checkout of this commit, branch or tag')
             [CompletionResult]::new('--matrix', '--matrix', [CompletionResultType]::ParameterName, 'Runs the combinations of a matrix with this value alone; given twice for one name, either value counts')
+            [CompletionResult]::new('--event', '--event', [CompletionResultType]::ParameterName, 'Runs as this event would: only where `on` wants it [default: `on` is not asked]')
+            [CompletionResult]::new('--event-file', '--event-file', [CompletionResultType]::ParameterName, 'Reads the event from the body of a webhook (GitHub, GitLab, Gitea, Forgejo, Bitbucket); `-` is standard input')
             [CompletionResult]::new('-e', '-e', [CompletionResultType]::ParameterName, 'Sets an environment variable of all steps, over what the file says; without a value it is taken from the environment')
             [CompletionResult]::new('--env', '--env', [CompletionResultType]::ParameterName, 'Sets an environment variable of all steps, over what the file says; without a value it is taken from the environment')
             [CompletionResult]::new('--env-file', '--env-file', [CompletionResultType]::ParameterName, 'Reads environment variables from a file of NAME=VALUE lines')
@@ -80,12 +82,6 @@ Register-ArgumentCompleter -Native -CommandName 'argon' -ScriptBlock {
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE')
             [CompletionResult]::new('--strict', '--strict', [CompletionResultType]::ParameterName, 'Treat warnings as errors')
             [CompletionResult]::new('--print', '--print', [CompletionResultType]::ParameterName, 'Print the pipeline as it will be run, as one file: includes merged, aliases and defaults applied')
-            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
-            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
-            break
-        }
-        'argon;schema' {
-            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break

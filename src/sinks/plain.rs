@@ -13,7 +13,7 @@ use super::explain::{About, explain};
 use super::out::Out;
 use super::sanitize::one_line;
 use super::style::{Style, Tone, human};
-use super::summary::{job_note, summary};
+use super::summary::{Width, job_note, summary};
 use super::tracker::{Keep, Tracker};
 use super::{Sink, SinkError, Verbosity};
 use crate::event::{
@@ -111,7 +111,14 @@ impl<W: Write + Send> Plain<W> {
     fn show_quietly(&mut self, event: &Event) -> Result<(), SinkError> {
         match event {
             Event::RunFinished { result } => {
-                let text = summary(&self.tracker, result, &self.options.style, Verbosity::Quiet, &self.options.rerun);
+                let text = summary(
+                    &self.tracker,
+                    result,
+                    &self.options.style,
+                    Verbosity::Quiet,
+                    &self.options.rerun,
+                    Width::Any,
+                );
                 self.out.push(text.as_bytes())
             }
             Event::Notice { level: level @ Level::Error, job, message } => self.notice(*level, job.as_ref(), message),
@@ -267,7 +274,14 @@ impl<W: Write + Send> Plain<W> {
 
     fn run_finished(&mut self, result: &RunResult) -> Result<(), SinkError> {
         self.fresh_line()?;
-        let text = summary(&self.tracker, result, &self.options.style, self.options.verbosity, &self.options.rerun);
+        let text = summary(
+            &self.tracker,
+            result,
+            &self.options.style,
+            self.options.verbosity,
+            &self.options.rerun,
+            Width::Any,
+        );
         self.out.push(b"\n")?;
         self.out.push(text.as_bytes())
     }

@@ -12,9 +12,25 @@ const LAST_LINES: usize = 15;
 /// How long such a line may be, in characters.
 const LONGEST_LINE: usize = 400;
 
+/// How wide a summary may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Width {
+    /// As wide as its words are.
+    Any,
+    /// So many columns: the line of a job is cut, as the words of a failure stand below once more.
+    Columns(usize),
+}
+
 /// The summary, ending in a newline. `rerun` is the command that a job's name is put behind. With
 /// [`Verbosity::Quiet`] a run that went well has none, and others have failures only.
-pub fn summary(tracker: &Tracker, result: &RunResult, style: &Style, verbosity: Verbosity, rerun: &str) -> String {
+pub fn summary(
+    tracker: &Tracker,
+    result: &RunResult,
+    style: &Style,
+    verbosity: Verbosity,
+    rerun: &str,
+    room: Width,
+) -> String {
     let mut text = String::new();
     if verbosity == Verbosity::Quiet && result.status == Status::Success {
         return text;
@@ -27,7 +43,12 @@ pub fn summary(tracker: &Tracker, result: &RunResult, style: &Style, verbosity: 
     if tracker.jobs.len() > 1 && verbosity != Verbosity::Quiet {
         let width = name_width(tracker);
         for job in &tracker.jobs {
-            text.push_str(&job_line(job, width, style));
+            let line = job_line(job, width, style);
+            text.push_str(&match room {
+                Width::Any => line,
+                Width::Columns(columns) => console::truncate_str(&line, columns, style.symbols.ellipsis()).into_owned(),
+            });
+            text.push('\n');
         }
         text.push('\n');
     }
@@ -75,7 +96,7 @@ fn name_width(tracker: &Tracker) -> usize {
 fn job_line(job: &JobTrack, width: usize, style: &Style) -> String {
     let name = console::pad_str(job.info.id.as_str(), width, console::Alignment::Left, None);
     let Some(result) = job.result() else {
-        return format!("{} {name}  {}\n", style.status(Status::Skipped), style.paint(Tone::Dim, "did not end"));
+        return format!("{} {name}  {}", style.status(Status::Skipped), style.paint(Tone::Dim, "did not end"));
     };
     let sign = match result.forgiven {
         true => style.paint(Tone::Warn, style.symbols.status(result.status)),
@@ -88,7 +109,7 @@ fn job_line(job: &JobTrack, width: usize, style: &Style) -> String {
     let word = style.paint(Tone::of(result.status), result.status.word());
     let pad = " ".repeat(9_usize.saturating_sub(result.status.word().len()));
     let line = format!("{sign} {name}  {word}{pad}  {time:>7}  {}", job_note(job, result));
-    format!("{}\n", line.trim_end())
+    line.trim_end().to_owned()
 }
 
 /// What a job's status does not say.

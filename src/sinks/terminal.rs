@@ -14,7 +14,7 @@ use super::explain::{About, explain};
 use super::plain::described;
 use super::sanitize::Sanitizer;
 use super::style::{Style, Tone, human};
-use super::summary::{job_note, summary};
+use super::summary::{Width, job_note, summary};
 use super::tracker::{JobTrack, Keep, Tracker};
 use super::{Sink, SinkError, Verbosity};
 use crate::event::{
@@ -233,7 +233,9 @@ impl Terminal {
     }
 
     fn run_finished(&mut self, result: &RunResult) {
-        let text = summary(&self.tracker, result, &self.options.style, self.options.verbosity, &self.options.rerun);
+        let room = Width::Columns((self.size)().1.into());
+        let text =
+            summary(&self.tracker, result, &self.options.style, self.options.verbosity, &self.options.rerun, room);
         self.pending.push('\n');
         self.pending.push_str(&text);
     }
