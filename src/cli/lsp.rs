@@ -9,7 +9,7 @@ use super::includes::Kept;
 
 /// Serves an editor: findings, completion, hover, definitions, renames in pipeline files
 ///
-/// An editor starts it and talks to it on standard input and output, by the Language Server Protocol; docs/lsp.md says how
+/// An editor starts it and talks to it on standard input and output, by the Language Server Protocol; docs/editors.md says how
 /// to set editors up. Run by hand it waits for an editor.
 ///
 /// It reads pipeline files of the repository, starts no program and asks no network.
