@@ -50,6 +50,9 @@ bench: engine release ## measure against the budgets
 completions: build ## regenerate completions/: shell scripts and manual pages
 	@dev/generate $(TARGET_DIR)/debug/argon
 
+generate: completions ## regenerate all that is written from the source: completions/ and the tables of docs/pipeline.md
+	@ARGON_UPDATE_DOCS=1 $(CARGO) test -q --test it -- the_reference_has_the_tables_of_the_language
+
 clean: ## the build output and the local registries
 	@dev/registry stop
 	$(CARGO) clean

@@ -26,6 +26,9 @@ pub(crate) enum Colour {
 /// More findings than this help nobody; the rest are counted.
 const MOST_SHOWN: usize = 50;
 
+/// Longer lines are not drawn: nobody reads them, and miette panics past 65,535 columns.
+const LONGEST_DRAWN: usize = 2000;
+
 /// The findings for people: each with its lines of the file, its code and what to do.
 #[must_use]
 pub(crate) fn render(findings: &[Diagnostic], name: &str, text: &str, style: ReportStyle) -> String {
@@ -37,7 +40,17 @@ pub(crate) fn render(findings: &[Diagnostic], name: &str, text: &str, style: Rep
         GraphicalReportHandler::new_themed(theme).with_width(style.width).with_links(false).with_context_lines(1);
     let source = (!text.is_empty()).then(|| NamedSource::new(harmless(name), harmless_in_place(text)));
     let mut out = String::new();
+    let lines = LineIndex::new(text);
+    let is_long: Vec<bool> = text.split('\n').map(|line| line.len() > LONGEST_DRAWN).collect();
     for finding in findings.iter().take(MOST_SHOWN) {
+        if is_near_long_line(finding, &lines, &is_long) {
+            out.push_str(&short(std::slice::from_ref(finding), name, text));
+            if let Some(help) = &finding.help {
+                out.push_str(&format!("  help: {}\n", harmless(help)));
+            }
+            out.push('\n');
+            continue;
+        }
         let report = Report { finding, message: harmless(&finding.message), source: source.as_ref() };
         // Writing to a String does not fail, and a report that cannot be drawn still has its one line.
         if handler.render_report(&mut out, &report).is_err() {
@@ -49,6 +62,16 @@ pub(crate) fn render(findings: &[Diagnostic], name: &str, text: &str, style: Rep
         out.push_str(&format!("and {} more findings\n", findings.len() - MOST_SHOWN));
     }
     out
+}
+
+/// Whether a line that would be drawn for a finding is too long for it.
+fn is_near_long_line(finding: &Diagnostic, lines: &LineIndex<'_>, is_long: &[bool]) -> bool {
+    let spans = std::iter::once(&finding.span).chain(finding.labels.iter().map(|label| &label.span));
+    spans.map(|span| lines.place(span)).any(|place| {
+        // With the lines of context: one before, one behind.
+        let drawn = place.line.saturating_sub(2)..place.end_line.saturating_add(1).min(is_long.len());
+        is_long.get(drawn).is_some_and(|drawn| drawn.contains(&true))
+    })
 }
 
 /// `file:line:column: severity: message`, a line each.

@@ -154,7 +154,7 @@ fn key_or_value(text: &Text, offset: usize) -> Option<(Span, String)> {
 
 /// The documentation of a key.
 pub(super) fn about_key(key: &Key) -> String {
-    let takes = place::describe(key.kind);
+    let takes = key.kind.words();
     let default = match key.default {
         "required" => "Required.".to_owned(),
         default => format!("Where it does not stand: {default}."),

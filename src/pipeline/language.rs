@@ -257,6 +257,54 @@ impl Mapping {
     }
 }
 
+impl Kind {
+    /// What it is called, in a few words of Markdown.
+    #[must_use]
+    pub fn words(self) -> String {
+        match self {
+            Kind::Version => "a version".to_owned(),
+            Kind::Text => "text".to_owned(),
+            Kind::Template => "text, in which `${{ … }}` may stand".to_owned(),
+            Kind::Script => "a script".to_owned(),
+            Kind::Condition => "an expression".to_owned(),
+            Kind::Boolean => "`true` or `false`".to_owned(),
+            Kind::Integer { min, max } => format!("a whole number, {min} to {max}"),
+            Kind::Cpus => "a number of CPUs".to_owned(),
+            Kind::Duration => "a duration, such as `90s` or `1h30m`".to_owned(),
+            Kind::Size => "a size, such as `512MiB`".to_owned(),
+            Kind::Words(words) => {
+                let quoted: Vec<String> = words.iter().map(|(word, _)| format!("`{word}`")).collect();
+                quoted.join(" or ")
+            }
+            Kind::Image => "an image".to_owned(),
+            Kind::Shell => "`sh`, `bash`, `python` or a command".to_owned(),
+            Kind::User => "a user".to_owned(),
+            Kind::Path => "a path".to_owned(),
+            Kind::Glob => "a pattern".to_owned(),
+            Kind::Cron => "a cron expression".to_owned(),
+            Kind::TimeZone => "a time zone".to_owned(),
+            Kind::Commit => "a full commit id".to_owned(),
+            Kind::Id => "an identifier".to_owned(),
+            Kind::JobKey => "the key of a job".to_owned(),
+            Kind::SecretName => "the name of a secret".to_owned(),
+            Kind::Capability => "a capability".to_owned(),
+            Kind::Env => "names with their values".to_owned(),
+            Kind::Outputs => "names with texts".to_owned(),
+            Kind::Combination => "names with values of the matrix, or a value".to_owned(),
+            Kind::Of(mapping) => format!("a mapping: {}", names(mapping)),
+            Kind::Named(mapping) => format!("a mapping from names to {}", mapping.title().replacen("a ", "", 1) + "s"),
+            Kind::List(kind) => format!("a list, each {}", kind.words()),
+            Kind::OneOrMany(kind) => format!("{}; or a list of such", kind.words()),
+            Kind::Either(kinds) => kinds.iter().map(|kind| kind.words()).collect::<Vec<_>>().join("; or "),
+            Kind::Optional(kind) => format!("nothing; or {}", kind.words()),
+        }
+    }
+}
+
+fn names(mapping: Mapping) -> String {
+    mapping.names().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
 impl Key {
     /// Whether it must stand.
     #[must_use]

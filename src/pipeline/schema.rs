@@ -142,6 +142,10 @@ fn value(kind: &Kind) -> Value {
             "minProperties": 1,
         }),
         Kind::List(item) => json!({ "type": "array", "items": value(item) }),
+        // Words of a command: any of them but the first may be empty.
+        Kind::OneOrMany(item @ Kind::Template) => {
+            json!({ "anyOf": [value(item), { "type": "array", "items": scalar(), "minItems": 1 }] })
+        }
         Kind::OneOrMany(item) => {
             json!({ "anyOf": [value(item), { "type": "array", "items": value(item), "minItems": 1 }] })
         }

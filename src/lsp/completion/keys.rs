@@ -40,7 +40,7 @@ fn item(desk: &Desk<'_>, key: &'static Key) -> CompletionItem {
         _ => desk.snippet(key.name, format!("{}:{}", key.name, snippet(desk, key.kind)), kind),
     };
     CompletionItem {
-        detail: Some(if key.is_required() { "required".to_owned() } else { place::describe(key.kind) }),
+        detail: Some(if key.is_required() { "required".to_owned() } else { key.kind.words() }),
         documentation: Some(markdown(about_key(key))),
         ..item
     }

@@ -125,7 +125,13 @@ pub(super) const PULL_REQUEST: &[Key] = &[
 ];
 
 pub(super) const SCHEDULE: &[Key] = &[
-    key("cron", Kind::Cron, "required", "0 3 * * 1-5", "Minute, hour, day of the month, month, day of the week."),
+    key(
+        "cron",
+        Kind::Cron,
+        "required",
+        "0 3 * * 1-5",
+        "Minute, hour, day of the month, month, day of the week (0 and 7 are Sunday), in numbers.",
+    ),
     key("time-zone", Kind::TimeZone, "`UTC`", "Europe/Berlin", "The time zone in which it counts."),
 ];
 
@@ -196,7 +202,7 @@ pub(super) const JOB: &[Key] = &[
         Kind::Named(Mapping::Service),
         "none",
         "\n      db:\n        image: postgres:17",
-        "Containers that run beside the job, reachable by their names.",
+        "Containers that run beside the job, reachable by their names: small letters, digits and `-`.",
     ),
     key("resources", Kind::Of(Mapping::Resources), "`pids` 512", "\n      memory: 2GiB", "Bounds of its container."),
     key(
@@ -324,7 +330,7 @@ pub(super) const SERVICE: &[Key] = &[
         Kind::OneOrMany(&Kind::Template),
         "the image's",
         "[/usr/bin/env]",
-        "The program it is started with.",
+        "The program it is started with; one text is split as a shell would.",
     ),
     key("user", Kind::User, "the image's", "999", "Who it runs as."),
     key(
@@ -410,7 +416,7 @@ pub(super) const CACHE: &[Key] = &[
         Kind::OneOrMany(&Kind::Path),
         "required",
         "[/root/.cache/pip]",
-        "The folders that are kept: in the workspace, or absolute in the container.",
+        "The folders that are kept, no patterns: in the workspace, or absolute in the container.",
     ),
     key(
         "mode",
@@ -462,7 +468,7 @@ pub(super) const SECURITY: &[Key] = &[
         Kind::OneOrMany(&Kind::Capability),
         "those of the sandbox",
         "[SYS_PTRACE]",
-        "Linux capabilities beside those of the sandbox.",
+        "Linux capabilities beside those of the sandbox, with or without `CAP_`.",
     ),
 ];
 

@@ -54,3 +54,41 @@ pub(super) fn objection(text: &str) -> Option<Objection> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_workspace_is_that_of_the_plan() {
+        assert_eq!(WORKSPACE, crate::plan::WORKSPACE);
+    }
+
+    #[test]
+    fn paths_that_can_be_mounted_on() {
+        for good in ["target", "./a//b/", "/root/.cache", "/device", "a b", "/run/x", "/processes"] {
+            assert!(objection(good).is_none(), "{good}");
+        }
+        for bad in [
+            "~",
+            "~/x",
+            "$HOME/x",
+            "a/../b",
+            "..",
+            "*",
+            "a:b",
+            "/",
+            "//",
+            "/./",
+            "/proc",
+            "/dev/shm/",
+            "/run/argon/x",
+            "a\u{7}",
+        ] {
+            assert!(objection(bad).is_some(), "{bad}");
+        }
+        assert_eq!(normal("./a//b/./c/"), "a/b/c");
+        assert_eq!(normal("//a/"), "/a");
+        assert_eq!(normal("."), "");
+    }
+}

@@ -63,8 +63,7 @@ fn pattern(reader: &mut Reader<'_>, key: &str, of: Of, node: &Node) -> Option<Sp
     let bare = text.strip_prefix('!').unwrap_or(text);
     let finding = match of {
         Of::ChangedFiles | Of::Files => wrong_file(text, bare, &at, of),
-        Of::Branches => prefixed(bare, "refs/heads/", "a branch", &at).or_else(|| wrong_name(text, bare, &at, of)),
-        Of::Tags => prefixed(bare, "refs/tags/", "a tag", &at).or_else(|| wrong_name(text, bare, &at, of)),
+        Of::Branches | Of::Tags => prefixed(bare, of, &at).or_else(|| wrong_name(text, bare, &at, of)),
     };
     let finding = finding.or_else(|| {
         let error = Globs::parse(&[text]).err()?;
@@ -110,16 +109,22 @@ fn wrong_file(text: &str, bare: &str, at: &Span, of: Of) -> Option<Diagnostic> {
 }
 
 /// What git calls `refs/heads/main` is `main` to people, and to this file.
-fn prefixed(bare: &str, prefix: &str, what: &str, at: &Span) -> Option<Diagnostic> {
+fn prefixed(bare: &str, of: Of, at: &Span) -> Option<Diagnostic> {
     if !bare.starts_with("refs/") {
         return None;
     }
+    let (what, own, other, other_key) = match of {
+        Of::Tags => ("a tag", "refs/tags/", "refs/heads/", "branches"),
+        _ => ("a branch", "refs/heads/", "refs/tags/", "tags"),
+    };
+    let named = |prefix| bare.strip_prefix(prefix).filter(|name| !name.is_empty());
+    let help = match (named(own), named(other)) {
+        (Some(name), _) => format!("write `{name}`"),
+        (None, Some(name)) => format!("write `{name}` in `{other_key}`"),
+        (None, None) => of.example().to_owned(),
+    };
     let message = format!("`{bare}` is git's full name of a ref, not {what}");
-    let finding = Diagnostic::new(Code::RefPrefix, at.clone(), message);
-    Some(match bare.strip_prefix(prefix).filter(|name| !name.is_empty()) {
-        Some(name) => finding.help(format!("write `{name}`")),
-        None => finding.help(format!("leave out `{prefix}`; only names of that kind stand here")),
-    })
+    Some(Diagnostic::new(Code::RefPrefix, at.clone(), message).help(help))
 }
 
 /// What git takes for no name, after `git check-ref-format`.

@@ -70,7 +70,14 @@ pub(super) fn read(reader: &mut Reader<'_>, node: &Node) -> Option<Security> {
 
 fn capabilities(reader: &mut Reader<'_>, node: &Rc<Node>) -> Vec<String> {
     let mut found: Vec<Spanned<String>> = Vec::new();
-    for item in reader.one_or_many("capabilities", node) {
+    let items = reader.one_or_many("capabilities", node);
+    if let Some(over) = items.get(CAPABILITIES.len()) {
+        let message = format!("`capabilities` has {} items, more than there are", items.len());
+        reader.report(
+            Diagnostic::new(Code::Capability, reader.visible(over), message).help("name those that the job needs"),
+        );
+    }
+    for item in items.iter().take(CAPABILITIES.len()) {
         let Some(name) = capability(reader, item) else {
             continue;
         };
@@ -110,4 +117,18 @@ fn capability(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
         None => finding.help("write a name of capabilities(7), such as `SYS_PTRACE`"),
     });
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sandbox_is_that_of_its_page() {
+        let page = include_str!("../../../docs/security.md");
+        for name in SANDBOX {
+            assert!(page.contains(name), "docs/security.md does not name {name}");
+            assert!(CAPABILITIES.contains(name), "{name}");
+        }
+    }
 }

@@ -115,14 +115,7 @@ fn command(reader: &mut Reader<'_>, key: &str, node: &Rc<Node>) -> Option<Vec<Te
         };
     }
     let items = reader.one_or_many(key, node);
-    let words: Vec<Template> = items
-        .iter()
-        .enumerate()
-        .filter_map(|(at, item)| match at {
-            0 => reader.template(key, item),
-            _ => reader.template_or_empty(key, item),
-        })
-        .collect();
+    let words: Vec<Template> = items.iter().filter_map(|item| reader.template(key, item)).collect();
     (words.len() == items.len() && !words.is_empty()).then_some(words)
 }
 
@@ -214,6 +207,17 @@ fn tmpfs(reader: &mut Reader<'_>, node: &Rc<Node>) -> Vec<String> {
 fn ready(reader: &mut Reader<'_>, entry: &Entry) -> Ready {
     let mut ready = Ready::default();
     let mut first: Option<&Spanned<String>> = None;
+    if let Kind::Plain(text) | Kind::Text(text) = &entry.value.kind
+        && !entry.value.is_null()
+        && !text.contains('\n')
+    {
+        let key = if text.parse::<u16>().is_ok() { "port" } else { "command" };
+        let help = format!("write `{key}: {text}` below it");
+        if let Some(finding) = reader.wrong_type("ready", &entry.value, "a mapping") {
+            finding.help = Some(help);
+        }
+        return ready;
+    }
     let Some(entries) = reader.mapping("ready", Mapping::Ready, &entry.value) else {
         return ready;
     };

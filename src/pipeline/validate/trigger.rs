@@ -93,10 +93,24 @@ fn filtered(reader: &mut Reader<'_>, node: &Node) -> On {
     on
 }
 
+/// Reports branches that stand where a mapping with them belongs.
+fn is_bare(reader: &mut Reader<'_>, key: &str, node: &Node) -> bool {
+    let names = reader.source(&node.span).lines().next().unwrap_or_default().trim().to_owned();
+    let help = match node.kind {
+        Kind::Plain(_) | Kind::Text(_) => format!("write `branches: [{names}]` below it, or nothing for all of them"),
+        Kind::Seq(_) => "write `branches:` below it, and the list behind that".to_owned(),
+        _ => return false,
+    };
+    if let Some(finding) = reader.wrong_type(key, node, "a mapping") {
+        finding.help = Some(help);
+    }
+    true
+}
+
 fn push(reader: &mut Reader<'_>, node: &Node) -> PushFilter {
     let mut filter = PushFilter::default();
     let mut paths_at = None;
-    if node.is_null() {
+    if node.is_null() || is_bare(reader, "push", node) {
         return filter;
     }
     for entry in reader.mapping("push", Mapping::Push, node).unwrap_or_default() {
@@ -124,7 +138,7 @@ fn push(reader: &mut Reader<'_>, node: &Node) -> PushFilter {
 
 fn pull_request(reader: &mut Reader<'_>, node: &Node) -> PullRequestFilter {
     let mut filter = PullRequestFilter::default();
-    if node.is_null() {
+    if node.is_null() || is_bare(reader, "pull-request", node) {
         return filter;
     }
     for entry in reader.mapping("pull-request", Mapping::PullRequest, node).unwrap_or_default() {

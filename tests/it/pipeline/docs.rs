@@ -1,7 +1,9 @@
 //! The documentation's examples do what it says.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 
+use argon::pipeline::language::{Kind, Mapping};
 use argon::pipeline::{self, Code, FileId, IncludeError, Includes, MAX_BYTES, MAX_FILES, MAX_JOBS, MAX_STEPS};
 
 const DIAGNOSTICS: &str = include_str!("../../../docs/diagnostics.md");
@@ -93,25 +95,92 @@ fn the_reference_has_valid_examples() {
     assert!(REFERENCE.contains(sample));
 }
 
+/// The table of a mapping's keys, as the page has it.
+fn table(mapping: Mapping) -> String {
+    let mut text = String::from("| key | what | type | default |\n|---|---|---|---|\n");
+    for key in mapping.keys() {
+        let cell = |text: &str| text.replace('|', "\\|").replace('\n', " ");
+        let kind = in_short(key.kind);
+        writeln!(text, "| `{}` | {} | {} | {} |", key.name, cell(key.doc), cell(&kind), cell(key.default)).unwrap();
+    }
+    text
+}
+
+/// What a key takes; another mapping by the name of its section.
+fn in_short(kind: Kind) -> String {
+    match kind {
+        Kind::Of(mapping) => format!("[{}](#{})", mapping.title().replace('`', ""), section(mapping)),
+        Kind::Named(mapping) => format!("names, each [{}](#{})", mapping.title().replace('`', ""), section(mapping)),
+        Kind::List(kind) => format!("list, each {}", in_short(*kind)),
+        Kind::OneOrMany(kind) => format!("{}; or a list of such", in_short(*kind)),
+        Kind::Either(kinds) => kinds.iter().map(|kind| in_short(*kind)).collect::<Vec<_>>().join("; or "),
+        Kind::Optional(kind) => format!("nothing; or {}", in_short(*kind)),
+        Kind::Image => "[image](#images)".to_owned(),
+        Kind::Shell => "[shell](#shells)".to_owned(),
+        Kind::Duration => "[duration](#durations-and-sizes)".to_owned(),
+        Kind::Size => "[size](#durations-and-sizes)".to_owned(),
+        Kind::Env => "[variables](#variables)".to_owned(),
+        Kind::Condition => "[expression](#conditions)".to_owned(),
+        Kind::Template => "text, with [expressions](#expressions)".to_owned(),
+        Kind::Glob => "[pattern](#patterns)".to_owned(),
+        kind => kind.words(),
+    }
+}
+
+/// The section of the page that has a mapping's table.
+fn section(mapping: Mapping) -> &'static str {
+    match mapping {
+        Mapping::Top => "the-file",
+        Mapping::Defaults => "defaults",
+        Mapping::On | Mapping::Push | Mapping::PullRequest | Mapping::Schedule => "on",
+        Mapping::Include => "include",
+        Mapping::Concurrency => "concurrency",
+        Mapping::Job => "jobs",
+        Mapping::Build => "images-that-are-built",
+        Mapping::Matrix => "matrix",
+        Mapping::Service | Mapping::Ready => "services",
+        Mapping::Resources => "resources",
+        Mapping::Retry => "retries",
+        Mapping::Cache => "caches",
+        Mapping::Artifacts => "artifacts-and-inputs",
+        Mapping::Security => "security",
+        Mapping::Step => "steps",
+    }
+}
+
+/// The tables of docs/pipeline.md are those of the language. `ARGON_UPDATE_DOCS=1`, which `make generate` sets, writes them.
 #[test]
-fn the_reference_names_every_key_that_is_built() {
-    let mut count = 0;
-    for (section, text) in [
-        ("The file", "colour: 1"),
-        ("Defaults", "defaults: {colour: 1}"),
-        ("Jobs", "jobs: {a: {colour: 1}}"),
-        ("Steps", "jobs: {a: {steps: [{colour: 1}]}}"),
-    ] {
-        // The help for an unknown key lists those that are built.
-        let findings = pipeline::parse(text).1;
-        let unknown = findings.iter().find(|finding| finding.code == Code::UnknownKey).unwrap();
-        let help = unknown.help.as_deref().unwrap();
-        let section = REFERENCE.split(&format!("\n## {section}\n")).nth(1).unwrap();
-        let section = section.split("\n## ").next().unwrap();
-        for key in help.split('`').skip(1).step_by(2) {
-            assert!(section.contains(&format!("\n| `{key}` | ")), "{key}");
-            count += 1;
+fn the_reference_has_the_tables_of_the_language() {
+    let mut page = REFERENCE.to_owned();
+    for mapping in Mapping::ALL.iter().copied() {
+        let name = match mapping {
+            Mapping::PullRequest => "pull-request".to_owned(),
+            mapping => format!("{mapping:?}").to_lowercase(),
+        };
+        let begin = format!("<!-- keys: {name} -->\n");
+        let (before, rest) = page.split_once(&begin).unwrap_or_else(|| panic!("no table of {name}"));
+        let (_, after) = rest.split_once("<!-- end -->").unwrap();
+        page = format!("{before}{begin}\n{}\n<!-- end -->{after}", table(mapping));
+        let heading = section(mapping).replace('-', " ");
+        let is_there = REFERENCE.lines().any(|line| line.trim_start_matches('#').trim().to_lowercase() == heading);
+        assert!(is_there, "no section `{heading}`");
+    }
+    if std::env::var_os("ARGON_UPDATE_DOCS").is_some() {
+        std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/pipeline.md"), &page).unwrap();
+    } else {
+        assert!(page == REFERENCE, "docs/pipeline.md is not up to date: `make generate` writes its tables");
+    }
+}
+
+/// Every key of the language stands in an example of the page.
+#[test]
+fn the_reference_shows_every_key() {
+    let shown: String = examples(REFERENCE).concat();
+    for mapping in Mapping::ALL {
+        for key in mapping.names() {
+            // What needs another file, or another repository, is shown and not run.
+            let text = if matches!(key, "include" | "git" | "commit" | "file") { REFERENCE } else { &shown };
+            assert!(text.contains(&format!("{key}:")), "no example has `{key}`");
         }
     }
-    assert!(count >= 31, "{count} keys");
 }

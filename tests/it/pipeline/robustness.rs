@@ -49,6 +49,23 @@ fn hostile_texts() {
         format!("jobs:\n  a:\n    needs: [{}]\n", (0..40_000).map(|n| format!("n{n},")).collect::<String>()),
         format!("jobs: &j\n  a: &a\n    image: b:1\n    steps: &s\n{}", "    - run: x\n".repeat(1000))
             + &(0..90).map(|n| format!("  b{n}: *a\n")).collect::<String>(),
+        format!("on: {{schedule: [{}]}}", "{cron: 1 1 1 1 x, time-zone: Urop/Brlin},".repeat(20_000)),
+        format!("on: {{push: {{paths: [{}]}}}}", "\"[a-z]{*,**,{a,b}}?\",".repeat(40_000)),
+        format!("on: {{push: {{paths: \"{}\"}}}}", "{a,".repeat(MAX_BYTES / 4)),
+        format!("jobs: {{a: {{cache: {{paths: [{}]}}}}}}", (0..60_000).map(|n| format!("p{n},")).collect::<String>()),
+        format!(
+            "jobs: {{a: {{artifacts: [{}]}}}}",
+            (0..12_000).map(|n| format!("{{name: n{n}, paths: x}},")).collect::<String>()
+        ),
+        format!("jobs: {{a: {{security: {{capabilities: [{}]}}}}}}", "SYS_PTRAC,".repeat(40_000)),
+        format!(
+            "jobs: {{a: {{services: {{b: {{image: c, command: '{}'}}}}}}}}",
+            "${{ 1 }} \"x\" ".repeat(MAX_BYTES / 20)
+        ),
+        format!(
+            "jobs: {{a: {{services: {{b: {{tmpfs: [{}]}}}}}}}}",
+            (0..60_000).map(|n| format!("/p{n},")).collect::<String>()
+        ),
         "\u{feff}jobs: {}".to_owned(),
         "%YAML 1.2\n---\njobs: {}".to_owned(),
         "\"".repeat(MAX_BYTES),
@@ -90,6 +107,17 @@ fn edit() -> impl Strategy<Value = (prop::sample::Index, usize, String)> {
         "\\PC{0,3}",
     ];
     (any::<prop::sample::Index>(), 0_usize..12, piece)
+}
+
+/// miette panics where a finding stands past column 65,535.
+#[test]
+fn a_finding_far_out_in_a_line_is_told_without_the_line() {
+    let text = format!("on: {{push: {{paths: [{}\"[a\"]}}}}", "src,".repeat(20_000));
+    let (_, findings) = pipeline::parse(&text);
+    let shown = show(&findings, &text);
+    assert!(findings.iter().any(|finding| finding.span.start > 1000));
+    assert!(shown.contains(".runnerci.yml:1:") && shown.contains("  help: "), "{}", shown.len());
+    assert!(shown.len() < 2000, "{}", shown.len());
 }
 
 proptest! {
