@@ -166,7 +166,8 @@ fn the_event_s_base_wins() {
 
     // A checkout has a base too.
     let mut workspace = checkout(work.to_str().unwrap(), Some("topic")).unwrap();
-    workspace.compare_with(Since::Commit("HEAD".into()));
+    workspace.compare_with(Since::ForkOfBranch("main".into()));
+    assert_changed(&workspace, &["a"], "where this branch left the event's base");
     let workspace = checkout(work.to_str().unwrap(), Some("topic")).unwrap();
     assert_changed(&workspace, &["a"], "where this branch left origin/main");
 }
