@@ -63,7 +63,7 @@ fn definition(mapping: Mapping) -> Value {
                 "minItems": 1,
                 "description": "An axis: the job runs once for each of its values, combined with those of the other axes.",
             });
-            schema["propertyNames"] = json!({ "pattern": IDENTIFIER });
+            schema["propertyNames"] = names(IDENTIFIER);
         }
         _ if required.is_empty() => {}
         _ => schema["required"] = json!(required),
@@ -121,24 +121,24 @@ fn value(kind: &Kind) -> Value {
         Kind::Env => json!({
             "type": "object",
             "additionalProperties": { "type": ["string", "number", "boolean", "null"] },
-            "propertyNames": { "pattern": VARIABLE },
+            "propertyNames": names(VARIABLE),
         }),
         Kind::Outputs => json!({
             "type": "object",
             "additionalProperties": scalar(),
-            "propertyNames": { "pattern": IDENTIFIER },
+            "propertyNames": names(IDENTIFIER),
         }),
         Kind::Combination => json!({
             "type": "object",
             "additionalProperties": scalar(),
-            "propertyNames": { "pattern": IDENTIFIER },
+            "propertyNames": names(IDENTIFIER),
             "minProperties": 1,
         }),
         Kind::Of(mapping) => json!({ "$ref": reference(*mapping) }),
         Kind::Named(mapping) => json!({
             "type": "object",
             "additionalProperties": { "$ref": reference(*mapping) },
-            "propertyNames": { "pattern": IDENTIFIER },
+            "propertyNames": names(IDENTIFIER),
             "minProperties": 1,
         }),
         Kind::List(item) => json!({ "type": "array", "items": value(item) }),
@@ -152,6 +152,11 @@ fn value(kind: &Kind) -> Value {
         Kind::Either(kinds) => json!({ "anyOf": kinds.iter().map(value).collect::<Vec<_>>() }),
         Kind::Optional(kind) => json!({ "anyOf": [{ "type": "null" }, value(kind)] }),
     }
+}
+
+/// The keys of a mapping that the user chooses. Editors look at `<<` before they merge.
+fn names(pattern: &str) -> Value {
+    json!({ "anyOf": [{ "pattern": pattern }, { "const": "<<" }] })
 }
 
 fn scalar() -> Value {

@@ -76,7 +76,9 @@ impl Sandbox {
     }
 
     fn write(&self, name: &str, text: &str) {
-        fs::write(self.repo().join(name), text).unwrap();
+        let path = self.repo().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
     }
 
     fn argon(&self, arguments: &[&str]) -> Said {
@@ -242,6 +244,61 @@ fn a_dry_run_shows_the_plan_and_no_secret() {
     let said = sandbox.argon_with(&arguments, &[("TOKEN", "hunter2")]);
     assert!(!said.to_string().contains("hunter2"), "{said}");
     insta::assert_snapshot!(said);
+}
+
+#[test]
+fn what_is_included_is_found_told_and_printed() {
+    let sandbox = Sandbox::empty();
+    sandbox.write(".runnerci.yml", "include: ci/lint.yml\nenv: {A: top}\njobs:\n  test:\n    needs: lint\n    image: box:1\n    steps: [{run: make}]\n");
+    sandbox.write(
+        "ci/lint.yml",
+        "env: {B: lint}\ndefaults: {image: 'lint:1', timeout: 90s}\njobs:\n  lint:\n    steps: [{run: lint}]\n",
+    );
+    insta::assert_snapshot!("include_printed", sandbox.argon(&["validate", "--print"]));
+    sandbox.write("ci/lint.yml", "name: x\njobs:\n  test:\n    image: box:1\n    steps: [{run: lint, tiemout: 1s}]\n");
+    insta::assert_snapshot!("include_wrong", sandbox.argon(&["validate"]));
+    insta::assert_snapshot!("include_wrong_run", sandbox.argon(&["run"]));
+}
+
+#[test]
+fn files_that_git_ignores_are_told() {
+    let sandbox = Sandbox::empty();
+    let init = Command::new("git").args(["init", "-q"]).current_dir(sandbox.repo()).status().unwrap();
+    assert!(init.success());
+    sandbox.write(".gitignore", "local.env\n");
+    sandbox.write("local.env", "A=1");
+    sandbox.write("kept.env", "A=1");
+    sandbox.write(
+        ".runnerci.yml",
+        "jobs:\n  a:\n    image: box:1\n    steps:\n      - run: |\n          cat kept.env\n          . ./local.env\n",
+    );
+    insta::assert_snapshot!("ignored_file", sandbox.argon(&["validate"]));
+}
+
+#[test]
+fn what_is_not_built_is_refused_by_name() {
+    let sandbox = Sandbox::empty();
+    for (key, job, step) in [
+        ("services", "services: {db: {image: 'db:1'}}", ""),
+        ("cache", "cache: {key: a-${{ hash('x') }}, paths: [b]}", ""),
+        ("artifacts", "artifacts: {paths: [b]}", ""),
+        ("inputs", "inputs: [b]", ""),
+        ("retry", "retry: 2", ""),
+        ("security", "security: {capabilities: [SYS_PTRACE]}", ""),
+        ("retry", "", "retry: 2, "),
+        ("image: {build}", "image: {build: .}", ""),
+    ] {
+        let image = if job.starts_with("image") { "" } else { "image: box:1" };
+        let text = format!(
+            "jobs:\n  a:\n    {image}\n    {job}\n    steps: [{{{step}run: make}}]\n  b: {{image: 'box:1', steps: [{{run: make}}]}}\n"
+        );
+        sandbox.write(".runnerci.yml", &text);
+        let said = sandbox.argon(&["run", "--dry-run"]).to_string();
+        assert!(said.contains("status 2"), "{said}");
+        assert!(said.contains(&format!("has `{key}`, which `argon run` does not do yet")), "{said}");
+        assert!(sandbox.argon(&["validate"]).to_string().contains("is valid"), "{key}");
+        assert!(sandbox.argon(&["run", "--dry-run", "b"]).to_string().contains("status 0"), "{key}");
+    }
 }
 
 #[test]

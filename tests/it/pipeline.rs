@@ -149,6 +149,30 @@ fn invalid_fixtures_are_told_to_the_column() {
 }
 
 #[test]
+fn what_is_printed_is_the_same_pipeline() {
+    for (name, text) in fixtures("valid") {
+        let Some(pipeline) = pipeline::parse(&text).0 else { panic!("{name}") };
+        let printed = print::yaml(&pipeline).unwrap();
+        let (again, findings) = pipeline::parse(&printed);
+        let again = again.unwrap_or_else(|| panic!("{name}: {}\n{printed}", show(&findings, &printed)));
+        assert_eq!(print::yaml(&again).unwrap(), printed, "{name}");
+        // Conditions, templates and units came through, too.
+        assert_eq!(without_spans(&again), without_spans(&pipeline), "{name}");
+    }
+}
+
+/// The model as text, without where things stand.
+fn without_spans(pipeline: &pipeline::Pipeline) -> String {
+    let text = format!("{pipeline:#?}");
+    let is_span = |line: &&str| {
+        let (start, end) =
+            line.trim().trim_start_matches("span: ").trim_end_matches(',').split_once("..").unwrap_or(("x", ""));
+        start.parse::<usize>().is_ok() && end.parse::<usize>().is_ok()
+    };
+    text.lines().filter(|line| !is_span(line)).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
 fn formats_for_tools() {
     let text = "jobs:\n  ü:\n    image: Box:1\n    steps: [{run: a}]\n";
     let (_, findings) = pipeline::parse(text);
