@@ -280,7 +280,7 @@ fn what_is_not_built_is_refused_by_name() {
     let sandbox = Sandbox::empty();
     for (key, job, step) in [
         ("services", "services: {db: {image: 'db:1'}}", ""),
-        ("cache", "cache: {key: a-${{ hash('x') }}, paths: [b]}", ""),
+        ("cache", "cache: {key: \"a-${{ hash('x') }}\", paths: [b]}", ""),
         ("artifacts", "artifacts: {paths: [b]}", ""),
         ("inputs", "inputs: [b]", ""),
         ("retry", "retry: 2", ""),
