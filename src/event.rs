@@ -300,6 +300,8 @@ pub struct StepInfo {
 pub struct JobInfo {
     /// The job.
     pub id: JobId,
+    /// `name`, where it has one.
+    pub name: Option<String>,
     /// The image it will run in.
     pub image: String,
     /// The jobs that must succeed first.

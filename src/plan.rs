@@ -149,6 +149,7 @@ impl PlannedJob {
     pub fn info(&self) -> JobInfo {
         JobInfo {
             id: self.id.clone(),
+            name: self.title.clone(),
             image: self.image.clone(),
             needs: self.needed().cloned().collect(),
             steps: self.steps.iter().map(|step| StepInfo { name: step.name.clone() }).collect(),

@@ -394,6 +394,8 @@ impl<'a> From<&'a SourceInfo> for Source<'a> {
 #[derive(Serialize)]
 struct Job<'a> {
     job: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
     image: &'a str,
     needs: Vec<&'a str>,
     steps: Vec<StepName<'a>>,
@@ -408,6 +410,7 @@ impl<'a> From<&'a JobInfo> for Job<'a> {
     fn from(info: &'a JobInfo) -> Self {
         Self {
             job: info.id.as_str(),
+            name: info.name.as_deref(),
             image: &info.image,
             needs: info.needs.iter().map(JobId::as_str).collect(),
             steps: info.steps.iter().map(|step| StepName { name: &step.name }).collect(),

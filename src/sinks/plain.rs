@@ -135,7 +135,7 @@ impl<W: Write + Send> Plain<W> {
             None => style.paint(Tone::Bold, "argon"),
         };
         text.push_str(&match jobs {
-            1 => format!(": {} in {}", self.tracker.jobs[0].info.id, self.tracker.jobs[0].info.image),
+            1 => format!(": {} in {}", self.tracker.jobs[0].called(), self.tracker.jobs[0].info.image),
             _ => format!(": {jobs} jobs"),
         });
         let built = described(source);
@@ -212,8 +212,12 @@ impl<W: Write + Send> Plain<W> {
             return Ok(());
         }
         let style = self.options.style;
-        let image = self.tracker.job(job).map(|track| track.info.image.clone()).unwrap_or_default();
-        self.line(Some(job), &style.paint(Tone::Dim, &format!("in {image}")))
+        let Some(info) = self.tracker.job(job).map(|track| &track.info) else {
+            return Ok(());
+        };
+        let name = info.name.as_ref().map(|name| format!("{name}, ")).unwrap_or_default();
+        let words = format!("{name}in {}", info.image);
+        self.line(Some(job), &style.paint(Tone::Dim, &words))
     }
 
     fn step_started(&mut self, job: &JobId, step: StepIndex) -> Result<(), SinkError> {

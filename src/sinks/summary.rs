@@ -143,7 +143,7 @@ fn failure(job: &JobTrack, style: &Style) -> String {
     let Some(result) = job.result() else {
         return String::new();
     };
-    let name = style.paint(Tone::Bold, job.info.id.as_str());
+    let name = style.paint(Tone::Bold, &job.called());
     let sign = style.status(result.status);
     let (head, tail, cause) = match job.failed_step() {
         Some((index, step, end)) => {

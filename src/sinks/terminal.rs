@@ -105,7 +105,7 @@ impl Terminal {
         let style = self.options.style;
         let name = self.tracker.pipeline.clone().unwrap_or_else(|| "argon".to_owned());
         let what = match &self.tracker.jobs[..] {
-            [only] => format!("{} in {}", only.info.id, only.info.image),
+            [only] => format!("{} in {}", only.called(), only.info.image),
             jobs => format!("{} jobs", jobs.len()),
         };
         let built = style.paint(Tone::Dim, &described(source));

@@ -92,6 +92,14 @@ pub struct JobTrack {
 }
 
 impl JobTrack {
+    /// Its id, and its name behind it where it has one.
+    pub fn called(&self) -> String {
+        match &self.info.name {
+            Some(name) => format!("{} ({name})", self.info.id),
+            None => self.info.id.as_str().to_owned(),
+        }
+    }
+
     /// The name of a step.
     pub fn step_name(&self, step: StepIndex) -> &str {
         self.info.steps.get(step.0).map_or("", |step| step.name.as_str())
@@ -259,6 +267,7 @@ impl Tracker {
 fn shown(info: &JobInfo) -> JobInfo {
     JobInfo {
         id: JobId::new(&one_line(info.id.as_str())),
+        name: info.name.as_deref().map(one_line),
         image: one_line(&info.image),
         needs: info.needs.clone(),
         steps: info.steps.iter().map(|step| StepInfo { name: one_line(&step.name) }).collect(),

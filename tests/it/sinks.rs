@@ -21,6 +21,7 @@ use indicatif::{ProgressDrawTarget, TermLike};
 
 fn job_info(name: &str, needs: &[&str], steps: &[&str]) -> JobInfo {
     JobInfo {
+        name: None,
         id: JobId::new(name),
         image: "python:3.10".into(),
         needs: needs.iter().map(|need| JobId::new(need)).collect(),

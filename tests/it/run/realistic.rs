@@ -43,6 +43,7 @@ fn a_realistic_pipeline_is_green() {
             "lint: success",
         ]
     );
+    assert_eq!(ended.all("run.started")[0]["jobs"][0]["name"], "Test in C");
     assert_eq!(ended.said("deploy", 1), "deploying greeter-1.4.2.tar to staging\n");
     assert_eq!(ended.job("build")["outputs"]["version"], "1.4.2");
     assert_eq!(ended.all("step.summary")[0]["markdown"], "## Built 1.4.2\n\n- `greeter-1.4.2.tar`\n");
