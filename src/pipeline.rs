@@ -80,6 +80,11 @@ pub trait Includes {
     /// # Errors
     /// Where it cannot be had.
     fn load(&mut self, file: &FileId) -> Result<Vec<u8>, IncludeError>;
+
+    /// Whether a file is the pipeline file itself, which an included file may include in turn: it joins once.
+    fn is_main(&self, _file: &FileId) -> bool {
+        false
+    }
 }
 
 /// For a text that is looked at alone.

@@ -10,7 +10,9 @@ use super::pipeline_file;
 
 /// Where included files come from.
 struct Disk<'a> {
-    /// The repository of the pipeline file.
+    /// The pipeline file, where it is one.
+    main: Option<PathBuf>,
+    /// Its repository.
     root: &'a Path,
     /// Where files of other repositories are kept.
     cache: Option<PathBuf>,
@@ -27,6 +29,11 @@ impl Includes for Disk<'_> {
                 include::fetch(&wanted, self.cache.as_deref(), self.interrupt).map_err(|error| said(&error))
             }
         }
+    }
+
+    fn is_main(&self, file: &FileId) -> bool {
+        let path = self.root.join(&file.path).canonicalize();
+        file.origin == Origin::Here && self.main.is_some() && path.ok() == self.main
     }
 }
 
@@ -76,9 +83,10 @@ pub(crate) struct FileReport {
     pub(crate) findings: Vec<Diagnostic>,
 }
 
-/// Reads a pipeline of the repository at `root`, with its includes.
-pub(crate) fn parse(bytes: &[u8], root: &Path, interrupt: &AtomicBool) -> Parsed {
-    pipeline::parse_with(bytes, &mut Disk { root, cache: include::default_cache(), interrupt })
+/// Reads a pipeline of the repository at `root`, the text of `path`, with its includes.
+pub(crate) fn parse(bytes: &[u8], path: &Path, root: &Path, interrupt: &AtomicBool) -> Parsed {
+    let main = path.canonicalize().ok();
+    pipeline::parse_with(bytes, &mut Disk { main, root, cache: include::default_cache(), interrupt })
 }
 
 /// Adds what only the working tree can tell: files that scripts name, and that git ignores.

@@ -49,7 +49,7 @@ impl FileArgs {
 pub(crate) fn pipeline(path: &Path, root: &Path, warnings: Warnings, look: &Look) -> Result<Pipeline, CommandError> {
     let bytes = pipeline_file::read_bytes(path, root)?;
     let name = includes::shown(path);
-    let parsed = includes::parse(&bytes, root, &AtomicBool::new(false));
+    let parsed = includes::parse(&bytes, path, root, &AtomicBool::new(false));
     if parsed.pipeline.is_none() || warnings == Warnings::Show {
         for file in includes::reports(&parsed, &name, root) {
             let rendered = report::render(&file.findings, &file.name, &file.text, look.report_on_stderr());

@@ -132,7 +132,7 @@ fn check_file(path: &Path) -> Checked {
     let name = path.display().to_string();
     let root = pipeline_file::repository_root(path);
     match pipeline_file::read_bytes(path, &root) {
-        Ok(bytes) => check_bytes(&name, &bytes, &root),
+        Ok(bytes) => check_bytes(&name, &bytes, path, &root),
         Err(error) => unreadable(name, &error),
     }
 }
@@ -140,16 +140,17 @@ fn check_file(path: &Path) -> Checked {
 fn check_input(args: &ValidateArgs, input: &mut dyn Read) -> Checked {
     let name = args.stdin_path.as_ref().map_or_else(|| "<stdin>".to_owned(), |path| path.display().to_string());
     // What it includes lies beside the file that it is the text of.
-    let root = pipeline_file::repository_root(args.stdin_path.as_deref().unwrap_or(Path::new("./-")));
+    let path = args.stdin_path.as_deref().unwrap_or(Path::new("./-"));
+    let root = pipeline_file::repository_root(path);
     let mut bytes = Vec::new();
     match input.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes) {
-        Ok(_) => check_bytes(&name, &bytes, &root),
+        Ok(_) => check_bytes(&name, &bytes, path, &root),
         Err(source) => unreadable(name, &PipelineFileError::Unreadable { path: PathBuf::from("-"), source }),
     }
 }
 
-fn check_bytes(name: &str, bytes: &[u8], root: &Path) -> Checked {
-    let mut parsed = includes::parse(bytes, root, &AtomicBool::new(false));
+fn check_bytes(name: &str, bytes: &[u8], path: &Path, root: &Path) -> Checked {
+    let mut parsed = includes::parse(bytes, path, root, &AtomicBool::new(false));
     includes::look_at_named_files(&mut parsed, root);
     Checked { files: includes::reports(&parsed, name, root), pipeline: parsed.pipeline }
 }

@@ -255,6 +255,12 @@ fn what_is_included_is_found_told_and_printed() {
         "env: {B: lint}\ndefaults: {image: 'lint:1', timeout: 90s}\njobs:\n  lint:\n    steps: [{run: lint}]\n",
     );
     insta::assert_snapshot!("include_printed", sandbox.argon(&["validate", "--print"]));
+    // A circle joins each file once.
+    sandbox.write(
+        "ci/lint.yml",
+        "include: [.runnerci.yml, ci/lint.yml]\njobs:\n  lint:\n    image: box:1\n    steps: [{run: lint}]\n",
+    );
+    assert!(sandbox.argon(&["validate"]).to_string().contains("is valid"));
     sandbox.write("ci/lint.yml", "name: x\njobs:\n  test:\n    image: box:1\n    steps: [{run: lint, tiemout: 1s}]\n");
     insta::assert_snapshot!("include_wrong", sandbox.argon(&["validate"]));
     insta::assert_snapshot!("include_wrong_run", sandbox.argon(&["run"]));

@@ -71,8 +71,19 @@ struct Check<'a, 'n> {
 
 impl Check<'_, '_> {
     fn expr(&mut self, expr: &Expr) {
+        // The property that is looked up in a context, by where the context stands.
+        let mut looked_up: BTreeMap<usize, &str> = BTreeMap::new();
+        expr.walk(&mut |expr| {
+            if let ExprKind::Property { of, name } = &expr.kind
+                && let ExprKind::Context(_) = of.kind
+            {
+                looked_up.insert(of.span.start, &name.value);
+            }
+        });
         expr.walk(&mut |expr| match &expr.kind {
-            ExprKind::Context(context) => self.context(*context, expr),
+            ExprKind::Context(context) => {
+                self.context(*context, looked_up.get(&expr.span.start).copied(), expr);
+            }
             ExprKind::Call { function, arguments } => self.call(function.value, arguments, expr),
             ExprKind::Binary { operator, left, right } => {
                 self.comparison(*operator, left, right);
@@ -96,7 +107,7 @@ impl Check<'_, '_> {
         }
     }
 
-    fn context(&mut self, context: Context, at: &Expr) {
+    fn context(&mut self, context: Context, property: Option<&str>, at: &Expr) {
         if self.position.contexts().contains(&context) {
             return;
         }
@@ -110,7 +121,7 @@ impl Check<'_, '_> {
             (Position::Run, Context::Env) => (
                 Code::EventInScript,
                 "a variable is not put into a script".to_owned(),
-                "write `\"$NAME\"`: the shell has it, and takes it as text".to_owned(),
+                format!("write `\"${}\"`: the shell has it, and takes it as text", property.unwrap_or("NAME")),
             ),
             (Position::Run, _) => (
                 Code::EventInScript,

@@ -1,6 +1,6 @@
 //! The files of a pipeline: the first one, and what `include` brings in, each once.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::rc::Rc;
 
 use super::first_line;
@@ -57,10 +57,10 @@ pub(super) fn read(
     };
     let mut open_files = wanted(&main, &Origin::Here, sources, findings);
     units.push(main);
-    let mut known: HashMap<FileId, ()> = HashMap::new();
+    let mut known: HashSet<FileId> = HashSet::new();
     open_files.reverse();
     while let Some(want) = open_files.pop() {
-        if known.insert(want.id.clone(), ()).is_some() {
+        if !known.insert(want.id.clone()) || includes.is_main(&want.id) {
             continue;
         }
         if known.len() >= MAX_FILES {
