@@ -52,7 +52,7 @@ pub(super) fn read(
     remote: &mut dyn Includes,
     encoding: Encoding,
 ) -> Pipeline {
-    let mut loader = Loader { root: root.as_deref(), open, remote, absent: Vec::new() };
+    let mut loader = Loader { main: &main.uri, root: root.as_deref(), open, remote, absent: Vec::new() };
     let bytes = bytes.unwrap_or(main.text.as_str().as_bytes());
     let parsed = pipeline::parse_with(bytes, &mut loader);
     let absent = loader.absent;
@@ -91,6 +91,7 @@ fn uri_of(id: &FileId, root: Option<&Path>) -> Option<Uri> {
 
 /// Has the files that a pipeline includes.
 struct Loader<'a> {
+    main: &'a Uri,
     root: Option<&'a Path>,
     open: &'a dyn Fn(&Uri) -> Option<View>,
     /// Those of other repositories.
@@ -114,6 +115,10 @@ impl Includes for Loader<'_> {
             Some(view) => Ok(view.text.as_str().as_bytes().to_vec()),
             None => disk::read(&root.join(&file.path), root),
         }
+    }
+
+    fn is_main(&self, file: &FileId) -> bool {
+        uri_of(file, self.root).as_ref() == Some(self.main)
     }
 }
 
