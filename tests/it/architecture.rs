@@ -65,7 +65,7 @@ const RULES: &[Rule] = &[
         words: &["miette", "console::", "indicatif", "\\x1b"],
     },
     Rule {
-        says: "`pipeline` knows no other room",
+        says: "`pipeline` knows `glob` alone",
         within: &["pipeline"],
         except: &[],
         words: &[
