@@ -1,5 +1,6 @@
 //! A pipeline file with what it includes: files of its repository, and of others at a commit.
 
+use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
@@ -70,10 +71,16 @@ impl Includes for Kept {
 
 /// Why a file of another repository is not to be had.
 fn said(error: &include::FetchError) -> IncludeError {
-    IncludeError {
-        message: error.to_string(),
-        help: error.hint().unwrap_or_else(|| "look at its address, commit and path".to_owned()),
+    // What is at the bottom of it: `connection refused` says more than that something could not be cloned.
+    let mut cause = error.source();
+    while let Some(deeper) = cause.and_then(Error::source) {
+        cause = Some(deeper);
     }
+    let message = match cause {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    };
+    IncludeError { message, help: error.hint().unwrap_or_else(|| "look at its address, commit and path".to_owned()) }
 }
 
 /// One file of a pipeline, with what was found in it; spans are those of its text.

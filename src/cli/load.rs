@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
-use argon::pipeline::{Pipeline, Severity};
+use argon::pipeline::{Parsed, Pipeline, Severity};
 
 use super::exit::{CommandError, Exit};
 use super::output::Look;
@@ -45,28 +45,42 @@ impl FileArgs {
     }
 }
 
-/// The pipeline at `path`, checked. Findings go to standard error.
-pub(crate) fn pipeline(path: &Path, root: &Path, warnings: Warnings, look: &Look) -> Result<Pipeline, CommandError> {
+/// A pipeline file that was read, with what it includes, and looked at.
+pub(crate) struct Looked {
+    name: String,
+    root: PathBuf,
+    parsed: Parsed,
+}
+
+/// Reads the pipeline at `path` with what it includes, which may ask a network.
+pub(crate) fn look_at(path: &Path, root: &Path, interrupt: &AtomicBool) -> Result<Looked, CommandError> {
     let bytes = pipeline_file::read_bytes(path, root)?;
-    let name = includes::shown(path);
-    let parsed = includes::parse(&bytes, path, root, &AtomicBool::new(false));
-    if parsed.pipeline.is_none() || warnings == Warnings::Show {
-        for file in includes::reports(&parsed, &name, root) {
-            let rendered = report::render(&file.findings, &file.name, &file.text, look.report_on_stderr());
-            let _ = std::io::stderr().write_all(rendered.as_bytes());
+    let parsed = includes::parse(&bytes, path, root, interrupt);
+    Ok(Looked { name: includes::shown(path), root: root.to_owned(), parsed })
+}
+
+impl Looked {
+    /// The pipeline, where it is valid. Findings go to standard error.
+    pub(crate) fn pipeline(self, warnings: Warnings, look: &Look) -> Result<Pipeline, CommandError> {
+        let Self { name, root, parsed } = self;
+        if parsed.pipeline.is_none() || warnings == Warnings::Show {
+            for file in includes::reports(&parsed, &name, &root) {
+                let rendered = report::render(&file.findings, &file.name, &file.text, look.report_on_stderr());
+                let _ = std::io::stderr().write_all(rendered.as_bytes());
+            }
         }
+        parsed.pipeline.ok_or_else(|| {
+            let errors = parsed.findings.iter().filter(|finding| finding.severity() == Severity::Error).count();
+            let s = if errors == 1 { "" } else { "s" };
+            CommandError { exit: Exit::Usage, message: format!("{name} is not valid: {errors} error{s}"), hint: None }
+        })
     }
-    parsed.pipeline.ok_or_else(|| {
-        let errors = parsed.findings.iter().filter(|finding| finding.severity() == Severity::Error).count();
-        let s = if errors == 1 { "" } else { "s" };
-        CommandError { exit: Exit::Usage, message: format!("{name} is not valid: {errors} error{s}"), hint: None }
-    })
 }
 
 /// The pipeline that a command works on, with its warnings.
 pub(crate) fn from_args(file: &FileArgs, look: &Look) -> Result<Pipeline, CommandError> {
     let (path, root) = file.locate(&here()?)?;
-    pipeline(&path, &root, Warnings::Show, look)
+    look_at(&path, &root, &AtomicBool::new(false))?.pipeline(Warnings::Show, look)
 }
 
 /// The current folder.

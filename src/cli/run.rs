@@ -32,7 +32,7 @@ use tokio::sync::mpsc;
 use event::{Asked, EventArgs};
 
 use super::exit::{CommandError, Exit};
-use super::load::{self, FileArgs, Warnings};
+use super::load::{self, FileArgs, Looked, Warnings};
 use super::output::{self, Look};
 use super::variables::VariableArgs;
 use super::{block_on, list, pipeline_file, signals};
@@ -338,7 +338,7 @@ async fn source_and_plan(args: &RunArgs, look: &Look, interrupt: &Arc<AtomicBool
     if args.repo.is_none() && args.commit.is_none() {
         // The file comes first: what is wrong with it is told before a large tree is listed.
         let (path, root) = args.file.locate(&here)?;
-        let pipeline = load::pipeline(&path, &root, warnings, look)?;
+        let pipeline = pipeline_of(path, root.clone(), interrupt).await?.pipeline(warnings, look)?;
         let folder = if args.file.file.is_some() { here } else { root };
         let workspace = open(SourceRequest::WorkingTree { folder }, interrupt, Warnings::Hide).await?;
         return planned(&asked, &pipeline, options, workspace).await;
@@ -358,8 +358,17 @@ async fn source_and_plan(args: &RunArgs, look: &Look, interrupt: &Arc<AtomicBool
             "name the file with `--file`, or another commit with `--commit`",
         ));
     }
-    let pipeline = load::pipeline(&path, &workspace.root, warnings, look)?;
+    let pipeline = pipeline_of(path, workspace.root.clone(), interrupt).await?.pipeline(warnings, look)?;
     planned(&asked, &pipeline, options, workspace).await
+}
+
+/// Reads the pipeline file beside the run's task: what it includes may come from a network, and a Ctrl-C must be heard.
+async fn pipeline_of(path: PathBuf, root: PathBuf, interrupt: &Arc<AtomicBool>) -> Result<Looked, CommandError> {
+    let interrupt = interrupt.clone();
+    match tokio::task::spawn_blocking(move || load::look_at(&path, &root, &interrupt)).await {
+        Ok(looked) => looked,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
 }
 
 /// Asks `on`, and makes the plan of what is wanted.
