@@ -17,6 +17,7 @@
 //! | [`engine`] | the narrow trait to a container engine, with the real one (Docker) and the scripted one (fake) |
 //! | [`execute`] | runs a plan on an engine and emits events |
 //! | [`sinks`] | shows, stores or forwards events |
+//! | `listen` | the personal CI runner (feature `listen`) |
 //! | `lsp` | a language server for pipeline files (feature `lsp`) |
 //!
 //! Nothing here prints, exits, or reads the command line: that is the binary's work.
@@ -25,6 +26,8 @@ pub mod engine;
 pub mod event;
 pub mod execute;
 pub mod glob;
+#[cfg(feature = "listen")]
+pub mod listen;
 #[cfg(feature = "lsp")]
 pub mod lsp;
 pub mod pipeline;
