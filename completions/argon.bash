@@ -37,6 +37,9 @@ _argon() {
             argon,list)
                 cmd="argon__subcmd__list"
                 ;;
+            argon,logs)
+                cmd="argon__subcmd__logs"
+                ;;
             argon,lsp)
                 cmd="argon__subcmd__lsp"
                 ;;
@@ -45,6 +48,9 @@ _argon() {
                 ;;
             argon,run)
                 cmd="argon__subcmd__run"
+                ;;
+            argon,runs)
+                cmd="argon__subcmd__runs"
                 ;;
             argon,schema)
                 cmd="argon__subcmd__schema"
@@ -73,6 +79,9 @@ _argon() {
             argon__subcmd__help,list)
                 cmd="argon__subcmd__help__subcmd__list"
                 ;;
+            argon__subcmd__help,logs)
+                cmd="argon__subcmd__help__subcmd__logs"
+                ;;
             argon__subcmd__help,lsp)
                 cmd="argon__subcmd__help__subcmd__lsp"
                 ;;
@@ -81,6 +90,9 @@ _argon() {
                 ;;
             argon__subcmd__help,run)
                 cmd="argon__subcmd__help__subcmd__run"
+                ;;
+            argon__subcmd__help,runs)
+                cmd="argon__subcmd__help__subcmd__runs"
                 ;;
             argon__subcmd__help,schema)
                 cmd="argon__subcmd__help__subcmd__schema"
@@ -95,7 +107,7 @@ _argon() {
 
     case "${cmd}" in
         argon)
-            opts="-h -V --color --help --version run validate schema list graph init doctor clean lsp completions man help"
+            opts="-h -V --color --help --version run validate schema runs logs list graph init doctor clean lsp completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -197,7 +209,7 @@ _argon() {
             return 0
             ;;
         argon__subcmd__help)
-            opts="run validate schema list graph init doctor clean lsp completions man help"
+            opts="run validate schema runs logs list graph init doctor clean lsp completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -308,6 +320,20 @@ _argon() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        argon__subcmd__help__subcmd__logs)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         argon__subcmd__help__subcmd__lsp)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -337,6 +363,20 @@ _argon() {
             return 0
             ;;
         argon__subcmd__help__subcmd__run)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        argon__subcmd__help__subcmd__runs)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -408,6 +448,32 @@ _argon() {
                     return 0
                     ;;
                 -f)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        argon__subcmd__logs)
+            opts="-f -h --job --step --failed --follow --raw --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --job)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --step)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -546,6 +612,56 @@ _argon() {
                     return 0
                     ;;
                 --junit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        argon__subcmd__runs)
+            opts="-a -b -s -n -h --all --repo --branch --status --search --limit --json --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --repo)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --branch)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -b)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --status)
+                    COMPREPLY=($(compgen -W "success failure cancelled error interrupted running" -- "${cur}"))
+                    return 0
+                    ;;
+                -s)
+                    COMPREPLY=($(compgen -W "success failure cancelled error interrupted running" -- "${cur}"))
+                    return 0
+                    ;;
+                --search)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --limit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -n)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

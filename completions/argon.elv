@@ -26,6 +26,8 @@ set edit:completion:arg-completer[argon] = {|@words|
             cand run 'Runs the pipeline, or some of its jobs'
             cand validate 'Checks pipeline files, and says what is wrong to the column'
             cand schema 'Prints the JSON Schema of the pipeline file, for editors'
+            cand runs 'Lists the runs that were, the latest first; of the repository here, where there is one'
+            cand logs 'Shows what the steps of a run printed'
             cand list 'Lists the jobs of the pipeline'
             cand graph 'Draws which job needs which'
             cand init 'Writes a first `.runnerci.yml`, for Cargo, npm, Python, Go or Maven'
@@ -85,6 +87,33 @@ set edit:completion:arg-completer[argon] = {|@words|
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }
+        &'argon;runs'= {
+            cand --repo 'Runs of this repository, by folder or URL'
+            cand -b 'Runs of this branch'
+            cand --branch 'Runs of this branch'
+            cand -s 'Runs that ended so, or go on; may be given several times'
+            cand --status 'Runs that ended so, or go on; may be given several times'
+            cand --search 'Runs with this text in a log'
+            cand -n 'How many at most'
+            cand --limit 'How many at most'
+            cand --color 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE'
+            cand -a 'Runs of all repositories'
+            cand --all 'Runs of all repositories'
+            cand --json 'Prints one JSON array; with RUN, one object'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'argon;logs'= {
+            cand --job 'This job alone'
+            cand --step 'This step alone, by name or number'
+            cand --color 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE'
+            cand --failed 'Steps that failed alone'
+            cand -f 'Goes on for as long as the run does'
+            cand --follow 'Goes on for as long as the run does'
+            cand --raw 'The bytes as the steps wrote them, and nothing else'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
         &'argon;list'= {
             cand -f 'The pipeline file [default: .runnerci.yml here or in the nearest folder above]'
             cand --file 'The pipeline file [default: .runnerci.yml here or in the nearest folder above]'
@@ -138,6 +167,8 @@ set edit:completion:arg-completer[argon] = {|@words|
             cand run 'Runs the pipeline, or some of its jobs'
             cand validate 'Checks pipeline files, and says what is wrong to the column'
             cand schema 'Prints the JSON Schema of the pipeline file, for editors'
+            cand runs 'Lists the runs that were, the latest first; of the repository here, where there is one'
+            cand logs 'Shows what the steps of a run printed'
             cand list 'Lists the jobs of the pipeline'
             cand graph 'Draws which job needs which'
             cand init 'Writes a first `.runnerci.yml`, for Cargo, npm, Python, Go or Maven'
@@ -153,6 +184,10 @@ set edit:completion:arg-completer[argon] = {|@words|
         &'argon;help;validate'= {
         }
         &'argon;help;schema'= {
+        }
+        &'argon;help;runs'= {
+        }
+        &'argon;help;logs'= {
         }
         &'argon;help;list'= {
         }

@@ -32,6 +32,8 @@ complete -c argon -n "__fish_argon_needs_command" -s V -l version -d 'Print vers
 complete -c argon -n "__fish_argon_needs_command" -f -a "run" -d 'Runs the pipeline, or some of its jobs'
 complete -c argon -n "__fish_argon_needs_command" -f -a "validate" -d 'Checks pipeline files, and says what is wrong to the column'
 complete -c argon -n "__fish_argon_needs_command" -f -a "schema" -d 'Prints the JSON Schema of the pipeline file, for editors'
+complete -c argon -n "__fish_argon_needs_command" -f -a "runs" -d 'Lists the runs that were, the latest first; of the repository here, where there is one'
+complete -c argon -n "__fish_argon_needs_command" -f -a "logs" -d 'Shows what the steps of a run printed'
 complete -c argon -n "__fish_argon_needs_command" -f -a "list" -d 'Lists the jobs of the pipeline'
 complete -c argon -n "__fish_argon_needs_command" -f -a "graph" -d 'Draws which job needs which'
 complete -c argon -n "__fish_argon_needs_command" -f -a "init" -d 'Writes a first `.runnerci.yml`, for Cargo, npm, Python, Go or Maven'
@@ -92,6 +94,31 @@ complete -c argon -n "__fish_argon_using_subcommand schema" -l color -d 'Colour 
 always\t''
 never\t''"
 complete -c argon -n "__fish_argon_using_subcommand schema" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c argon -n "__fish_argon_using_subcommand runs" -l repo -d 'Runs of this repository, by folder or URL' -r
+complete -c argon -n "__fish_argon_using_subcommand runs" -s b -l branch -d 'Runs of this branch' -r
+complete -c argon -n "__fish_argon_using_subcommand runs" -s s -l status -d 'Runs that ended so, or go on; may be given several times' -r -f -a "success\t''
+failure\t''
+cancelled\t''
+error\t''
+interrupted\t''
+running\t''"
+complete -c argon -n "__fish_argon_using_subcommand runs" -l search -d 'Runs with this text in a log' -r
+complete -c argon -n "__fish_argon_using_subcommand runs" -s n -l limit -d 'How many at most' -r
+complete -c argon -n "__fish_argon_using_subcommand runs" -l color -d 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c argon -n "__fish_argon_using_subcommand runs" -s a -l all -d 'Runs of all repositories'
+complete -c argon -n "__fish_argon_using_subcommand runs" -l json -d 'Prints one JSON array; with RUN, one object'
+complete -c argon -n "__fish_argon_using_subcommand runs" -s h -l help -d 'Print help'
+complete -c argon -n "__fish_argon_using_subcommand logs" -l job -d 'This job alone' -r
+complete -c argon -n "__fish_argon_using_subcommand logs" -l step -d 'This step alone, by name or number' -r
+complete -c argon -n "__fish_argon_using_subcommand logs" -l color -d 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c argon -n "__fish_argon_using_subcommand logs" -l failed -d 'Steps that failed alone'
+complete -c argon -n "__fish_argon_using_subcommand logs" -s f -l follow -d 'Goes on for as long as the run does'
+complete -c argon -n "__fish_argon_using_subcommand logs" -l raw -d 'The bytes as the steps wrote them, and nothing else'
+complete -c argon -n "__fish_argon_using_subcommand logs" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c argon -n "__fish_argon_using_subcommand list" -s f -l file -d 'The pipeline file [default: .runnerci.yml here or in the nearest folder above]' -r -F
 complete -c argon -n "__fish_argon_using_subcommand list" -l color -d 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE' -r -f -a "auto\t''
 always\t''
@@ -132,15 +159,17 @@ complete -c argon -n "__fish_argon_using_subcommand man" -l color -d 'Colour in 
 always\t''
 never\t''"
 complete -c argon -n "__fish_argon_using_subcommand man" -s h -l help -d 'Print help'
-complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema list graph init doctor clean lsp completions man help" -f -a "run" -d 'Runs the pipeline, or some of its jobs'
-complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema list graph init doctor clean lsp completions man help" -f -a "validate" -d 'Checks pipeline files, and says what is wrong to the column'
-complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema list graph init doctor clean lsp completions man help" -f -a "schema" -d 'Prints the JSON Schema of the pipeline file, for editors'
-complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema list graph init doctor clean lsp completions man help" -f -a "list" -d 'Lists the jobs of the pipeline'
-complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema list graph init doctor clean lsp completions man help" -f -a "graph" -d 'Draws which job needs which'
-complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema list graph init doctor clean lsp completions man help" -f -a "init" -d 'Writes a first `.runnerci.yml`, for Cargo, npm, Python, Go or Maven'
-complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema list graph init doctor clean lsp completions man help" -f -a "doctor" -d 'Looks for the engine, and says what Argon found and what will not work'
-complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema list graph init doctor clean lsp completions man help" -f -a "clean" -d 'Removes what crashed runs left on the engine'
-complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema list graph init doctor clean lsp completions man help" -f -a "lsp" -d 'Serves an editor: findings, completion, hover, definitions, renames in pipeline files'
-complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema list graph init doctor clean lsp completions man help" -f -a "completions" -d 'Prints the completion script of a shell'
-complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema list graph init doctor clean lsp completions man help" -f -a "man" -d 'Prints a manual page: `argon man run | man -l -`'
-complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema list graph init doctor clean lsp completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph init doctor clean lsp completions man help" -f -a "run" -d 'Runs the pipeline, or some of its jobs'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph init doctor clean lsp completions man help" -f -a "validate" -d 'Checks pipeline files, and says what is wrong to the column'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph init doctor clean lsp completions man help" -f -a "schema" -d 'Prints the JSON Schema of the pipeline file, for editors'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph init doctor clean lsp completions man help" -f -a "runs" -d 'Lists the runs that were, the latest first; of the repository here, where there is one'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph init doctor clean lsp completions man help" -f -a "logs" -d 'Shows what the steps of a run printed'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph init doctor clean lsp completions man help" -f -a "list" -d 'Lists the jobs of the pipeline'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph init doctor clean lsp completions man help" -f -a "graph" -d 'Draws which job needs which'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph init doctor clean lsp completions man help" -f -a "init" -d 'Writes a first `.runnerci.yml`, for Cargo, npm, Python, Go or Maven'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph init doctor clean lsp completions man help" -f -a "doctor" -d 'Looks for the engine, and says what Argon found and what will not work'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph init doctor clean lsp completions man help" -f -a "clean" -d 'Removes what crashed runs left on the engine'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph init doctor clean lsp completions man help" -f -a "lsp" -d 'Serves an editor: findings, completion, hover, definitions, renames in pipeline files'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph init doctor clean lsp completions man help" -f -a "completions" -d 'Prints the completion script of a shell'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph init doctor clean lsp completions man help" -f -a "man" -d 'Prints a manual page: `argon man run | man -l -`'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph init doctor clean lsp completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

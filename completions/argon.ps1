@@ -29,6 +29,8 @@ Register-ArgumentCompleter -Native -CommandName 'argon' -ScriptBlock {
             [CompletionResult]::new('run', 'run', [CompletionResultType]::ParameterValue, 'Runs the pipeline, or some of its jobs')
             [CompletionResult]::new('validate', 'validate', [CompletionResultType]::ParameterValue, 'Checks pipeline files, and says what is wrong to the column')
             [CompletionResult]::new('schema', 'schema', [CompletionResultType]::ParameterValue, 'Prints the JSON Schema of the pipeline file, for editors')
+            [CompletionResult]::new('runs', 'runs', [CompletionResultType]::ParameterValue, 'Lists the runs that were, the latest first; of the repository here, where there is one')
+            [CompletionResult]::new('logs', 'logs', [CompletionResultType]::ParameterValue, 'Shows what the steps of a run printed')
             [CompletionResult]::new('list', 'list', [CompletionResultType]::ParameterValue, 'Lists the jobs of the pipeline')
             [CompletionResult]::new('graph', 'graph', [CompletionResultType]::ParameterValue, 'Draws which job needs which')
             [CompletionResult]::new('init', 'init', [CompletionResultType]::ParameterValue, 'Writes a first `.runnerci.yml`, for Cargo, npm, Python, Go or Maven')
@@ -88,6 +90,35 @@ Register-ArgumentCompleter -Native -CommandName 'argon' -ScriptBlock {
         }
         'argon;schema' {
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'argon;runs' {
+            [CompletionResult]::new('--repo', '--repo', [CompletionResultType]::ParameterName, 'Runs of this repository, by folder or URL')
+            [CompletionResult]::new('-b', '-b', [CompletionResultType]::ParameterName, 'Runs of this branch')
+            [CompletionResult]::new('--branch', '--branch', [CompletionResultType]::ParameterName, 'Runs of this branch')
+            [CompletionResult]::new('-s', '-s', [CompletionResultType]::ParameterName, 'Runs that ended so, or go on; may be given several times')
+            [CompletionResult]::new('--status', '--status', [CompletionResultType]::ParameterName, 'Runs that ended so, or go on; may be given several times')
+            [CompletionResult]::new('--search', '--search', [CompletionResultType]::ParameterName, 'Runs with this text in a log')
+            [CompletionResult]::new('-n', '-n', [CompletionResultType]::ParameterName, 'How many at most')
+            [CompletionResult]::new('--limit', '--limit', [CompletionResultType]::ParameterName, 'How many at most')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE')
+            [CompletionResult]::new('-a', '-a', [CompletionResultType]::ParameterName, 'Runs of all repositories')
+            [CompletionResult]::new('--all', '--all', [CompletionResultType]::ParameterName, 'Runs of all repositories')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Prints one JSON array; with RUN, one object')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'argon;logs' {
+            [CompletionResult]::new('--job', '--job', [CompletionResultType]::ParameterName, 'This job alone')
+            [CompletionResult]::new('--step', '--step', [CompletionResultType]::ParameterName, 'This step alone, by name or number')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE')
+            [CompletionResult]::new('--failed', '--failed', [CompletionResultType]::ParameterName, 'Steps that failed alone')
+            [CompletionResult]::new('-f', '-f', [CompletionResultType]::ParameterName, 'Goes on for as long as the run does')
+            [CompletionResult]::new('--follow', '--follow', [CompletionResultType]::ParameterName, 'Goes on for as long as the run does')
+            [CompletionResult]::new('--raw', '--raw', [CompletionResultType]::ParameterName, 'The bytes as the steps wrote them, and nothing else')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
@@ -153,6 +184,8 @@ Register-ArgumentCompleter -Native -CommandName 'argon' -ScriptBlock {
             [CompletionResult]::new('run', 'run', [CompletionResultType]::ParameterValue, 'Runs the pipeline, or some of its jobs')
             [CompletionResult]::new('validate', 'validate', [CompletionResultType]::ParameterValue, 'Checks pipeline files, and says what is wrong to the column')
             [CompletionResult]::new('schema', 'schema', [CompletionResultType]::ParameterValue, 'Prints the JSON Schema of the pipeline file, for editors')
+            [CompletionResult]::new('runs', 'runs', [CompletionResultType]::ParameterValue, 'Lists the runs that were, the latest first; of the repository here, where there is one')
+            [CompletionResult]::new('logs', 'logs', [CompletionResultType]::ParameterValue, 'Shows what the steps of a run printed')
             [CompletionResult]::new('list', 'list', [CompletionResultType]::ParameterValue, 'Lists the jobs of the pipeline')
             [CompletionResult]::new('graph', 'graph', [CompletionResultType]::ParameterValue, 'Draws which job needs which')
             [CompletionResult]::new('init', 'init', [CompletionResultType]::ParameterValue, 'Writes a first `.runnerci.yml`, for Cargo, npm, Python, Go or Maven')
@@ -171,6 +204,12 @@ Register-ArgumentCompleter -Native -CommandName 'argon' -ScriptBlock {
             break
         }
         'argon;help;schema' {
+            break
+        }
+        'argon;help;runs' {
+            break
+        }
+        'argon;help;logs' {
             break
         }
         'argon;help;list' {

@@ -6,10 +6,12 @@ mod doctor;
 mod exit;
 mod explain;
 mod graph;
+mod history;
 mod includes;
 mod init;
 mod list;
 mod load;
+mod logs;
 #[cfg(feature = "lsp")]
 mod lsp;
 mod man;
@@ -18,6 +20,7 @@ mod pipeline_file;
 mod print;
 mod report;
 mod run;
+mod runs;
 mod sarif;
 mod schema;
 mod signals;
@@ -60,6 +63,8 @@ enum Command {
     Run(Box<run::RunArgs>),
     Validate(ValidateCommand),
     Schema(schema::SchemaArgs),
+    Runs(runs::RunsArgs),
+    Logs(logs::LogsArgs),
     List(list::ListArgs),
     Graph(graph::GraphArgs),
     Init(init::InitArgs),
@@ -105,6 +110,8 @@ fn dispatch(command: Command, look: &Look) -> Result<Exit, CommandError> {
         Command::Run(args) => run::run(*args, look),
         Command::Validate(command) => validate_files(&command.args, look),
         Command::Schema(args) => schema::run(&args),
+        Command::Runs(args) => runs::run(&args, look),
+        Command::Logs(args) => logs::run(&args, look),
         Command::List(args) => list::run(&args, look),
         Command::Graph(args) => graph::run(&args, look),
         Command::Init(args) => init::run(&args, look),

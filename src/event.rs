@@ -418,6 +418,8 @@ pub enum Event {
     JobStarted {
         /// The job.
         job: JobId,
+        /// The content of its image, as the engine names it (`sha256:…`).
+        image_id: String,
     },
     /// A step's script begins.
     StepStarted {

@@ -17,6 +17,7 @@
 //! | [`engine`] | the narrow trait to a container engine, with the real one (Docker) and the scripted one (fake) |
 //! | [`execute`] | runs a plan on an engine and emits events |
 //! | [`sinks`] | shows, stores or forwards events |
+//! | [`store`] | what outlives a process: the history of runs and their logs |
 //! | `listen` | the personal CI runner (feature `listen`) |
 //! | `lsp` | a language server for pipeline files (feature `lsp`) |
 //!
@@ -34,4 +35,5 @@ pub mod pipeline;
 pub mod plan;
 pub mod sinks;
 pub mod source;
+pub mod store;
 pub mod trigger;

@@ -101,7 +101,7 @@ impl From<SourceError> for CommandError {
 }
 
 /// An error and what caused it, each said once.
-fn with_causes(error: &dyn std::error::Error) -> String {
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(deeper) = cause {

@@ -106,6 +106,13 @@ impl Look {
     }
 }
 
+impl Look {
+    /// A word of warning, for standard error.
+    pub(crate) fn warning(&self, message: &str) -> String {
+        format!("{} {message}\n", self.style_for(&std::io::stderr()).paint(Tone::Warn, "warning:"))
+    }
+}
+
 fn report_style(style: Style) -> ReportStyle {
     let colour = match style.color {
         Color::On => Colour::Ansi,

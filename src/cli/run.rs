@@ -1,6 +1,7 @@
 //! `argon run`.
 
 mod event;
+mod record;
 mod source;
 
 use std::path::{Path, PathBuf};
@@ -25,7 +26,8 @@ use argon::sinks::summary::quote;
 use argon::sinks::terminal::{Screen, Terminal, TerminalOptions};
 use argon::sinks::{Sink, Verbosity, out};
 use argon::source::Workspace;
-use argon::trigger::Reason;
+use argon::store::record::Recorder;
+use argon::trigger::{Reason, Trigger};
 use tokio::sync::mpsc;
 
 use event::EventArgs;
@@ -189,6 +191,7 @@ struct Ready {
     engine: Docker,
     workspace: Workspace,
     plan: Plan,
+    event: Trigger,
 }
 
 async fn prepared(
@@ -208,6 +211,7 @@ async fn prepared(
         }
         return Ok(Exit::Success);
     }
+    let history = record::open();
     let mut stop = stopper.watch();
     let interrupt = Arc::new(AtomicBool::new(false));
     let ready = {
@@ -235,17 +239,20 @@ async fn prepared(
         grace: args.grace.unwrap_or(DEFAULT_GRACE),
         color: if style.color == Color::On { StepColor::Forced } else { StepColor::Unsaid },
     };
-    let sinks = sinks(&args, look)?;
+    let workspace = Arc::new(ready.workspace);
+    let mut sinks = sinks(&args, look)?;
+    let recorder = history.recorder(record::subject(&workspace, &ready.event), look).await;
+    let trouble = recorder.as_ref().map(Recorder::trouble);
+    sinks.extend(recorder.map(|recorder| Box::new(recorder) as Box<dyn Sink>));
     let gone = stopper.clone();
     let pump = tokio::spawn(pump::pump(feed, settings.run.clone(), sinks, move || {
         gone.interrupt();
     }));
     let overdue = overdue(stopper.clone(), settings.grace);
     let work = async {
-        let result =
-            execute::run(Arc::new(ready.engine), ready.plan, Arc::new(ready.workspace), settings, stopper, events)
-                .await;
+        let result = execute::run(Arc::new(ready.engine), ready.plan, workspace, settings, stopper, events).await;
         let report = pump.await;
+        record::tell(trouble.as_ref(), look);
         let result = result.map_err(|error| CommandError::usage(&error, "give smaller secrets"))?;
         finish(Exit::from(&result), report.unwrap_or_default())
     };
@@ -313,8 +320,8 @@ async fn prepare(
     match planned? {
         Planned::NotWanted(reason) => Ok(Err(reason)),
         Planned::Run(planned) => {
-            let (workspace, plan) = *planned;
-            Ok(Ok(Ready { engine: engine?, workspace, plan }))
+            let (workspace, plan, event) = *planned;
+            Ok(Ok(Ready { engine: engine?, workspace, plan, event }))
         }
     }
 }

@@ -165,7 +165,7 @@ impl Encoder {
             | Event::StepFinished { job, step, .. }
             | Event::Summary { job, step, .. }
             | Event::Log { job, step, .. } => self.step_context(job, *step),
-            Event::JobQueued { job } | Event::JobStarted { job } | Event::JobFinished { job, .. } => {
+            Event::JobQueued { job } | Event::JobStarted { job, .. } | Event::JobFinished { job, .. } => {
                 self.job_context(job)
             }
             Event::Notice { job: Some(job), .. } => self.job_context(job),
@@ -179,7 +179,7 @@ impl Encoder {
         match event {
             Event::RunStarted { .. } => "Run started".to_owned(),
             Event::JobQueued { job } => format!("Job {job} queued"),
-            Event::JobStarted { job } => format!("Job {job} started"),
+            Event::JobStarted { job, .. } => format!("Job {job} started"),
             Event::ImagePull { pull, .. } => pull_message(pull),
             Event::StepStarted { job, step } => {
                 format!("Step started: {}", self.step_name(job, *step))
@@ -317,6 +317,8 @@ enum Body<'a> {
     },
     Job {
         job: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        image_id: Option<&'a str>,
     },
     Pull {
         image: &'a str,
@@ -499,7 +501,8 @@ impl<'a> Body<'a> {
                 source: source.into(),
                 jobs: jobs.iter().map(Job::from).collect(),
             },
-            Event::JobQueued { job } | Event::JobStarted { job } => Self::Job { job: job.as_str() },
+            Event::JobQueued { job } => Self::Job { job: job.as_str(), image_id: None },
+            Event::JobStarted { job, image_id } => Self::Job { job: job.as_str(), image_id: Some(image_id) },
             Event::ImagePull { image, pull } => Self::Pull { image, pull: pull.into() },
             Event::StepStarted { job, step } => Self::Step { job: job.as_str(), step: step.0 + 1 },
             Event::Log { job, step, .. } => Self::Step { job: job.as_str(), step: step.0 + 1 },

@@ -111,7 +111,7 @@ pub(super) async fn run<E: Engine>(
     let (outcome, outputs) = match ready {
         Err(broken) => (never_started(broken), Vec::new()),
         Ok((image, _slot)) => {
-            context.emit(Event::JobStarted { job: job.id.clone() }).await;
+            context.emit(Event::JobStarted { job: job.id.clone(), image_id: image.id.clone() }).await;
             let deadline = job.timeout.map(|limit| (began + limit, limit));
             JobRun { context, job, image, deadline, stop, contexts }.live().await
         }

@@ -24,7 +24,7 @@ impl Ran {
         self.events
             .iter()
             .filter_map(|event| match event {
-                Event::JobStarted { job } => Some(format!("{job} started")),
+                Event::JobStarted { job, .. } => Some(format!("{job} started")),
                 Event::Log { job, bytes, .. } => {
                     Some(format!("{job} says {}", String::from_utf8_lossy(bytes).trim_end()))
                 }

@@ -97,7 +97,7 @@ impl<W: Write + Send> Plain<W> {
             Event::RunStarted { source, .. } => self.run_started(source),
             Event::JobQueued { .. } | Event::Summary { .. } => Ok(()),
             Event::ImagePull { image, pull } => self.pull(image, pull),
-            Event::JobStarted { job } => self.job_started(job),
+            Event::JobStarted { job, .. } => self.job_started(job),
             Event::StepStarted { job, step } => self.step_started(job, *step),
             Event::Log { job, stream, bytes, .. } => self.log(job, *stream, bytes),
             Event::StepFinished { job, step, result } => self.step_finished(job, *step, result),

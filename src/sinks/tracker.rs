@@ -187,7 +187,7 @@ impl Tracker {
     pub fn take(&mut self, envelope: &Envelope) {
         match &envelope.event {
             Event::RunStarted { pipeline, source, jobs } => self.begin(pipeline.as_deref(), source.clone(), jobs),
-            Event::JobStarted { job } => self.update(job, |track| {
+            Event::JobStarted { job, .. } => self.update(job, |track| {
                 track.phase = Phase::Running { since: envelope.time, step: None };
             }),
             Event::StepStarted { job, step } => self.update(job, |track| {

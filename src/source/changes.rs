@@ -90,6 +90,28 @@ impl Workspace {
     }
 }
 
+impl Workspace {
+    /// A digest of what is not committed, so that two runs of one commit can be told apart: [`hash_files`](Self::hash_files)
+    /// of the files that differ from HEAD, with the names of those that are gone. `None` where nothing differs.
+    ///
+    /// # Errors
+    /// Where the repository, or a file, cannot be read.
+    pub fn dirty_hash(&self) -> Result<Option<String>, SourceError> {
+        let head = self.info.commit.as_deref().and_then(|id| ObjectId::from_hex(id.as_bytes()).ok());
+        let (Some(head), true) = (head, self.info.dirty) else { return Ok(None) };
+        let Some(repository) = worktree::discover(&self.root)? else { return Ok(None) };
+        let paths = differing(self, &repository, head)?;
+        let mut hasher = blake3::Hasher::new();
+        for path in &paths {
+            hasher.update(path.as_bytes()).update(&[0]);
+        }
+        if let Some(files) = self.hash_files(&|path| paths.contains(path))? {
+            hasher.update(files.as_bytes());
+        }
+        Ok(Some(hasher.finalize().to_hex().to_string()))
+    }
+}
+
 fn compare(workspace: &Workspace) -> Result<Comparison, SourceError> {
     let all = |base: &str| Comparison { changes: Changes::All, base: base.to_owned() };
     // A folder within another's repository was not taken as one: `info` tells what it was opened as.

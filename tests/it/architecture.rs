@@ -142,6 +142,21 @@ const RULES: &[Rule] = &[
         except: &[],
         words: &["crate::pipeline", "crate::plan", "crate::source", "crate::engine", "crate::execute"],
     },
+    Rule { says: "only `store` holds SQL", within: &[], except: &["store"], words: &["rusqlite"] },
+    Rule {
+        says: "`store` knows `event` and `sinks` alone",
+        within: &["store"],
+        except: &[],
+        words: &[
+            "crate::pipeline",
+            "crate::plan",
+            "crate::source",
+            "crate::engine",
+            "crate::execute",
+            "crate::trigger",
+            "crate::listen",
+        ],
+    },
     Rule {
         says: "nothing of Argon is unsafe",
         within: &[],

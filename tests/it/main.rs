@@ -7,6 +7,7 @@ mod documents;
 mod engine;
 mod events;
 mod faults;
+mod history;
 #[cfg(feature = "lsp")]
 mod lsp;
 mod pipeline;

@@ -47,7 +47,7 @@ fn queued(job: &str) -> Event {
 }
 
 fn job_started(job: &str) -> Event {
-    Event::JobStarted { job: JobId::new(job) }
+    Event::JobStarted { job: JobId::new(job), image_id: "sha256:5af3".to_owned() }
 }
 
 fn step_started(job: &str, step: usize) -> Event {

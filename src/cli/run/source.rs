@@ -10,7 +10,7 @@ use argon::pipeline::Pipeline;
 use argon::pipeline::expr::Contexts;
 use argon::plan::{self, Plan, RunOptions, Selection};
 use argon::source::{self, CloneProgress, SourceRequest, Workspace};
-use argon::trigger::Reason;
+use argon::trigger::{Reason, Trigger};
 use tokio::sync::mpsc;
 
 use super::event::{self, Asked};
@@ -26,7 +26,7 @@ const A_MOMENT: Duration = Duration::from_secs(1);
 /// What the source and the pipeline come to.
 pub(super) enum Planned {
     /// A run.
-    Run(Box<(Workspace, Plan)>),
+    Run(Box<(Workspace, Plan, Trigger)>),
     /// The event does not start the pipeline.
     NotWanted(Reason),
 }
@@ -100,13 +100,14 @@ async fn planned(
     mut workspace: Workspace,
 ) -> Result<Planned, CommandError> {
     asked.settle(&mut workspace);
-    let options = RunOptions { origin: asked.trigger(&workspace.info).contexts(), ..options };
+    let trigger = asked.trigger(&workspace.info);
+    let options = RunOptions { origin: trigger.contexts(), ..options };
     let (workspace, reason) = event::ask(asked, pipeline, workspace).await?;
     if let Some(reason) = reason {
         return Ok(Planned::NotWanted(reason));
     }
     let plan = plan::plan(pipeline, &options)?;
-    Ok(Planned::Run(Box::new((workspace, plan))))
+    Ok(Planned::Run(Box::new((workspace, plan, trigger))))
 }
 
 /// Opens the source. What lasts longer than a moment says what it is.

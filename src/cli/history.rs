@@ -1,0 +1,139 @@
+//! What the commands share that work on the history of runs: where it is, which run is meant, how it is told.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use argon::execute::Owner;
+use argon::sinks::style::{Style, Tone};
+use argon::store::history::{Filter, History, Phase, Run, RunName};
+use argon::store::{StateDir, StoreError};
+use jiff::Timestamp;
+
+use super::exit::{CommandError, Exit};
+use super::{load, pipeline_file};
+
+/// How many digits of a commit people see.
+const SHOWN: usize = 8;
+
+impl From<StoreError> for CommandError {
+    fn from(error: StoreError) -> Self {
+        let hint = error.hint();
+        Self { exit: Exit::Infrastructure, message: super::exit::with_causes(&error), hint }
+    }
+}
+
+/// The state folder: `$XDG_STATE_HOME/argon`, else `~/.local/state/argon`; `None` where there is no home.
+pub(crate) fn state_dir() -> Option<StateDir> {
+    // As the XDG Base Directory Specification has it: what is not absolute does not count.
+    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let state = absolute("XDG_STATE_HOME").or_else(|| Some(absolute("HOME")?.join(".local/state")));
+    Some(StateDir::new(state?.join("argon")))
+}
+
+/// The history, for a command that reads it. Runs whose argon died are told as interrupted from here on.
+pub(crate) fn look() -> Result<(History, StateDir), CommandError> {
+    let none = || CommandError::usage("no run was recorded yet", "start one: `argon run`");
+    let dir = state_dir().ok_or_else(|| {
+        CommandError::usage("there is no home to keep a history in", "set XDG_STATE_HOME to a folder")
+    })?;
+    let history = History::look(&dir)?.ok_or_else(none)?;
+    interrupt_dead(&history)?;
+    Ok((history, dir))
+}
+
+/// Tells runs as interrupted whose argon is dead.
+pub(crate) fn interrupt_dead(history: &History) -> Result<usize, StoreError> {
+    let me = Owner::current();
+    history.interrupt_dead(|label| Owner::parse(label).is_some_and(|owner| me.knows_dead(&owner)))
+}
+
+/// The repository around the current folder, as the history names it; `None` where there is none.
+pub(crate) fn repository_here() -> Option<String> {
+    let here = load::here().ok()?;
+    let root = pipeline_file::repository_root(&here.join(".runnerci.yml"));
+    (root.join(".git").exists() || root.join(".runnerci.yml").exists()).then(|| root.display().to_string())
+}
+
+/// The run that was named, else the latest of the repository here, else the latest of all.
+pub(crate) fn named(history: &History, name: Option<&str>) -> Result<Run, CommandError> {
+    let Some(text) = name else {
+        let latest = |repository| Filter { repository, ..Filter::default() };
+        let here = repository_here().map(|here| history.runs(&latest(Some(here)), 1)).transpose()?;
+        let mut found = here.unwrap_or_default();
+        if found.is_empty() {
+            found = history.runs(&latest(None), 1)?;
+        }
+        let latest = found.pop().map(|found| found.run);
+        return latest.ok_or_else(|| CommandError::usage("no run was recorded yet", "start one: `argon run`"));
+    };
+    let name = RunName::parse(text).ok_or_else(|| {
+        CommandError::usage(format!("`{text}` names no run"), "give a number of `argon runs`, or the end of an id")
+    })?;
+    history
+        .run(&name)?
+        .ok_or_else(|| CommandError::usage(format!("there is no run {text}"), "`argon runs --all` lists all there are"))
+}
+
+/// A phase with its sign, in its tone.
+pub(crate) fn sign(phase: Phase, style: &Style) -> String {
+    match phase {
+        Phase::Ended(status) => style.status(status),
+        Phase::Queued => style.paint(Tone::Dim, "·"),
+        Phase::Running => style.paint(Tone::Bold, "»"),
+        Phase::Interrupted => style.paint(Tone::Warn, "!"),
+    }
+}
+
+/// The tone of a phase.
+pub(crate) fn tone(phase: Phase) -> Tone {
+    match phase {
+        Phase::Ended(status) => Tone::of(status),
+        Phase::Queued => Tone::Dim,
+        Phase::Running => Tone::Bold,
+        Phase::Interrupted => Tone::Warn,
+    }
+}
+
+/// The commit as people see it: its first digits, and a `+` where the tree differed from it.
+pub(crate) fn commit(run: &Run) -> String {
+    let mut text: String = run.commit.as_deref().unwrap_or("-").chars().take(SHOWN).collect();
+    if run.dirty {
+        text.push('+');
+    }
+    text
+}
+
+/// How long ago that was: `12s ago`, `5 min ago`, `3 h ago`, `2 days ago`; a date beyond a month.
+pub(crate) fn ago(then: Timestamp, now: Timestamp) -> String {
+    let past = Duration::try_from(now.duration_since(then)).unwrap_or_default().as_secs();
+    match past {
+        0..60 => format!("{past}s ago"),
+        60..3600 => format!("{} min ago", past / 60),
+        3600..86_400 => format!("{} h ago", past / 3600),
+        86_400..172_800 => "1 day ago".to_owned(),
+        172_800..2_592_000 => format!("{} days ago", past / 86_400),
+        _ => then.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d").to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn times_are_told_as_people_say_them() {
+        let now: Timestamp = "2026-03-01T12:00:00Z".parse().unwrap();
+        for (then, text) in [
+            ("2026-03-01T11:59:48Z", "12s ago"),
+            ("2026-03-01T12:00:09Z", "0s ago"),
+            ("2026-03-01T11:55:00Z", "5 min ago"),
+            ("2026-03-01T09:00:00Z", "3 h ago"),
+            ("2026-02-28T12:00:00Z", "1 day ago"),
+            ("2026-02-20T12:00:00Z", "9 days ago"),
+        ] {
+            assert_eq!(ago(then.parse().unwrap(), now), text);
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! `argon logs`: what the steps of a run printed, also of one that goes on in another terminal.
+
+use std::collections::HashMap;
+use std::io::{self, Read, Write};
+use std::time::Duration;
+
+use argon::sinks::sanitize::{Sanitizer, one_line};
+use argon::sinks::style::{Style, Tone};
+use argon::store::StateDir;
+use argon::store::history::{History, Job, Phase, Run, RunName, Step};
+use argon::store::logs::{Log, LogId};
+
+use super::exit::{CommandError, Exit};
+use super::history;
+use super::output::{self, Look};
+
+/// How often a run that goes on is looked at.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// How much of a log is read at once.
+const PIECE: usize = 64 * 1024;
+
+/// Shows what the steps of a run printed
+///
+/// What could harm a terminal is taken out; `--raw` gives every byte.
+#[derive(Debug, clap::Args)]
+pub(crate) struct LogsArgs {
+    /// A number of `argon runs`, or the end of an id [default: the latest run of the repository here]
+    #[arg(value_name = "RUN")]
+    run: Option<String>,
+    /// This job alone
+    #[arg(long, value_name = "JOB")]
+    job: Option<String>,
+    /// This step alone, by name or number
+    #[arg(long, value_name = "STEP")]
+    step: Option<String>,
+    /// Steps that failed alone
+    #[arg(long)]
+    failed: bool,
+    /// Goes on for as long as the run does
+    #[arg(short, long)]
+    follow: bool,
+    /// The bytes as the steps wrote them, and nothing else
+    #[arg(long)]
+    raw: bool,
+}
+
+/// Shows them.
+pub(crate) fn run(args: &LogsArgs, look: &Look) -> Result<Exit, CommandError> {
+    let (history, dir) = history::look()?;
+    let run = history::named(&history, args.run.as_deref())?;
+    check_names(args, &history.jobs(&run)?)?;
+    let mut view = View { dir, args, style: look.stdout(), last: None, steps: HashMap::new() };
+    let ended = if args.follow { follow(&history, run, &mut view) } else { view.show(&history.jobs(&run)?, &run) };
+    match ended {
+        Err(Failed::Command(error)) => Err(error),
+        Err(Failed::Output(error)) => output::written(Err(error)).map(|()| Exit::Success),
+        Ok(()) => Ok(Exit::Success),
+    }
+}
+
+/// Why the logs are not shown to their end.
+enum Failed {
+    Command(CommandError),
+    Output(io::Error),
+}
+
+impl From<argon::store::StoreError> for Failed {
+    fn from(error: argon::store::StoreError) -> Self {
+        Self::Command(error.into())
+    }
+}
+
+fn follow(history: &History, mut run: Run, view: &mut View<'_>) -> Result<(), Failed> {
+    loop {
+        // Read before its logs are: what the run wrote before it ended is then there.
+        let goes_on = run.phase == Phase::Running;
+        view.show(&history.jobs(&run)?, &run)?;
+        if !goes_on {
+            return Ok(());
+        }
+        std::thread::sleep(LOOK);
+        history::interrupt_dead(history)?;
+        match history.run(&RunName::Id(run.id.to_string()))? {
+            Some(now) => run = now,
+            None => return Ok(()),
+        }
+    }
+}
+
+/// A job or a step that does not exist is told with the nearest that does.
+fn check_names(args: &LogsArgs, jobs: &[Job]) -> Result<(), CommandError> {
+    let of_job: Vec<&Job> = jobs.iter().filter(|job| wants_job(args, job)).collect();
+    if let (Some(name), true) = (&args.job, of_job.is_empty()) {
+        return Err(unknown("job", name, jobs.iter().map(|job| job.name.as_str())));
+    }
+    let steps = || of_job.iter().flat_map(|job| &job.steps);
+    match &args.step {
+        Some(name) if !steps().any(|step| wants_step(args, step)) => {
+            Err(unknown("step", name, steps().map(|step| step.name.as_str())))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str>) -> CommandError {
+    let known: Vec<&str> = known.collect();
+    let near = known.iter().max_by(|a, b| {
+        let far = |text: &str| strsim::jaro_winkler(text, name);
+        far(a).total_cmp(&far(b))
+    });
+    let hint = match near {
+        Some(near) if strsim::jaro_winkler(near, name) > 0.7 => format!("did you mean `{near}`?"),
+        _ => format!("it has: {}", known.join(", ")),
+    };
+    CommandError::usage(format!("the run has no {what} `{name}`"), hint)
+}
+
+fn wants_job(args: &LogsArgs, job: &Job) -> bool {
+    let base = job.name.split(" (").next().unwrap_or(&job.name);
+    args.job.as_deref().is_none_or(|name| name == job.name || name == base)
+}
+
+fn wants_step(args: &LogsArgs, step: &Step) -> bool {
+    args.step.as_deref().is_none_or(|name| name == step.name || name.parse() == Ok(step.position + 1))
+}
+
+/// What was shown so far.
+struct View<'a> {
+    dir: StateDir,
+    args: &'a LogsArgs,
+    style: Style,
+    /// The step whose lines came last.
+    last: Option<(usize, usize)>,
+    steps: HashMap<(usize, usize), Shown>,
+}
+
+struct Shown {
+    offset: u64,
+    clean: Sanitizer,
+    over: bool,
+}
+
+impl View<'_> {
+    /// Shows what is new.
+    fn show(&mut self, jobs: &[Job], run: &Run) -> Result<(), Failed> {
+        for job in jobs.iter().filter(|job| wants_job(self.args, job)) {
+            for step in job.steps.iter().filter(|step| wants_step(self.args, step)) {
+                let is_asked_for = !self.args.failed || step.phase.is_bad();
+                if is_asked_for && step.started.is_some() {
+                    self.show_step(run, job, step)?;
+                }
+            }
+        }
+        io::stdout().lock().flush().map_err(Failed::Output)
+    }
+
+    fn show_step(&mut self, run: &Run, job: &Job, step: &Step) -> Result<(), Failed> {
+        let at = (job.position, step.position);
+        let color = self.style.color;
+        let shown =
+            self.steps.entry(at).or_insert_with(|| Shown { offset: 0, clean: Sanitizer::new(color), over: false });
+        if shown.over {
+            return Ok(());
+        }
+        let id = LogId { run: run.id.clone(), job: job.position, step: step.position };
+        let unreadable = |error: io::Error| {
+            Failed::Command(CommandError::infrastructure(format!("cannot read the log of {}: {error}", job.name), None))
+        };
+        let mut log = Log::open(&self.dir, &id, shown.offset).map_err(unreadable)?;
+        let mut out = io::stdout().lock();
+        let mut head = (self.last != Some(at) && !self.args.raw).then(|| header(job, step, &self.style));
+        let mut piece = vec![0; PIECE];
+        loop {
+            let read = log.read(&mut piece).map_err(unreadable)?;
+            if read == 0 {
+                break;
+            }
+            shown.offset += read as u64;
+            if self.args.raw {
+                out.write_all(&piece[..read]).map_err(Failed::Output)?;
+                continue;
+            }
+            let mut lines = String::new();
+            shown.clean.push(&piece[..read], |line| push_line(&mut lines, line));
+            write_under(&mut out, &mut head, &mut self.last, at, &lines)?;
+        }
+        if !matches!(step.phase, Phase::Queued | Phase::Running) || run.phase != Phase::Running {
+            shown.over = true;
+            let mut lines = String::new();
+            shown.clean.finish(|line| push_line(&mut lines, line));
+            if let Some(why) = step.message.as_deref().filter(|_| step.phase.is_bad()) {
+                push_line(&mut lines, &self.style.paint(Tone::Bad, &one_line(why)));
+            }
+            if !self.args.raw {
+                write_under(&mut out, &mut head, &mut self.last, at, &lines)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Writes lines of a step, under its name where another step's lines came last.
+fn write_under(
+    out: &mut impl Write,
+    head: &mut Option<String>,
+    last: &mut Option<(usize, usize)>,
+    at: (usize, usize),
+    lines: &str,
+) -> Result<(), Failed> {
+    if lines.is_empty() {
+        return Ok(());
+    }
+    let head = head.take().unwrap_or_default();
+    *last = Some(at);
+    out.write_all(head.as_bytes()).and_then(|()| out.write_all(lines.as_bytes())).map_err(Failed::Output)
+}
+
+fn push_line(lines: &mut String, line: &str) {
+    lines.push_str(line);
+    lines.push('\n');
+}
+
+fn header(job: &Job, step: &Step, style: &Style) -> String {
+    let name = format!("{} › {}", one_line(&job.name), one_line(&step.name));
+    format!("{} {}\n", history::sign(step.phase, style), style.paint(Tone::Bold, &name))
+}

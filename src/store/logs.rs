@@ -1,0 +1,124 @@
+//! Where a step's output lies, and finding text in it. A file holds the step's bytes as they came, after masking.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::PathBuf;
+
+use memchr::memmem::Finder;
+
+use super::StateDir;
+use crate::event::RunId;
+
+/// How much of a log is looked at at once.
+const PIECE: usize = 256 * 1024;
+
+/// How much of the line around a find is shown, in bytes on either side.
+const AROUND: usize = 160;
+
+/// A step of a run, by the positions of its job and itself, from 0.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogId {
+    /// The run.
+    pub run: RunId,
+    /// The job's position in the plan.
+    pub job: usize,
+    /// The step's position in the job.
+    pub step: usize,
+}
+
+impl LogId {
+    /// Its file.
+    pub(super) fn path(&self, dir: &StateDir) -> PathBuf {
+        dir.logs_of(&self.run).join(format!("{}-{}.log", self.job, self.step))
+    }
+}
+
+/// The output of one step, from an offset on. A step that printed nothing has an empty one.
+#[derive(Debug)]
+pub struct Log {
+    file: Option<File>,
+}
+
+impl Log {
+    /// Opens it at this offset, in bytes.
+    ///
+    /// # Errors
+    /// Where there is a file that cannot be read.
+    pub fn open(dir: &StateDir, id: &LogId, offset: u64) -> io::Result<Self> {
+        match File::open(id.path(dir)) {
+            Ok(mut file) => {
+                file.seek(SeekFrom::Start(offset))?;
+                Ok(Self { file: Some(file) })
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self { file: None }),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Read for Log {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.file.as_mut().map_or(Ok(0), |file| file.read(into))
+    }
+}
+
+/// The first line of the log that has the text, cut around it where it is long.
+///
+/// # Errors
+/// Where the log cannot be read.
+pub fn find_line(mut log: impl Read, text: &Finder<'_>) -> io::Result<Option<String>> {
+    let overlap = text.needle().len().saturating_sub(1).max(AROUND);
+    let mut window: Vec<u8> = Vec::new();
+    loop {
+        let kept = window.len();
+        let read = (&mut log).take(PIECE as u64).read_to_end(&mut window)?;
+        // What ended with the last piece was looked for already, except where the text reaches over its end.
+        let from = kept.saturating_sub(text.needle().len());
+        if let Some(at) = text.find(&window[from..]) {
+            // The rest of the line may not be here yet.
+            (&mut log).take(AROUND as u64).read_to_end(&mut window)?;
+            return Ok(Some(line_around(&window, from + at, text.needle().len())));
+        }
+        if read == 0 {
+            return Ok(None);
+        }
+        window.drain(..window.len().saturating_sub(overlap));
+    }
+}
+
+fn line_around(window: &[u8], at: usize, length: usize) -> String {
+    let (before, after) = (&window[..at], &window[at + length..]);
+    let begin = memchr::memrchr(b'\n', before).map_or(0, |newline| newline + 1).max(at.saturating_sub(AROUND));
+    let end = memchr::memchr(b'\n', after).unwrap_or(after.len()).min(AROUND);
+    String::from_utf8_lossy(&window[begin..at + length + end]).trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn find(log: &[u8], text: &str) -> Option<String> {
+        find_line(log, &Finder::new(text)).unwrap()
+    }
+
+    #[test]
+    fn the_line_of_a_find_is_told_wherever_the_pieces_break() {
+        assert_eq!(find(b"one\ntwo three\nfour", "three"), Some("two three".into()));
+        assert_eq!(find(b"one\ntwo", "four"), None);
+        assert_eq!(find(b"", "x"), None);
+        for shift in 0..12 {
+            let mut log = vec![b'.'; PIECE - 6 + shift];
+            log.extend_from_slice(b"\nneedle here\nafter");
+            assert_eq!(find(&log, "needle"), Some("needle here".into()), "{shift}");
+        }
+    }
+
+    #[test]
+    fn of_a_very_long_line_what_is_around_the_find_is_told() {
+        let log = [vec![b'a'; 3 * PIECE], b"needle".to_vec(), vec![b'b'; PIECE]].concat();
+        let line = find(&log, "needle").unwrap();
+        assert!(line.len() <= 2 * AROUND + 6 && line.contains("aneedleb"), "{line}");
+    }
+}

@@ -1,0 +1,412 @@
+//! Writing the history: a sink of a run's events.
+//!
+//! What becomes of the history never changes what becomes of the run. When it cannot be written, the recorder stops, keeps the
+//! reason for whoever asks ([`Trouble`]), and the run goes on.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::Write;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::logs::LogId;
+use super::{StateDir, StoreError, history::History};
+use crate::event::{Cause, Envelope, Event, JobId, JobInfo, Level, RunId, SourceInfo, Status, StepIndex};
+use crate::sinks::explain::{About, explain};
+use crate::sinks::{Sink, SinkError};
+
+/// How many bytes of a step's output wait in memory.
+const BUFFER: usize = 64 * 1024;
+
+/// What the events of a run do not say of it.
+#[derive(Debug, Clone, Default)]
+pub struct Subject {
+    /// The kind of its event, as it stands under `on`.
+    pub event: String,
+    /// The repository, by folder or URL.
+    pub repository: String,
+    /// The branch, where the event names another than the source does.
+    pub branch: Option<String>,
+    /// The tag.
+    pub tag: Option<String>,
+    /// A digest of what differs from the commit; may become known while the run goes on.
+    pub dirty_hash: Arc<OnceLock<String>>,
+    /// A name for the process, that tells it from all others that ever were.
+    pub owner: String,
+}
+
+/// Why the history of a run is not whole; empty where it is.
+#[derive(Debug, Clone, Default)]
+pub struct Trouble(Arc<OnceLock<StoreError>>);
+
+impl Trouble {
+    /// The first thing that went wrong.
+    #[must_use]
+    pub fn get(&self) -> Option<&StoreError> {
+        self.0.get()
+    }
+}
+
+/// Records one run.
+#[derive(Debug)]
+pub struct Recorder {
+    dir: StateDir,
+    subject: Subject,
+    state: State,
+    trouble: Trouble,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Nothing came yet.
+    Before(Connection),
+    Records(Box<Recording>),
+    /// It ended, or nothing more can be written.
+    Over,
+}
+
+#[derive(Debug)]
+struct Recording {
+    db: Connection,
+    run: RunId,
+    number: i64,
+    jobs: HashMap<JobId, Job>,
+    dirty_hash: Arc<OnceLock<String>>,
+    log_bytes: u64,
+}
+
+#[derive(Debug)]
+struct Job {
+    position: usize,
+    info: JobInfo,
+    log: Option<StepLog>,
+}
+
+#[derive(Debug)]
+struct StepLog {
+    step: StepIndex,
+    file: File,
+    buffer: Vec<u8>,
+}
+
+impl Recorder {
+    /// Records into this history.
+    #[must_use]
+    pub fn new(history: History, subject: Subject) -> Self {
+        let (db, dir) = history.into_parts();
+        Self { dir, subject, state: State::Before(db), trouble: Trouble::default() }
+    }
+
+    /// Where it tells why it stopped.
+    #[must_use]
+    pub fn trouble(&self) -> Trouble {
+        self.trouble.clone()
+    }
+
+    fn record(&mut self, envelope: &Envelope) -> Result<(), StoreError> {
+        match (&mut self.state, &envelope.event) {
+            (State::Before(_), Event::RunStarted { pipeline, source, jobs }) => {
+                let State::Before(db) = std::mem::replace(&mut self.state, State::Over) else { return Ok(()) };
+                let run = Begun { envelope, pipeline: pipeline.as_deref(), source, jobs };
+                self.state = State::Records(Box::new(Recording::begin(db, &self.dir, &self.subject, &run)?));
+            }
+            (State::Records(recording), event) => {
+                recording.take(&self.dir, envelope.time.as_millisecond(), event)?;
+                if matches!(event, Event::RunFinished { .. }) {
+                    self.state = State::Over;
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn heed(&mut self, result: Result<(), StoreError>) {
+        if let Err(error) = result {
+            let _ = self.trouble.0.set(error);
+            self.state = State::Over;
+        }
+    }
+}
+
+impl Sink for Recorder {
+    fn take(&mut self, envelope: &Envelope) -> Result<(), SinkError> {
+        let result = self.record(envelope);
+        self.heed(result);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), SinkError> {
+        if let State::Records(recording) = &mut self.state {
+            let result = recording.flush(&self.dir);
+            self.heed(result);
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<(), SinkError> {
+        self.flush()
+    }
+}
+
+/// The first event of a run.
+struct Begun<'a> {
+    envelope: &'a Envelope,
+    pipeline: Option<&'a str>,
+    source: &'a SourceInfo,
+    jobs: &'a [JobInfo],
+}
+
+impl Recording {
+    fn begin(mut db: Connection, dir: &StateDir, subject: &Subject, begun: &Begun<'_>) -> Result<Self, StoreError> {
+        let run = begun.envelope.run.clone();
+        let number = insert_run(&mut db, subject, begun).map_err(|source| database(dir, source))?;
+        let folder = dir.logs_of(&run);
+        // What an earlier try of the run left: a log is added to, never begun anew.
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).map_err(|source| StoreError::File {
+            what: "make the folder",
+            path: folder,
+            source,
+        })?;
+        let jobs = begun.jobs.iter().cloned().enumerate();
+        let jobs = jobs.map(|(position, info)| (info.id.clone(), Job { position, info, log: None })).collect();
+        Ok(Self { db, run, number, jobs, dirty_hash: subject.dirty_hash.clone(), log_bytes: 0 })
+    }
+
+    fn take(&mut self, dir: &StateDir, time: i64, event: &Event) -> Result<(), StoreError> {
+        match event {
+            Event::Log { job, step, bytes, .. } => return self.log(dir, job, *step, bytes),
+            // What follows the end of a step reads its whole log.
+            Event::StepFinished { job, .. } | Event::JobFinished { job, .. } => {
+                self.close_log(dir, job)?;
+            }
+            Event::RunFinished { .. } => self.flush(dir)?,
+            _ => {}
+        }
+        self.write(time, event).map_err(|source| database(dir, source))
+    }
+
+    fn write(&self, time: i64, event: &Event) -> rusqlite::Result<()> {
+        match event {
+            Event::JobStarted { job, image_id } => self.update(
+                "UPDATE jobs SET status = 'running', started = ?3, image_id = ?4 WHERE run = ?1 AND position = ?2",
+                params![self.number, self.position(job), time, image_id],
+            ),
+            Event::StepStarted { job, step } => self.update(
+                "UPDATE steps SET status = 'running', started = ?4 WHERE run = ?1 AND job = ?2 AND position = ?3",
+                params![self.number, self.position(job), index(step.0), time],
+            ),
+            Event::StepFinished { job, step, result } => self.update(
+                "UPDATE steps SET status = ?4, message = ?5, exit_code = ?6, duration = ?7, cpu = ?8, peak_memory = ?9, \
+                 forgiven = ?10 WHERE run = ?1 AND job = ?2 AND position = ?3",
+                params![
+                    self.number,
+                    self.position(job),
+                    index(step.0),
+                    result.status.word(),
+                    self.message(job, result.cause.as_ref()),
+                    result.exit_code,
+                    millis(result.duration),
+                    result.cpu.map(millis),
+                    result.peak_memory.map(count),
+                    result.forgiven,
+                ],
+            ),
+            Event::JobFinished { job, result } => self.update(
+                "UPDATE jobs SET status = ?3, message = ?4, exit_code = ?5, duration = ?6, forgiven = ?7 \
+                 WHERE run = ?1 AND position = ?2",
+                params![
+                    self.number,
+                    self.position(job),
+                    result.status.word(),
+                    self.message(job, result.cause.as_ref()),
+                    result.exit_code,
+                    millis(result.duration),
+                    result.forgiven,
+                ],
+            ),
+            Event::RunFinished { result } => self.update(
+                "UPDATE runs SET status = ?2, message = ?3, finished = ?4, duration = ?5, log_bytes = ?6, \
+                 dirty_hash = ?7 WHERE number = ?1",
+                params![
+                    self.number,
+                    result.status.word(),
+                    result.cause.as_ref().map(|cause| explain(cause, About::default()).what),
+                    time,
+                    millis(result.duration),
+                    count(self.log_bytes),
+                    self.dirty_hash.get(),
+                ],
+            ),
+            Event::Notice { level, job, message } if *level != Level::Debug => self.update(
+                "INSERT INTO notices (run, time, level, job, message) VALUES (?1, ?2, ?3, ?4, ?5)",
+                params![self.number, time, level_word(*level), job.as_ref().map(JobId::as_str), message],
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    fn update(&self, sql: &str, values: impl rusqlite::Params) -> rusqlite::Result<()> {
+        self.db.prepare_cached(sql)?.execute(values).map(|_| ())
+    }
+
+    fn position(&self, job: &JobId) -> Option<i64> {
+        self.jobs.get(job).map(|job| index(job.position))
+    }
+
+    fn message(&self, job: &JobId, cause: Option<&Cause>) -> Option<String> {
+        let info = &self.jobs.get(job)?.info;
+        Some(explain(cause?, About { image: Some(&info.image), steps: &info.steps }).what)
+    }
+
+    fn log(&mut self, dir: &StateDir, job: &JobId, step: StepIndex, bytes: &[u8]) -> Result<(), StoreError> {
+        if self.jobs.get(job).and_then(|job| job.log.as_ref()).is_some_and(|log| log.step != step) {
+            self.close_log(dir, job)?;
+        }
+        let Some(job) = self.jobs.get_mut(job) else { return Ok(()) };
+        let id = LogId { run: self.run.clone(), job: job.position, step: step.0 };
+        let log = match &mut job.log {
+            Some(log) => log,
+            none => none.insert(StepLog::open(dir, &id, step)?),
+        };
+        self.log_bytes += bytes.len() as u64;
+        log.buffer.extend_from_slice(bytes);
+        if log.buffer.len() >= BUFFER { log.flush(dir, &id) } else { Ok(()) }
+    }
+
+    fn close_log(&mut self, dir: &StateDir, job: &JobId) -> Result<(), StoreError> {
+        let Some(job) = self.jobs.get_mut(job) else { return Ok(()) };
+        match job.log.take() {
+            Some(mut log) => {
+                let id = LogId { run: self.run.clone(), job: job.position, step: log.step.0 };
+                log.flush(dir, &id)
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn flush(&mut self, dir: &StateDir) -> Result<(), StoreError> {
+        for job in self.jobs.values_mut() {
+            if let Some(log) = &mut job.log {
+                let id = LogId { run: self.run.clone(), job: job.position, step: log.step.0 };
+                log.flush(dir, &id)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl StepLog {
+    fn open(dir: &StateDir, id: &LogId, step: StepIndex) -> Result<Self, StoreError> {
+        let path = id.path(dir);
+        let file = File::options().create(true).append(true).open(&path);
+        let file = file.map_err(|source| StoreError::File { what: "write the log", path, source })?;
+        Ok(Self { step, file, buffer: Vec::new() })
+    }
+
+    fn flush(&mut self, dir: &StateDir, id: &LogId) -> Result<(), StoreError> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        let written = self.file.write_all(&self.buffer);
+        self.buffer.clear();
+        written.map_err(|source| StoreError::File { what: "write the log", path: id.path(dir), source })
+    }
+}
+
+fn insert_run(db: &mut Connection, subject: &Subject, begun: &Begun<'_>) -> rusqlite::Result<i64> {
+    let work = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    // A run that is tried again keeps its number, and what the earlier try left is written over.
+    let id = begun.envelope.run.as_str();
+    let known: Option<i64> =
+        work.query_row("SELECT number FROM runs WHERE id = ?1", [id], |row| row.get(0)).optional()?;
+    if let Some(number) = known {
+        work.execute("DELETE FROM runs WHERE number = ?1", [number])?;
+    }
+    work.execute(
+        "INSERT INTO runs (number, id, repository, pipeline, event, branch, tag, commit_id, dirty, dirty_hash, status, \
+         started, owner) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 'running', ?11, ?12)",
+        params![
+            known,
+            id,
+            subject.repository,
+            begun.pipeline,
+            subject.event,
+            subject.branch.as_ref().or(begun.source.branch.as_ref()),
+            subject.tag,
+            begun.source.commit,
+            begun.source.dirty,
+            subject.dirty_hash.get(),
+            begun.envelope.time.as_millisecond(),
+            subject.owner,
+        ],
+    )?;
+    let number = work.last_insert_rowid();
+    for (position, job) in begun.jobs.iter().enumerate() {
+        insert_job(&work, number, position, job)?;
+    }
+    work.commit()?;
+    Ok(number)
+}
+
+fn insert_job(db: &Connection, run: i64, position: usize, job: &JobInfo) -> rusqlite::Result<()> {
+    let needs: Vec<&str> = job.needs.iter().map(JobId::as_str).collect();
+    db.prepare_cached(
+        "INSERT INTO jobs (run, position, name, title, image, needs, status) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'queued')",
+    )?
+    .execute(params![
+        run,
+        index(position),
+        job.id.as_str(),
+        job.name,
+        job.image,
+        serde_json::Value::from(needs).to_string()
+    ])?;
+    let mut insert =
+        db.prepare_cached("INSERT INTO steps (run, job, position, name, status) VALUES (?1, ?2, ?3, ?4, 'queued')")?;
+    for (at, step) in job.steps.iter().enumerate() {
+        insert.execute(params![run, index(position), index(at), step.name])?;
+    }
+    Ok(())
+}
+
+fn database(dir: &StateDir, source: rusqlite::Error) -> StoreError {
+    StoreError::Database { path: dir.history(), source }
+}
+
+fn level_word(level: Level) -> &'static str {
+    match level {
+        Level::Debug => "debug",
+        Level::Info => "info",
+        Level::Warn => "warn",
+        Level::Error => "error",
+    }
+}
+
+fn index(position: usize) -> i64 {
+    i64::try_from(position).unwrap_or(i64::MAX)
+}
+
+fn count(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// The word of a run that goes on.
+pub(super) const RUNNING: &str = "running";
+
+/// The word of a run whose process died.
+pub(super) const INTERRUPTED: &str = "interrupted";
+
+/// The status that a word of the store stands for, of what ended.
+pub(super) fn status_of(word: &str) -> Option<Status> {
+    [Status::Success, Status::Failure, Status::Cancelled, Status::Skipped, Status::Error]
+        .into_iter()
+        .find(|status| status.word() == word)
+}

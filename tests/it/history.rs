@@ -1,0 +1,280 @@
+//! The history: what is recorded of a run, what `argon runs` and `argon logs` tell of it, and what it survives.
+
+use std::fs;
+use std::io::{Seek, SeekFrom, Write};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use argon::store::StateDir;
+use argon::store::history::{Filter, History};
+use argon::store::retention::Keep;
+use jiff::Timestamp;
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::support::{BUSYBOX, Repo};
+
+fn pipeline() -> Repo {
+    Repo::new(&format!(
+        "
+        version: 1
+        name: demo
+        jobs:
+          build:
+            image: {BUSYBOX}
+            steps:
+              - name: compile
+                run: echo compiling
+              - name: link
+                run: echo needle in the hay >&2
+          test:
+            image: {BUSYBOX}
+            needs: build
+            steps:
+              - name: unit
+                run: |
+                  echo testing
+                  exit ${{CODE:-0}}
+        "
+    ))
+    .commit()
+}
+
+fn state(repo: &Repo) -> PathBuf {
+    repo.home().join("state/argon")
+}
+
+fn read(repo: &Repo, args: &[&str]) -> Value {
+    let told = repo.argon(args).without_engine();
+    told.exits(0);
+    serde_json::from_slice(&told.stdout).unwrap()
+}
+
+#[test]
+fn a_run_is_recorded_with_its_tree_its_images_its_steps_and_why_it_failed() {
+    let repo = pipeline();
+    repo.plain(&[]).run().exits(0);
+    let repo = repo.file("new.txt", "not committed");
+    repo.plain(&["-e", "CODE=3"]).run().exits(1);
+    let runs = read(&repo, &["runs", "--json"]);
+    let [failed, passed] = runs.as_array().unwrap().as_slice() else { panic!("{runs:#}") };
+    let commit = repo.git(&["rev-parse", "HEAD"]);
+    assert_eq!(passed["dirty_hash"], Value::Null);
+    assert_eq!(failed["dirty_hash"].as_str().unwrap().len(), 64);
+    for (run, number, status, dirty) in [(passed, 1, "success", false), (failed, 2, "failure", true)] {
+        let told = [&run["number"], &run["status"], &run["dirty"], &run["commit"], &run["branch"], &run["event"]];
+        assert_eq!(
+            told,
+            [&json!(number), &json!(status), &json!(dirty), &json!(commit), &json!("main"), &json!("manual")]
+        );
+        assert_eq!(run["repository"], json!(repo.path().canonicalize().unwrap()));
+        assert!(run["duration_ms"].as_u64().unwrap() > 0, "{run:#}");
+    }
+    let whole = read(&repo, &["runs", "2", "--json"]);
+    let test = &whole["jobs"][1];
+    assert_eq!((&test["job"], &test["status"], &test["exit_code"]), (&json!("test"), &json!("failure"), &json!(3)));
+    assert_eq!((&test["steps"][0]["message"], &test["needs"]), (&json!("exit code 3"), &json!(["build"])));
+    assert!(test["image_id"].as_str().unwrap().starts_with("sha256:"), "{test:#}");
+    repo.argon(&["runs"]).without_engine().exits(0).says("test › unit: exit code 3").says("success");
+    let by_id = whole["id"].as_str().unwrap().split('-').next_back().unwrap().to_owned();
+    repo.argon(&["runs", &by_id]).without_engine().exits(0).says("Run 2  failure").says("exit code 3");
+}
+
+#[test]
+fn runs_are_found_by_status_branch_repository_and_the_text_of_their_logs() {
+    let repo = pipeline();
+    repo.plain(&[]).run().exits(0);
+    repo.git(&["checkout", "-q", "-b", "other"]);
+    repo.plain(&["-e", "CODE=1"]).run().exits(1);
+    let numbers = |args: &[&str]| -> Vec<u64> {
+        let runs = read(&repo, &[&["runs", "--json"], args].concat());
+        runs.as_array().unwrap().iter().map(|run| run["number"].as_u64().unwrap()).collect()
+    };
+    assert_eq!(numbers(&[]), [2, 1]);
+    assert_eq!(numbers(&["--status", "failure"]), [2]);
+    assert_eq!(numbers(&["--status", "failure", "--status", "success"]), [2, 1]);
+    assert_eq!(numbers(&["--branch", "main"]), [1]);
+    assert_eq!(numbers(&["--repo", repo.path().to_str().unwrap(), "-n", "1"]), [2]);
+    assert_eq!(numbers(&["--repo", "https://example.com/other"]), [] as [u64; 0]);
+    assert_eq!(numbers(&["--search", "needle", "--branch", "other"]), [2]);
+    assert_eq!(numbers(&["--search", "no such text"]), [] as [u64; 0]);
+    repo.argon(&["runs", "--search", "needle"]).without_engine().says("build › link: needle in the hay");
+}
+
+#[test]
+fn logs_tell_what_the_steps_printed_and_a_name_that_is_wrong_what_was_meant() {
+    let repo = pipeline();
+    repo.plain(&["-e", "CODE=4"]).run().exits(1);
+    let logs = |args: &[&str]| repo.argon(&[&["logs"], args].concat()).without_engine();
+    let all = logs(&[]);
+    all.exits(0);
+    let told = String::from_utf8(all.stdout.clone()).unwrap();
+    assert_eq!(
+        told,
+        "✓ build › compile\ncompiling\n✓ build › link\nneedle in the hay\n✗ test › unit\ntesting\nexit code 4\n"
+            .replace('✓', if told.contains('✓') { "✓" } else { "ok" })
+            .replace('✗', if told.contains('✗') { "✗" } else { "FAIL" })
+    );
+    assert_eq!(logs(&["1", "--job", "build", "--step", "2", "--raw"]).stdout, b"needle in the hay\n");
+    logs(&["--failed"]).exits(0).says("testing").never_says("compiling");
+    logs(&["--job", "tset"]).exits(2).says("the run has no job `tset`").says("did you mean `test`?");
+    logs(&["--job", "build", "--step", "lnik"]).exits(2).says("did you mean `link`?");
+    logs(&["7"]).exits(2).says("there is no run 7");
+    logs(&["x"]).exits(2).says("`x` names no run");
+}
+
+#[test]
+fn a_log_holds_every_byte_of_a_step_and_no_secret() {
+    let script = r#"printf 'a\0b\377\r\033]0;title\007 no newline'; printf '%s' "$TOKEN""#;
+    let step = json!({"name": "step", "run": script, "secrets": ["TOKEN"]});
+    let jobs = json!({"job": {"image": BUSYBOX, "steps": [step]}});
+    let repo = Repo::new(&json!({"version": 1, "secrets": ["TOKEN"], "jobs": jobs}).to_string());
+    repo.plain(&["-s", "TOKEN=hunter2-hunter2"]).run().exits(0);
+    let raw = repo.argon(&["logs", "--raw"]).without_engine().stdout;
+    assert_eq!(raw, b"a\0b\xff\r\x1b]0;title\x07 no newline***");
+    repo.argon(&["logs"]).without_engine().exits(0).never_says("title");
+    let mut kept = Vec::new();
+    for file in walk(&state(&repo)) {
+        kept.extend(fs::read(file).unwrap());
+    }
+    assert!(memchr::memmem::find(&kept, b"no newline").is_some());
+    assert!(memchr::memmem::find(&kept, b"hunter2-hunter2").is_none());
+}
+
+fn walk(folder: &std::path::Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()
+}
+
+#[test]
+fn a_killed_run_becomes_interrupted_and_one_that_goes_on_does_not() {
+    let repo = Repo::script(BUSYBOX, "echo begun; sleep 60");
+    let mut first = repo.plain(&[]).spawn();
+    first.wait_for("begun");
+    repo.argon(&["runs"]).without_engine().exits(0).says("running");
+    first.signal(Signal::KILL);
+    first.end();
+    repo.argon(&["runs"]).without_engine().exits(0).says("interrupted").never_says("running");
+    repo.argon(&["logs"]).without_engine().exits(0).says("begun");
+    let whole = read(&repo, &["runs", "1", "--json"]);
+    assert_eq!(whole["jobs"][0]["steps"][0]["status"], "interrupted");
+}
+
+#[test]
+fn logs_follow_a_run_that_goes_on_to_its_end() {
+    let repo = Repo::script(BUSYBOX, "echo begun; sleep 1; echo over; exit 5");
+    let mut run = repo.plain(&[]).spawn();
+    run.wait_for("begun");
+    let mut follower = repo.argon(&["logs", "--follow"]).spawn();
+    follower.wait_for("begun");
+    follower.end().exits(0).says("over").says("exit code 5");
+    run.end().exits(1);
+}
+
+#[test]
+fn a_damaged_database_is_moved_aside_with_a_word_and_the_run_goes_on() {
+    let repo = pipeline();
+    repo.plain(&[]).run().exits(0);
+    let path = state(&repo).join("history.db");
+    let mut file = fs::File::options().write(true).open(&path).unwrap();
+    file.seek(SeekFrom::Start(16)).unwrap();
+    file.write_all(&[0xa5; 4000]).unwrap();
+    drop(file);
+    repo.plain(&[]).run().exits(0).says("is damaged").says("it was moved to");
+    let moved = fs::read_dir(state(&repo)).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert!(moved.into_iter().any(|name| name.starts_with("history.db.damaged-")));
+    assert_eq!(read(&repo, &["runs", "--json"]).as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn where_nothing_can_be_recorded_the_run_is_what_it_would_have_been() {
+    let repo = pipeline();
+    fs::create_dir_all(repo.home().join("state")).unwrap();
+    fs::write(state(&repo), "a file where the folder should be").unwrap();
+    repo.plain(&[]).run().exits(0).says("this run is not recorded").says("XDG_STATE_HOME");
+    repo.plain(&["-e", "CODE=3"]).run().exits(1);
+}
+
+#[test]
+fn argons_side_by_side_record_each_its_own_run() {
+    let repo = pipeline();
+    let running: Vec<_> = (0..4).map(|_| repo.plain(&[]).spawn()).collect();
+    for run in running {
+        run.wait().exits(0).never_says("not recorded");
+    }
+    let runs = read(&repo, &["runs", "--json"]);
+    let mut numbers: Vec<u64> = runs.as_array().unwrap().iter().map(|run| run["number"].as_u64().unwrap()).collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, [1, 2, 3, 4]);
+}
+
+#[test]
+fn without_a_history_the_commands_say_so() {
+    let repo = pipeline();
+    repo.argon(&["runs"]).without_engine().exits(2).says("no run was recorded yet").says("argon run");
+    repo.argon(&["logs"]).without_engine().exits(2).says("no run was recorded yet");
+    assert_eq!(read(&repo, &["runs", "--json"]), json!([]));
+}
+
+/// A state folder with `runs` runs of one log of 1,000 bytes each, a day apart, the last one now.
+fn filled(runs: u64) -> (tempfile::TempDir, StateDir) {
+    use argon::event::*;
+    use argon::sinks::Sink;
+    use argon::store::record::{Recorder, Subject};
+    let folder = tempfile::tempdir().unwrap();
+    let dir = StateDir::new(folder.path().join("argon"));
+    for back in (0..runs).rev() {
+        let history = History::open(&dir).unwrap().0;
+        let mut recorder = Recorder::new(history, Subject::default());
+        let run = RunId::generate();
+        let time = Timestamp::now() - jiff::SignedDuration::from_hours(24 * i64::try_from(back).unwrap());
+        let (job, step) = (JobId::new("job"), StepIndex(0));
+        let info = JobInfo {
+            id: job.clone(),
+            name: None,
+            image: "x".into(),
+            needs: Vec::new(),
+            steps: vec![StepInfo { name: "step".into() }],
+        };
+        let result = RunResult { status: Status::Success, cause: None, duration: Duration::from_secs(1) };
+        let log = Event::Log { job, step, stream: Stream::Stdout, bytes: vec![b'x'; 1000].into() };
+        let begun = Event::RunStarted { pipeline: None, source: SourceInfo::default(), jobs: vec![info] };
+        for event in [begun, log, Event::RunFinished { result }] {
+            recorder.take(&Envelope { seq: 1, time, run: run.clone(), event }).unwrap();
+        }
+        assert!(recorder.trouble().get().is_none());
+    }
+    (folder, dir)
+}
+
+#[test]
+fn what_is_too_old_or_too_much_goes_with_its_logs_and_the_latest_stays() {
+    let keep = Keep { runs: 100, age: Duration::from_secs(1000 * 86_400), bytes: 1 << 30 };
+    for (keep, left) in [
+        (keep, 10),
+        (Keep { runs: 3, ..keep }, 3),
+        (Keep { bytes: 4500, ..keep }, 4),
+        (Keep { age: Duration::from_secs(5 * 86_400 - 3600), ..keep }, 5),
+        (Keep { runs: 0, age: Duration::ZERO, bytes: 0 }, 1),
+    ] {
+        let (_folder, dir) = filled(10);
+        let history = History::open(&dir).unwrap().0;
+        assert_eq!(history.prune(&keep, Timestamp::now()).unwrap(), 10 - left, "{keep:?}");
+        let runs = history.runs(&Filter::default(), 100).unwrap();
+        assert_eq!(
+            runs.iter().map(|found| found.run.number).min(),
+            Some(11 - i64::try_from(left).unwrap()),
+            "{keep:?}"
+        );
+        assert_eq!(fs::read_dir(dir.path().join("logs")).unwrap().count(), left, "{keep:?}");
+    }
+}
+
+#[test]
+fn a_reader_of_logs_that_goes_away_is_no_failure() {
+    let repo = Repo::script(BUSYBOX, "seq 1 200000");
+    repo.plain(&[]).run().exits(0);
+    let began = Instant::now();
+    repo.argon(&["logs"]).read_little().without_engine().exits(0).never_says("panicked");
+    assert!(began.elapsed() < Duration::from_secs(20));
+}
