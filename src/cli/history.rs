@@ -4,13 +4,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use argon::execute::Owner;
+use argon::repository;
 use argon::sinks::style::{Style, Tone};
 use argon::store::history::{Filter, History, Phase, Run, RunName};
 use argon::store::{StateDir, StoreError};
 use jiff::Timestamp;
 
 use super::exit::{CommandError, Exit};
-use super::{load, pipeline_file};
+use super::load;
 
 /// How many digits of a commit people see.
 const SHOWN: usize = 8;
@@ -50,7 +51,7 @@ pub(crate) fn interrupt_dead(history: &History) -> Result<usize, StoreError> {
 /// The repository around the current folder, as the history names it; `None` where there is none.
 pub(crate) fn repository_here() -> Option<String> {
     let here = load::here().ok()?;
-    let root = pipeline_file::repository_root(&here.join(".runnerci.yml"));
+    let root = repository::root_of(&here.join(".runnerci.yml"));
     (root.join(".git").exists() || root.join(".runnerci.yml").exists()).then(|| root.display().to_string())
 }
 

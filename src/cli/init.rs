@@ -4,10 +4,11 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use argon::repository::FILE_NAME;
+
 use super::exit::{CommandError, Exit};
 use super::load;
 use super::output::{self, Look};
-use super::pipeline_file::FILE_NAME;
 
 /// Writes a first `.runnerci.yml`, for Cargo, npm, Python, Go or Maven
 ///

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use argon::pipeline::{Parsed, Pipeline, Severity};
+use argon::repository::{self, FileError};
 
 use super::exit::{CommandError, Exit};
 use super::output::Look;
-use super::pipeline_file::{self, PipelineFileError};
 use super::{includes, report};
 
 /// Which pipeline file.
@@ -26,8 +26,8 @@ pub(crate) enum Warnings {
     Hide,
 }
 
-impl From<PipelineFileError> for CommandError {
-    fn from(error: PipelineFileError) -> Self {
+impl From<FileError> for CommandError {
+    fn from(error: FileError) -> Self {
         let hint = error.hint();
         Self::usage(error, hint)
     }
@@ -38,9 +38,9 @@ impl FileArgs {
     pub(crate) fn locate(&self, from: &Path) -> Result<(PathBuf, PathBuf), CommandError> {
         let path = match &self.file {
             Some(path) => from.join(path),
-            None => pipeline_file::find(from)?,
+            None => repository::find(from)?,
         };
-        let root = pipeline_file::repository_root(&path);
+        let root = repository::root_of(&path);
         Ok((path, root))
     }
 }
@@ -54,8 +54,8 @@ pub(crate) struct Looked {
 
 /// Reads the pipeline at `path` with what it includes, which may ask a network.
 pub(crate) fn look_at(path: &Path, root: &Path, interrupt: &AtomicBool) -> Result<Looked, CommandError> {
-    let bytes = pipeline_file::read_bytes(path, root)?;
-    let parsed = includes::parse(&bytes, path, root, interrupt);
+    let bytes = repository::read(path, root)?;
+    let parsed = repository::includes::parse(&bytes, path, root, interrupt);
     Ok(Looked { name: includes::shown(path), root: root.to_owned(), parsed })
 }
 

@@ -3,9 +3,9 @@
 use std::io::BufReader;
 
 use argon::lsp::{self, Farewell, Options};
+use argon::repository::includes::Kept;
 
 use super::exit::{CommandError, Exit};
-use super::includes::Kept;
 
 /// Serves an editor: findings, completion, hover, definitions, renames in pipeline files
 ///

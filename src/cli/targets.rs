@@ -2,12 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use argon::repository;
 use ignore::WalkBuilder;
 
-use super::pipeline_file;
-
 /// The names of pipeline files in a folder that is looked through.
-const NAMES: [&str; 2] = [pipeline_file::FILE_NAME, ".runnerci.yaml"];
+const NAMES: [&str; 2] = [repository::FILE_NAME, ".runnerci.yaml"];
 
 /// One thing to look at.
 #[derive(Debug, Clone, PartialEq, Eq)]

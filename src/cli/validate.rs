@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use argon::pipeline::{Code, Diagnostic, MAX_BYTES, Pipeline, Severity};
+use argon::repository::{self, FileError};
 use clap::{Args, ValueEnum};
 
 use super::includes::{self, FileReport};
-use super::pipeline_file::{self, PipelineFileError};
 use super::print;
 use super::report::{self, ReportStyle};
 use super::sarif::{self, FileFindings};
@@ -100,7 +100,7 @@ fn check(target: &Target, args: &ValidateArgs, input: &mut dyn Read) -> Checked 
         Target::Input => check_input(args, input),
         Target::File(path) => check_file(path),
         Target::Empty { folder, near } => {
-            let name = pipeline_file::FILE_NAME;
+            let name = repository::FILE_NAME;
             let message = format!("there is no `{name}` in the folder `{}`, at any depth", folder.display());
             let help = match near {
                 Some(near) => format!("rename `{}` to `{name}`, or name it as a file", near.display()),
@@ -119,19 +119,19 @@ fn check(target: &Target, args: &ValidateArgs, input: &mut dyn Read) -> Checked 
 
 fn check_default() -> Checked {
     let found = std::env::current_dir()
-        .map_err(|source| PipelineFileError::Unreadable { path: PathBuf::from("."), source })
-        .and_then(|folder| Ok((pipeline_file::find(&folder)?, folder)));
+        .map_err(|source| FileError::Unreadable { path: PathBuf::from("."), source })
+        .and_then(|folder| Ok((repository::find(&folder)?, folder)));
     match found {
         // Shown as one would type it, where it is in this very folder.
         Ok((path, folder)) => check_file(path.strip_prefix(&folder).unwrap_or(&path)),
-        Err(error) => unreadable(pipeline_file::FILE_NAME.to_owned(), &error),
+        Err(error) => unreadable(repository::FILE_NAME.to_owned(), &error),
     }
 }
 
 fn check_file(path: &Path) -> Checked {
     let name = path.display().to_string();
-    let root = pipeline_file::repository_root(path);
-    match pipeline_file::read_bytes(path, &root) {
+    let root = repository::root_of(path);
+    match repository::read(path, &root) {
         Ok(bytes) => check_bytes(&name, &bytes, path, &root),
         Err(error) => unreadable(name, &error),
     }
@@ -141,16 +141,16 @@ fn check_input(args: &ValidateArgs, input: &mut dyn Read) -> Checked {
     let name = args.stdin_path.as_ref().map_or_else(|| "<stdin>".to_owned(), |path| path.display().to_string());
     // What it includes lies beside the file that it is the text of.
     let path = args.stdin_path.as_deref().unwrap_or(Path::new("./-"));
-    let root = pipeline_file::repository_root(path);
+    let root = repository::root_of(path);
     let mut bytes = Vec::new();
     match input.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes) {
         Ok(_) => check_bytes(&name, &bytes, path, &root),
-        Err(source) => unreadable(name, &PipelineFileError::Unreadable { path: PathBuf::from("-"), source }),
+        Err(source) => unreadable(name, &FileError::Unreadable { path: PathBuf::from("-"), source }),
     }
 }
 
 fn check_bytes(name: &str, bytes: &[u8], path: &Path, root: &Path) -> Checked {
-    let mut parsed = includes::parse(bytes, path, root, &AtomicBool::new(false));
+    let mut parsed = repository::includes::parse(bytes, path, root, &AtomicBool::new(false));
     includes::look_at_named_files(&mut parsed, root);
     Checked { files: includes::reports(&parsed, name, root), pipeline: parsed.pipeline }
 }
@@ -162,9 +162,9 @@ fn print_all(checked: &[Checked]) -> Option<String> {
     Some(texts.join("---\n"))
 }
 
-fn unreadable(name: String, error: &PipelineFileError) -> Checked {
+fn unreadable(name: String, error: &FileError) -> Checked {
     let code = match error {
-        PipelineFileError::TooLarge { .. } => Code::TooLarge,
+        FileError::TooLarge { .. } => Code::TooLarge,
         _ => Code::Unreadable,
     };
     Checked::unread(name, Diagnostic::new(code, 0..0, error.to_string()).help(error.hint()))

@@ -1,15 +1,14 @@
 //! Files on disk, as far as a pipeline may reach them: regular ones of its repository. And the way between paths and URIs.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use lsp_types::Uri;
 
-use crate::pipeline::{IncludeError, MAX_BYTES};
+use crate::pipeline::IncludeError;
+use crate::repository::{self, FileError};
 
 /// The names of a pipeline file, the first one preferred.
 pub(super) const PIPELINE_NAMES: [&str; 2] = [".runnerci.yml", ".runnerci.yaml"];
@@ -19,52 +18,30 @@ pub(super) fn is_pipeline(path: &Path) -> bool {
     path.file_name().is_some_and(|name| PIPELINE_NAMES.iter().any(|known| name == *known))
 }
 
-/// The repository that a file is part of; without one, its folder.
+/// The repository that a file is part of; without one, its folder. Links stay as the editor knows them.
 pub(super) fn repository_root(path: &Path) -> PathBuf {
-    let folder = path.parent().unwrap_or(Path::new("/"));
-    folder.ancestors().find(|above| above.join(".git").exists()).unwrap_or(folder).to_owned()
+    repository::root_above(path.parent().unwrap_or(Path::new("/"))).to_owned()
 }
 
-/// The content of a file of the repository at `root`; of one that is too large, enough to see that it is.
+/// The content of a file of the repository at `root`.
 ///
 /// # Errors
-/// Where it is no regular file of that repository.
+/// Where it is no regular file of that repository, or too large.
 pub(super) fn read(path: &Path, root: &Path) -> Result<Vec<u8>, IncludeError> {
-    let target = path.canonicalize().map_err(|error| unreadable(&error))?;
-    let root = root.canonicalize().map_err(|error| unreadable(&error))?;
-    if !target.starts_with(&root) {
-        return Err(IncludeError {
-            message: "it is a link that leads out of the repository".to_owned(),
-            help: "copy the file into the repository".to_owned(),
-        });
-    }
-    let file = open(&target).map_err(|error| unreadable(&error))?;
-    if !file.metadata().is_ok_and(|metadata| metadata.is_file()) {
-        return Err(IncludeError {
-            message: "it is no regular file".to_owned(),
-            help: "name a file of the repository".to_owned(),
-        });
-    }
-    let mut bytes = Vec::new();
-    file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(|error| unreadable(&error))?;
-    Ok(bytes)
+    repository::read(path, root).map_err(|error| IncludeError { help: error.hint(), message: reason(&error) })
 }
 
-/// The path has no links any more: one that appears now was put there to lead elsewhere. A FIFO must not wait for a writer.
-fn open(target: &Path) -> io::Result<File> {
-    let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NOCTTY;
-    OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(target)
-}
-
-fn unreadable(error: &io::Error) -> IncludeError {
-    let (message, help) = match error.kind() {
-        io::ErrorKind::NotFound => {
-            ("there is no such file", "check the path: it counts from the top of the repository")
+/// Why, beside an `include` that names the file already.
+fn reason(error: &FileError) -> String {
+    match error {
+        FileError::Missing { .. } => "there is no such file".to_owned(),
+        FileError::LeavesRepository { .. } => "it is a link that leads out of the repository".to_owned(),
+        FileError::NotAFile { kind, .. } => format!("it is {kind}, not a file"),
+        FileError::Unreadable { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+            "it may not be read".to_owned()
         }
-        io::ErrorKind::PermissionDenied => ("it may not be read", "let your user read it: `chmod u+r`"),
-        _ => return IncludeError { message: error.to_string(), help: "check the file".to_owned() },
-    };
-    IncludeError { message: message.to_owned(), help: help.to_owned() }
+        error => error.to_string(),
+    }
 }
 
 /// The path of a `file:` URI.

@@ -8,9 +8,6 @@ mod explain;
 #[path = "../../src/cli/includes.rs"]
 #[allow(dead_code)]
 mod includes;
-#[path = "../../src/cli/pipeline_file.rs"]
-#[allow(dead_code)]
-mod pipeline_file;
 #[path = "../../src/cli/print.rs"]
 #[allow(dead_code)]
 mod print;

@@ -17,7 +17,10 @@ use crate::cli::history;
 use crate::cli::output::Look;
 
 /// A history that is being opened.
-pub(super) struct Opening(Option<JoinHandle<Result<(History, Option<String>), StoreError>>>);
+pub(super) struct Opening(Option<JoinHandle<Result<Opened, StoreError>>>);
+
+/// A history, and what is to be said of the one that was there before.
+type Opened = (History, Option<String>);
 
 /// Opens the history beside whatever else is done. Without a home there is none.
 pub(super) fn open() -> Opening {

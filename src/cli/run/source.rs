@@ -9,6 +9,7 @@ use std::time::Duration;
 use argon::pipeline::Pipeline;
 use argon::pipeline::expr::Contexts;
 use argon::plan::{self, Plan, RunOptions, Selection};
+use argon::repository;
 use argon::source::{self, CloneProgress, SourceRequest, Workspace};
 use argon::trigger::{Reason, Trigger};
 use tokio::sync::mpsc;
@@ -18,7 +19,6 @@ use super::{OutputArg, RunArgs};
 use crate::cli::exit::CommandError;
 use crate::cli::load::{self, Looked, Warnings};
 use crate::cli::output::Look;
-use crate::cli::pipeline_file;
 
 /// What people wait for without wondering.
 const A_MOMENT: Duration = Duration::from_secs(1);
@@ -51,7 +51,7 @@ pub(super) async fn source_and_plan(
     }
     let repository = match &args.repo {
         Some(repository) => repository.clone(),
-        None => pipeline_file::repository_root(&here.join(".runnerci.yml")).display().to_string(),
+        None => repository::root_of(&here.join(".runnerci.yml")).display().to_string(),
     };
     let workspace =
         open(SourceRequest::Checkout { repository, revision: args.commit.clone() }, interrupt, warnings).await?;

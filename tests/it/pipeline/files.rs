@@ -4,13 +4,13 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use super::PLAIN;
-use super::pipeline_file::{self, PipelineFileError};
 use super::validate::{Format, ValidateArgs, run};
+use argon::repository::{self, FileError};
 
 const GOOD: &str = include_str!("../../../fixtures/pipelines/valid/sample.yml");
 
 fn read(path: &Path, root: &Path) -> Result<String, String> {
-    pipeline_file::read_bytes(path, root).map(|bytes| String::from_utf8(bytes).unwrap()).map_err(|error| {
+    repository::read(path, root).map(|bytes| String::from_utf8(bytes).unwrap()).map_err(|error| {
         assert!(!error.hint().is_empty());
         let text = error.to_string();
         text.replace(&root.canonicalize().unwrap().display().to_string(), "ROOT")
@@ -40,13 +40,10 @@ fn hostile_files_are_refused_and_a_fifo_does_not_block() {
     assert_eq!(read(&at("fifo.yml"), root).unwrap_err(), "`ROOT/fifo.yml` is a FIFO, not a file");
     assert_eq!(read(&at("dangling.yml"), root).unwrap_err(), "there is no file `ROOT/dangling.yml`");
     assert_eq!(read(&at("loop.yml"), root).unwrap_err(), "cannot read `ROOT/loop.yml`");
-    assert!(matches!(
-        pipeline_file::read_bytes(&at("link.yml"), root),
-        Err(PipelineFileError::LeavesRepository { .. })
-    ));
-    assert!(matches!(pipeline_file::read_bytes(&at("big.yml"), root), Err(PipelineFileError::TooLarge { .. })));
-    let device = pipeline_file::read_bytes(Path::new("/dev/zero"), Path::new("/"));
-    assert!(matches!(device, Err(PipelineFileError::NotAFile { kind: "a device", .. })));
+    assert!(matches!(repository::read(&at("link.yml"), root), Err(FileError::LeavesRepository { .. })));
+    assert!(matches!(repository::read(&at("big.yml"), root), Err(FileError::TooLarge { .. })));
+    let device = repository::read(Path::new("/dev/zero"), Path::new("/"));
+    assert!(matches!(device, Err(FileError::NotAFile { kind: "a device", .. })));
 }
 
 #[test]
@@ -55,13 +52,13 @@ fn the_nearest_file_above_is_found() {
     let deep = folder.path().join("a/b");
     std::fs::create_dir_all(&deep).unwrap();
     std::fs::write(deep.join(".runnerci.yaml"), GOOD).unwrap();
-    let error = pipeline_file::find(&deep).unwrap_err();
+    let error = repository::find(&deep).unwrap_err();
     assert!(error.to_string().contains("there is no `.runnerci.yml` in"), "{error}");
     assert!(error.hint().starts_with("rename `"), "{}", error.hint());
-    let here = pipeline_file::find(folder.path()).unwrap_err();
+    let here = repository::find(folder.path()).unwrap_err();
     assert!(here.hint().contains("argon init"));
     std::fs::write(folder.path().join("a/.runnerci.yml"), GOOD).unwrap();
-    assert_eq!(pipeline_file::find(&deep).unwrap(), folder.path().join("a/.runnerci.yml"));
+    assert_eq!(repository::find(&deep).unwrap(), folder.path().join("a/.runnerci.yml"));
 }
 
 fn validate(files: &[&str], format: Format, strict: bool, input: &str) -> (u8, String) {

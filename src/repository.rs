@@ -1,36 +1,74 @@
-//! Finds and reads the pipeline file. It may be hostile: links that leave the repository, FIFOs and devices are refused.
+//! Files of a repository on this disk: finding its pipeline file, and reading files that may be hostile. Links that leave the
+//! repository, FIFOs and devices are refused.
+
+pub mod includes;
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use argon::pipeline::MAX_BYTES;
+use crate::pipeline::MAX_BYTES;
 
-/// The name that is looked for.
-pub(crate) const FILE_NAME: &str = ".runnerci.yml";
+/// The name of a pipeline file.
+pub const FILE_NAME: &str = ".runnerci.yml";
 
-/// Why there is no pipeline file.
+/// Why a file cannot be had.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum PipelineFileError {
+#[non_exhaustive]
+pub enum FileError {
+    /// No folder from here up has a pipeline file.
     #[error("there is no `{FILE_NAME}` in `{}` or the folders above it", from.display())]
-    NotFound { from: PathBuf, near: Option<PathBuf> },
+    NotFound {
+        /// Where the search began.
+        from: PathBuf,
+        /// A file with nearly that name.
+        near: Option<PathBuf>,
+    },
+    /// There is no such file.
     #[error("there is no file `{}`", path.display())]
-    Missing { path: PathBuf },
+    Missing {
+        /// Its path.
+        path: PathBuf,
+    },
+    /// Something else is there.
     #[error("`{}` is {kind}, not a file", path.display())]
-    NotAFile { path: PathBuf, kind: &'static str },
+    NotAFile {
+        /// Its path.
+        path: PathBuf,
+        /// What it is: `a folder`, `a FIFO`, `a device`.
+        kind: &'static str,
+    },
+    /// It is a link that leads out.
     #[error("`{}` is a link to `{}`, outside of the repository `{}`", path.display(), target.display(), root.display())]
-    LeavesRepository { path: PathBuf, target: PathBuf, root: PathBuf },
+    LeavesRepository {
+        /// Its path.
+        path: PathBuf,
+        /// Where it leads.
+        target: PathBuf,
+        /// The repository.
+        root: PathBuf,
+    },
+    /// It is larger than is read.
     #[error("`{}` is larger than the {MAX_BYTES} bytes that are read", path.display())]
-    TooLarge { path: PathBuf },
+    TooLarge {
+        /// Its path.
+        path: PathBuf,
+    },
+    /// The system refuses.
     #[error("cannot read `{}`", path.display())]
-    Unreadable { path: PathBuf, source: io::Error },
+    Unreadable {
+        /// Its path.
+        path: PathBuf,
+        /// What it says.
+        source: io::Error,
+    },
 }
 
-impl PipelineFileError {
+impl FileError {
     /// What to do about it.
     #[must_use]
-    pub(crate) fn hint(&self) -> String {
+    pub fn hint(&self) -> String {
         match self {
             Self::NotFound { near: Some(near), .. } => {
                 format!("rename `{}` to `{FILE_NAME}`, or name it with `--file`", near.display())
@@ -58,7 +96,7 @@ impl PipelineFileError {
 ///
 /// # Errors
 /// Where there is none.
-pub(crate) fn find(from: &Path) -> Result<PathBuf, PipelineFileError> {
+pub fn find(from: &Path) -> Result<PathBuf, FileError> {
     // A link that leads nowhere is found too: reading it says what is wrong.
     let found = from.ancestors().map(|folder| folder.join(FILE_NAME)).find(|path| path.symlink_metadata().is_ok());
     found.ok_or_else(|| {
@@ -66,44 +104,50 @@ pub(crate) fn find(from: &Path) -> Result<PathBuf, PipelineFileError> {
             .iter()
             .map(|name| from.join(name))
             .find(|path| path.is_file());
-        PipelineFileError::NotFound { from: from.to_owned(), near }
+        FileError::NotFound { from: from.to_owned(), near }
     })
 }
 
-/// The repository that a file is part of; without one, its folder.
+/// The repository that a folder is part of: the nearest from there up that has a `.git`; without one, the folder.
 #[must_use]
-pub(crate) fn repository_root(path: &Path) -> PathBuf {
+pub fn root_above(folder: &Path) -> &Path {
+    folder.ancestors().find(|above| above.join(".git").exists()).unwrap_or(folder)
+}
+
+/// The repository that a file is part of, without links in its path; without one, the file's folder.
+#[must_use]
+pub fn root_of(path: &Path) -> PathBuf {
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
     let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
-    folder.ancestors().find(|above| above.join(".git").exists()).map(Path::to_owned).unwrap_or(folder)
+    root_above(&folder).to_owned()
 }
 
 /// The bytes of a file of the repository at `root`.
 ///
 /// # Errors
 /// Where it is no regular file of that repository, or too large.
-pub(crate) fn read_bytes(path: &Path, root: &Path) -> Result<Vec<u8>, PipelineFileError> {
+pub fn read(path: &Path, root: &Path) -> Result<Vec<u8>, FileError> {
     let unreadable = |source: io::Error| match source.kind() {
-        io::ErrorKind::NotFound => PipelineFileError::Missing { path: path.to_owned() },
-        _ => PipelineFileError::Unreadable { path: path.to_owned(), source },
+        io::ErrorKind::NotFound => FileError::Missing { path: path.to_owned() },
+        _ => FileError::Unreadable { path: path.to_owned(), source },
     };
     let target = path.canonicalize().map_err(unreadable)?;
     let root = root.canonicalize().map_err(unreadable)?;
     if !target.starts_with(&root) {
-        return Err(PipelineFileError::LeavesRepository { path: path.to_owned(), target, root });
+        return Err(FileError::LeavesRepository { path: path.to_owned(), target, root });
     }
     let file = open(&target).map_err(unreadable)?;
     let metadata = file.metadata().map_err(unreadable)?;
     if !metadata.is_file() {
-        return Err(PipelineFileError::NotAFile { path: path.to_owned(), kind: describe(metadata.file_type()) });
+        return Err(FileError::NotAFile { path: path.to_owned(), kind: describe(metadata.file_type()) });
     }
     let mut bytes = Vec::new();
     file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() > MAX_BYTES {
-        return Err(PipelineFileError::TooLarge { path: path.to_owned() });
+        return Err(FileError::TooLarge { path: path.to_owned() });
     }
     Ok(bytes)
 }
