@@ -7,6 +7,8 @@ mod error;
 mod filter;
 mod forges;
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value, json};
 
 pub use error::TriggerError;
@@ -169,7 +171,7 @@ impl Trigger {
             "payload": self.payload,
         });
         Contexts {
-            event,
+            event: Arc::new(event),
             branch: text(&self.branch),
             tag: text(&self.tag),
             commit: text(&self.commit),
@@ -230,7 +232,7 @@ mod tests {
     fn contexts_have_every_field_and_texts_that_are_not_known_are_empty() {
         let contexts = Trigger::new(EventKind::Schedule).contexts();
         assert_eq!(
-            contexts.event,
+            *contexts.event,
             json!({
                 "name": "schedule", "branch": "", "tag": "", "base_branch": "", "commit": "", "base_commit": "",
                 "commit_message": "", "pusher_name": "", "pusher_email": "", "payload": {},

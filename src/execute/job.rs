@@ -18,7 +18,7 @@ use super::upload::UploadError;
 use super::{Context, forgiven};
 use crate::engine::{ContainerId, Engine, EngineError, Image};
 use crate::event::{Cause, Event, JobResult, Level, Status, StepIndex, StepResult, TimeoutScope};
-use crate::pipeline::expr::{Contexts, EvalError, Scope, Standing};
+use crate::pipeline::expr::{Condition, Contexts, EvalError, Scope, Standing};
 use crate::plan::PlannedJob;
 
 /// A container that was told to end does so in milliseconds; after this it is removed by force.
@@ -96,7 +96,13 @@ pub(super) async fn run<E: Engine>(
     let contexts = Contexts { needs: needs.context.clone(), ..(*job.contexts).clone() };
     match wanted(context, job, &needs, &contexts).await {
         Ok(Wanted::Yes) => {}
-        Ok(Wanted::No(cause)) => return Ended::skipped(cause, Standing::Skipped),
+        Ok(Wanted::No(cause)) => {
+            // An `if` that heard of the trouble and still says no does not end it: who needs this job sees through it.
+            let heard = job.condition.as_ref().is_some_and(Condition::uses_status);
+            let standing =
+                if heard && needs.standing != Standing::Success { needs.standing } else { Standing::Skipped };
+            return Ended::skipped(cause, standing);
+        }
         Err(cause) => {
             let outcome = Outcome { status: Status::Failure, cause: Some(cause), exit_code: None };
             return Ended::ran(result(job, outcome, Duration::ZERO, Vec::new()), Vec::new());

@@ -15,6 +15,8 @@ mod template;
 mod values;
 mod vocabulary;
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 pub(in crate::pipeline) use check::{Names, check_condition, check_template};
@@ -210,7 +212,7 @@ pub enum Standing {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Contexts {
     /// `event`
-    pub event: Value,
+    pub event: Arc<Value>,
     /// `branch`
     pub branch: Value,
     /// `tag`

@@ -150,21 +150,24 @@ fn contexts(pipeline: &Pipeline, chosen: &Chosen<'_>, options: &RunOptions) -> C
     contexts
 }
 
-/// The variables whose values are known before the run.
+/// The variables whose values are known before the run. Each sees those before it; the command line wins over all.
 fn early_env(layers: &[&EnvTemplates], options: &RunOptions, contexts: &Contexts) -> Map<String, Value> {
-    let mut contexts = contexts.clone();
-    let mut env = Map::new();
-    for layer in layers {
-        contexts.env = Value::Object(env.clone());
-        for (name, value) in *layer {
-            match known(value, &contexts) {
+    let given: Map<String, Value> =
+        options.env.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str()))).collect();
+    let mut contexts = Contexts { env: Value::Object(given.clone()), ..contexts.clone() };
+    for (name, value) in layers.iter().copied().flatten().filter(|(name, _)| !given.contains_key(&name.value)) {
+        let value = known(value, &contexts);
+        if let Value::Object(env) = &mut contexts.env {
+            match value {
                 Ok(text) => env.insert(name.value.clone(), Value::from(text)),
                 Err(_) => env.remove(&name.value),
             };
         }
     }
-    env.extend(options.env.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str()))));
-    env
+    match contexts.env {
+        Value::Object(env) => env,
+        _ => given,
+    }
 }
 
 /// The value of a text, where all that it rests on is known.

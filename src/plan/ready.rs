@@ -40,13 +40,33 @@ impl PlannedJob {
     /// Where an expression has no value.
     pub fn base_env(&self, scope: &Scope<'_>) -> Result<Env, EvalError> {
         let mut contexts = scope.contexts.clone();
+        contexts.env = context(&self.overrides);
         let mut env = Env::new();
-        for (name, value) in &self.env {
-            contexts.env = context(&env);
-            put(&mut env, name, value.render(&Scope { contexts: &contexts, ..*scope })?);
-        }
+        render_env(&self.env, &self.overrides, &mut contexts, scope, &mut env)?;
         Ok(env)
     }
+}
+
+/// Renders variables into `env`, one after the other: each sees those before it, in `contexts.env`. What the command line
+/// sets is taken as it is.
+fn render_env(
+    templates: &[(String, Template)],
+    overrides: &Env,
+    contexts: &mut Contexts,
+    scope: &Scope<'_>,
+    env: &mut Env,
+) -> Result<(), EvalError> {
+    for (name, template) in templates {
+        let value = match overrides.iter().rfind(|(known, _)| known == name) {
+            Some((_, value)) => value.clone(),
+            None => template.render(&Scope { contexts, ..*scope })?,
+        };
+        if let Value::Object(seen) = &mut contexts.env {
+            seen.insert(name.clone(), Value::from(value.as_str()));
+        }
+        put(env, name, value);
+    }
+    Ok(())
 }
 
 impl PlannedJob {
@@ -73,11 +93,11 @@ impl PlannedStep {
         let mut all = env.clone();
         overlay(&mut all, overrides);
         contexts.env = context(&all);
+        let before = contexts.env.clone();
+        render_env(&self.env, overrides, &mut contexts, scope, &mut all)?;
+        // The script and the folder see `env` as the job and its earlier steps left it; the step's own are in its environment.
+        contexts.env = before;
         let scope = Scope { contexts: &contexts, ..*scope };
-        for (name, value) in &self.env {
-            put(&mut all, name, value.render(&scope)?);
-        }
-        overlay(&mut all, overrides);
         let directory = self.working_directory.as_ref().map(|path| path.render(&scope)).transpose()?;
         Ok(ReadyStep {
             index: self.index,

@@ -50,7 +50,7 @@ impl<E: Engine> JobRun<'_, E> {
         let env = match self.base_env().await {
             Ok(env) => env,
             Err(cause) => {
-                self.skip_from(0, &Cause::EarlierStepFailed).await;
+                self.skip_from(0, &cause).await;
                 return (failure(cause), Vec::new());
             }
         };

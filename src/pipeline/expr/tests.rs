@@ -25,7 +25,7 @@ impl Files for SomeFiles {
 
 fn contexts() -> Contexts {
     Contexts {
-        event: json!({"name": "push", "commits": [{"id": "a"}, {"id": "b"}]}),
+        event: json!({"name": "push", "commits": [{"id": "a"}, {"id": "b"}]}).into(),
         branch: json!("main"),
         tag: json!(""),
         commit: json!("0123abcd"),

@@ -123,3 +123,46 @@ fn continue_on_error_forgives_a_step_or_a_job() {
     assert_eq!(ended.job("after")["status"], "success");
     assert_eq!(ended.run()["status"], "success");
 }
+
+/// Found by reading: images saw variables of other layers alone, and neither they nor steps what the command line said of one.
+#[test]
+fn a_variable_sees_those_before_it_and_what_the_command_line_says_of_them() {
+    let repo = Repo::jobs(json!({"job": {
+        "image": "${{ env.B }}/busybox:latest",
+        "env": {"A": "argon", "B": "${{ env.A }}-dev", "C": "c"},
+        "steps": [{"name": "step", "run": "echo \"[$B] [$D] [$E]\"", "env": {"D": "${{ env.B }}!", "E": "${{ env.D }} ${{ env.C }}"}}],
+    }}));
+    repo.plain(&[]).run().exits(0).says("[argon-dev] [argon-dev!] [argon-dev! c]");
+    repo.plain(&["-e", "C=over"]).run().exits(0).says("[argon-dev!] [argon-dev! over]");
+    repo.plain(&["-e", "A=other", "--dry-run"]).without_engine().exits(0).says("other-dev/busybox:latest");
+}
+
+/// Found by reading: a job whose `if` heard of a failure and said no was taken for one that nothing had gone wrong before.
+#[test]
+fn a_failure_is_seen_through_a_job_whose_if_heard_of_it_and_said_no() {
+    let jobs = |code: u8| {
+        Repo::jobs(json!({
+            "a": {"image": BUSYBOX, "steps": [{"run": format!("exit {code}")}]},
+            "b": {"image": BUSYBOX, "needs": "a", "if": "failure() && branch == 'nope'", "steps": [{"run": "true"}]},
+            "c": {"image": BUSYBOX, "needs": "b", "if": "failure()", "steps": [{"run": "echo cleaned up"}]},
+        }))
+    };
+    let ended = jobs(1).json(&[]).run();
+    assert_eq!(ended.job("b")["status"], "skipped");
+    assert_eq!(ended.job("c")["status"], "success");
+    let ended = jobs(0).json(&[]).run();
+    assert_eq!((&ended.job("b")["status"], &ended.job("c")["status"]), (&json!("skipped"), &json!("skipped")));
+}
+
+/// Found by reading: the steps of a job whose variables have no value were told that an earlier step had failed.
+#[test]
+fn steps_of_a_job_whose_variables_have_no_value_say_that() {
+    let repo = Repo::jobs(json!({"job": {
+        "image": BUSYBOX,
+        "env": {"A": "${{ fromJSON(hash('no-such-file')) }}"},
+        "steps": [{"name": "step", "run": "true"}],
+    }}));
+    let ended = repo.json(&[]).run();
+    ended.exits(1);
+    assert_eq!(ended.step("job", 1)["cause"], ended.job("job")["cause"]);
+}
