@@ -30,6 +30,7 @@ set edit:completion:arg-completer[argon] = {|@words|
             cand logs 'Shows what the steps of a run printed'
             cand list 'Lists the jobs of the pipeline'
             cand graph 'Draws which job needs which'
+            cand listen 'Runs the pipeline of a repository when its forge says that something was pushed'
             cand init 'Writes a first `.runnerci.yml`, for Cargo, npm, Python, Go or Maven'
             cand doctor 'Looks for the engine, and says what Argon found and what will not work'
             cand clean 'Removes what crashed runs left on the engine'
@@ -130,6 +131,31 @@ set edit:completion:arg-completer[argon] = {|@words|
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }
+        &'argon;listen'= {
+            cand --repo 'The repository to run; whatever a delivery says, nothing else is cloned'
+            cand --bind 'Where to listen'
+            cand --webhook-secret-file 'The secret of the forge''s webhook, in a file that only you can read'
+            cand --webhook-secret 'The secret of the forge''s webhook'
+            cand --state 'Where queue, history and logs are kept [default: $XDG_STATE_HOME/argon]'
+            cand --runs 'How many runs go on at once'
+            cand -j 'How many jobs of a run go on at once [default: the number of cores]'
+            cand --jobs 'How many jobs of a run go on at once [default: the number of cores]'
+            cand --capacity 'How many runs may wait; deliveries beyond are told to come again'
+            cand --timeout 'Time for each run, as `90s`, `10m`, `1h30m`'
+            cand --drain 'How long runs may go on after SIGTERM, before they are handed back to the queue'
+            cand --pull 'When to pull images'
+            cand -e 'Sets an environment variable of all steps, over what the file says; without a value it is taken from the environment'
+            cand --env 'Sets an environment variable of all steps, over what the file says; without a value it is taken from the environment'
+            cand --env-file 'Reads environment variables from a file of NAME=VALUE lines'
+            cand -s 'Gives a secret to the steps that ask for it; without a value it is taken from the environment. Masked in every output'
+            cand --secret 'Gives a secret to the steps that ask for it; without a value it is taken from the environment. Masked in every output'
+            cand --secret-file 'Reads secrets from a file of NAME=VALUE lines, which only you may be able to read'
+            cand --color 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE'
+            cand --check 'Says whether it could begin, and does not'
+            cand --log-json 'Logs one JSON object a line'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
         &'argon;init'= {
             cand --color 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE'
             cand --force 'Replaces a file that is there'
@@ -171,6 +197,7 @@ set edit:completion:arg-completer[argon] = {|@words|
             cand logs 'Shows what the steps of a run printed'
             cand list 'Lists the jobs of the pipeline'
             cand graph 'Draws which job needs which'
+            cand listen 'Runs the pipeline of a repository when its forge says that something was pushed'
             cand init 'Writes a first `.runnerci.yml`, for Cargo, npm, Python, Go or Maven'
             cand doctor 'Looks for the engine, and says what Argon found and what will not work'
             cand clean 'Removes what crashed runs left on the engine'
@@ -192,6 +219,8 @@ set edit:completion:arg-completer[argon] = {|@words|
         &'argon;help;list'= {
         }
         &'argon;help;graph'= {
+        }
+        &'argon;help;listen'= {
         }
         &'argon;help;init'= {
         }

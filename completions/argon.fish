@@ -36,6 +36,7 @@ complete -c argon -n "__fish_argon_needs_command" -f -a "runs" -d 'Lists the run
 complete -c argon -n "__fish_argon_needs_command" -f -a "logs" -d 'Shows what the steps of a run printed'
 complete -c argon -n "__fish_argon_needs_command" -f -a "list" -d 'Lists the jobs of the pipeline'
 complete -c argon -n "__fish_argon_needs_command" -f -a "graph" -d 'Draws which job needs which'
+complete -c argon -n "__fish_argon_needs_command" -f -a "listen" -d 'Runs the pipeline of a repository when its forge says that something was pushed'
 complete -c argon -n "__fish_argon_needs_command" -f -a "init" -d 'Writes a first `.runnerci.yml`, for Cargo, npm, Python, Go or Maven'
 complete -c argon -n "__fish_argon_needs_command" -f -a "doctor" -d 'Looks for the engine, and says what Argon found and what will not work'
 complete -c argon -n "__fish_argon_needs_command" -f -a "clean" -d 'Removes what crashed runs left on the engine'
@@ -99,6 +100,7 @@ complete -c argon -n "__fish_argon_using_subcommand runs" -s b -l branch -d 'Run
 complete -c argon -n "__fish_argon_using_subcommand runs" -s s -l status -d 'Runs that ended so, or go on; may be given several times' -r -f -a "success\t''
 failure\t''
 cancelled\t''
+skipped\t''
 error\t''
 interrupted\t''
 running\t''"
@@ -132,6 +134,29 @@ complete -c argon -n "__fish_argon_using_subcommand graph" -l color -d 'Colour i
 always\t''
 never\t''"
 complete -c argon -n "__fish_argon_using_subcommand graph" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c argon -n "__fish_argon_using_subcommand listen" -l repo -d 'The repository to run; whatever a delivery says, nothing else is cloned' -r
+complete -c argon -n "__fish_argon_using_subcommand listen" -l bind -d 'Where to listen' -r
+complete -c argon -n "__fish_argon_using_subcommand listen" -l webhook-secret-file -d 'The secret of the forge\'s webhook, in a file that only you can read' -r -F
+complete -c argon -n "__fish_argon_using_subcommand listen" -l webhook-secret -d 'The secret of the forge\'s webhook' -r
+complete -c argon -n "__fish_argon_using_subcommand listen" -l state -d 'Where queue, history and logs are kept [default: $XDG_STATE_HOME/argon]' -r -F
+complete -c argon -n "__fish_argon_using_subcommand listen" -l runs -d 'How many runs go on at once' -r
+complete -c argon -n "__fish_argon_using_subcommand listen" -s j -l jobs -d 'How many jobs of a run go on at once [default: the number of cores]' -r
+complete -c argon -n "__fish_argon_using_subcommand listen" -l capacity -d 'How many runs may wait; deliveries beyond are told to come again' -r
+complete -c argon -n "__fish_argon_using_subcommand listen" -l timeout -d 'Time for each run, as `90s`, `10m`, `1h30m`' -r
+complete -c argon -n "__fish_argon_using_subcommand listen" -l drain -d 'How long runs may go on after SIGTERM, before they are handed back to the queue' -r
+complete -c argon -n "__fish_argon_using_subcommand listen" -l pull -d 'When to pull images' -r -f -a "missing\t'When the engine does not have them'
+always\t'Every run'
+never\t'Never'"
+complete -c argon -n "__fish_argon_using_subcommand listen" -s e -l env -d 'Sets an environment variable of all steps, over what the file says; without a value it is taken from the environment' -r
+complete -c argon -n "__fish_argon_using_subcommand listen" -l env-file -d 'Reads environment variables from a file of NAME=VALUE lines' -r -F
+complete -c argon -n "__fish_argon_using_subcommand listen" -s s -l secret -d 'Gives a secret to the steps that ask for it; without a value it is taken from the environment. Masked in every output' -r
+complete -c argon -n "__fish_argon_using_subcommand listen" -l secret-file -d 'Reads secrets from a file of NAME=VALUE lines, which only you may be able to read' -r -F
+complete -c argon -n "__fish_argon_using_subcommand listen" -l color -d 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c argon -n "__fish_argon_using_subcommand listen" -l check -d 'Says whether it could begin, and does not'
+complete -c argon -n "__fish_argon_using_subcommand listen" -l log-json -d 'Logs one JSON object a line'
+complete -c argon -n "__fish_argon_using_subcommand listen" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c argon -n "__fish_argon_using_subcommand init" -l color -d 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE' -r -f -a "auto\t''
 always\t''
 never\t''"
@@ -159,17 +184,18 @@ complete -c argon -n "__fish_argon_using_subcommand man" -l color -d 'Colour in 
 always\t''
 never\t''"
 complete -c argon -n "__fish_argon_using_subcommand man" -s h -l help -d 'Print help'
-complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph init doctor clean lsp completions man help" -f -a "run" -d 'Runs the pipeline, or some of its jobs'
-complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph init doctor clean lsp completions man help" -f -a "validate" -d 'Checks pipeline files, and says what is wrong to the column'
-complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph init doctor clean lsp completions man help" -f -a "schema" -d 'Prints the JSON Schema of the pipeline file, for editors'
-complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph init doctor clean lsp completions man help" -f -a "runs" -d 'Lists the runs that were, the latest first; of the repository here, where there is one'
-complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph init doctor clean lsp completions man help" -f -a "logs" -d 'Shows what the steps of a run printed'
-complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph init doctor clean lsp completions man help" -f -a "list" -d 'Lists the jobs of the pipeline'
-complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph init doctor clean lsp completions man help" -f -a "graph" -d 'Draws which job needs which'
-complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph init doctor clean lsp completions man help" -f -a "init" -d 'Writes a first `.runnerci.yml`, for Cargo, npm, Python, Go or Maven'
-complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph init doctor clean lsp completions man help" -f -a "doctor" -d 'Looks for the engine, and says what Argon found and what will not work'
-complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph init doctor clean lsp completions man help" -f -a "clean" -d 'Removes what crashed runs left on the engine'
-complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph init doctor clean lsp completions man help" -f -a "lsp" -d 'Serves an editor: findings, completion, hover, definitions, renames in pipeline files'
-complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph init doctor clean lsp completions man help" -f -a "completions" -d 'Prints the completion script of a shell'
-complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph init doctor clean lsp completions man help" -f -a "man" -d 'Prints a manual page: `argon man run | man -l -`'
-complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph init doctor clean lsp completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph listen init doctor clean lsp completions man help" -f -a "run" -d 'Runs the pipeline, or some of its jobs'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph listen init doctor clean lsp completions man help" -f -a "validate" -d 'Checks pipeline files, and says what is wrong to the column'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph listen init doctor clean lsp completions man help" -f -a "schema" -d 'Prints the JSON Schema of the pipeline file, for editors'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph listen init doctor clean lsp completions man help" -f -a "runs" -d 'Lists the runs that were, the latest first; of the repository here, where there is one'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph listen init doctor clean lsp completions man help" -f -a "logs" -d 'Shows what the steps of a run printed'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph listen init doctor clean lsp completions man help" -f -a "list" -d 'Lists the jobs of the pipeline'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph listen init doctor clean lsp completions man help" -f -a "graph" -d 'Draws which job needs which'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph listen init doctor clean lsp completions man help" -f -a "listen" -d 'Runs the pipeline of a repository when its forge says that something was pushed'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph listen init doctor clean lsp completions man help" -f -a "init" -d 'Writes a first `.runnerci.yml`, for Cargo, npm, Python, Go or Maven'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph listen init doctor clean lsp completions man help" -f -a "doctor" -d 'Looks for the engine, and says what Argon found and what will not work'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph listen init doctor clean lsp completions man help" -f -a "clean" -d 'Removes what crashed runs left on the engine'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph listen init doctor clean lsp completions man help" -f -a "lsp" -d 'Serves an editor: findings, completion, hover, definitions, renames in pipeline files'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph listen init doctor clean lsp completions man help" -f -a "completions" -d 'Prints the completion script of a shell'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph listen init doctor clean lsp completions man help" -f -a "man" -d 'Prints a manual page: `argon man run | man -l -`'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph listen init doctor clean lsp completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

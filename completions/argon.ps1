@@ -33,6 +33,7 @@ Register-ArgumentCompleter -Native -CommandName 'argon' -ScriptBlock {
             [CompletionResult]::new('logs', 'logs', [CompletionResultType]::ParameterValue, 'Shows what the steps of a run printed')
             [CompletionResult]::new('list', 'list', [CompletionResultType]::ParameterValue, 'Lists the jobs of the pipeline')
             [CompletionResult]::new('graph', 'graph', [CompletionResultType]::ParameterValue, 'Draws which job needs which')
+            [CompletionResult]::new('listen', 'listen', [CompletionResultType]::ParameterValue, 'Runs the pipeline of a repository when its forge says that something was pushed')
             [CompletionResult]::new('init', 'init', [CompletionResultType]::ParameterValue, 'Writes a first `.runnerci.yml`, for Cargo, npm, Python, Go or Maven')
             [CompletionResult]::new('doctor', 'doctor', [CompletionResultType]::ParameterValue, 'Looks for the engine, and says what Argon found and what will not work')
             [CompletionResult]::new('clean', 'clean', [CompletionResultType]::ParameterValue, 'Removes what crashed runs left on the engine')
@@ -141,6 +142,32 @@ Register-ArgumentCompleter -Native -CommandName 'argon' -ScriptBlock {
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
+        'argon;listen' {
+            [CompletionResult]::new('--repo', '--repo', [CompletionResultType]::ParameterName, 'The repository to run; whatever a delivery says, nothing else is cloned')
+            [CompletionResult]::new('--bind', '--bind', [CompletionResultType]::ParameterName, 'Where to listen')
+            [CompletionResult]::new('--webhook-secret-file', '--webhook-secret-file', [CompletionResultType]::ParameterName, 'The secret of the forge''s webhook, in a file that only you can read')
+            [CompletionResult]::new('--webhook-secret', '--webhook-secret', [CompletionResultType]::ParameterName, 'The secret of the forge''s webhook')
+            [CompletionResult]::new('--state', '--state', [CompletionResultType]::ParameterName, 'Where queue, history and logs are kept [default: $XDG_STATE_HOME/argon]')
+            [CompletionResult]::new('--runs', '--runs', [CompletionResultType]::ParameterName, 'How many runs go on at once')
+            [CompletionResult]::new('-j', '-j', [CompletionResultType]::ParameterName, 'How many jobs of a run go on at once [default: the number of cores]')
+            [CompletionResult]::new('--jobs', '--jobs', [CompletionResultType]::ParameterName, 'How many jobs of a run go on at once [default: the number of cores]')
+            [CompletionResult]::new('--capacity', '--capacity', [CompletionResultType]::ParameterName, 'How many runs may wait; deliveries beyond are told to come again')
+            [CompletionResult]::new('--timeout', '--timeout', [CompletionResultType]::ParameterName, 'Time for each run, as `90s`, `10m`, `1h30m`')
+            [CompletionResult]::new('--drain', '--drain', [CompletionResultType]::ParameterName, 'How long runs may go on after SIGTERM, before they are handed back to the queue')
+            [CompletionResult]::new('--pull', '--pull', [CompletionResultType]::ParameterName, 'When to pull images')
+            [CompletionResult]::new('-e', '-e', [CompletionResultType]::ParameterName, 'Sets an environment variable of all steps, over what the file says; without a value it is taken from the environment')
+            [CompletionResult]::new('--env', '--env', [CompletionResultType]::ParameterName, 'Sets an environment variable of all steps, over what the file says; without a value it is taken from the environment')
+            [CompletionResult]::new('--env-file', '--env-file', [CompletionResultType]::ParameterName, 'Reads environment variables from a file of NAME=VALUE lines')
+            [CompletionResult]::new('-s', '-s', [CompletionResultType]::ParameterName, 'Gives a secret to the steps that ask for it; without a value it is taken from the environment. Masked in every output')
+            [CompletionResult]::new('--secret', '--secret', [CompletionResultType]::ParameterName, 'Gives a secret to the steps that ask for it; without a value it is taken from the environment. Masked in every output')
+            [CompletionResult]::new('--secret-file', '--secret-file', [CompletionResultType]::ParameterName, 'Reads secrets from a file of NAME=VALUE lines, which only you may be able to read')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE')
+            [CompletionResult]::new('--check', '--check', [CompletionResultType]::ParameterName, 'Says whether it could begin, and does not')
+            [CompletionResult]::new('--log-json', '--log-json', [CompletionResultType]::ParameterName, 'Logs one JSON object a line')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
         'argon;init' {
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE')
             [CompletionResult]::new('--force', '--force', [CompletionResultType]::ParameterName, 'Replaces a file that is there')
@@ -188,6 +215,7 @@ Register-ArgumentCompleter -Native -CommandName 'argon' -ScriptBlock {
             [CompletionResult]::new('logs', 'logs', [CompletionResultType]::ParameterValue, 'Shows what the steps of a run printed')
             [CompletionResult]::new('list', 'list', [CompletionResultType]::ParameterValue, 'Lists the jobs of the pipeline')
             [CompletionResult]::new('graph', 'graph', [CompletionResultType]::ParameterValue, 'Draws which job needs which')
+            [CompletionResult]::new('listen', 'listen', [CompletionResultType]::ParameterValue, 'Runs the pipeline of a repository when its forge says that something was pushed')
             [CompletionResult]::new('init', 'init', [CompletionResultType]::ParameterValue, 'Writes a first `.runnerci.yml`, for Cargo, npm, Python, Go or Maven')
             [CompletionResult]::new('doctor', 'doctor', [CompletionResultType]::ParameterValue, 'Looks for the engine, and says what Argon found and what will not work')
             [CompletionResult]::new('clean', 'clean', [CompletionResultType]::ParameterValue, 'Removes what crashed runs left on the engine')
@@ -216,6 +244,9 @@ Register-ArgumentCompleter -Native -CommandName 'argon' -ScriptBlock {
             break
         }
         'argon;help;graph' {
+            break
+        }
+        'argon;help;listen' {
             break
         }
         'argon;help;init' {

@@ -10,13 +10,14 @@ mod history;
 mod includes;
 mod init;
 mod list;
+#[cfg(feature = "listen")]
+mod listen;
 mod load;
 mod logs;
 #[cfg(feature = "lsp")]
 mod lsp;
 mod man;
 mod output;
-mod pipeline_file;
 mod print;
 mod report;
 mod run;
@@ -67,6 +68,9 @@ enum Command {
     Logs(logs::LogsArgs),
     List(list::ListArgs),
     Graph(graph::GraphArgs),
+    #[cfg(feature = "listen")]
+    // Boxed: as `Run` is.
+    Listen(Box<listen::ListenArgs>),
     Init(init::InitArgs),
     Doctor(doctor::DoctorArgs),
     Clean(clean::CleanArgs),
@@ -114,6 +118,8 @@ fn dispatch(command: Command, look: &Look) -> Result<Exit, CommandError> {
         Command::Logs(args) => logs::run(&args, look),
         Command::List(args) => list::run(&args, look),
         Command::Graph(args) => graph::run(&args, look),
+        #[cfg(feature = "listen")]
+        Command::Listen(args) => listen::run(*args, look),
         Command::Init(args) => init::run(&args, look),
         Command::Doctor(args) => doctor::run(&args, look),
         Command::Clean(args) => clean::run(&args, look),

@@ -13,6 +13,7 @@
 //! | [`event`] | what a run says: events, ids, statuses, and their versioned wire format |
 //! | [`trigger`] | what started a run: a push, a pull request, a schedule, a person; whether `on` wants it |
 //! | [`glob`] | patterns of paths, branches and tags |
+//! | [`repository`] | files of a repository on disk, its pipeline file with what that includes |
 //! | [`source`] | where the workspace comes from: a working tree, a commit, a clone |
 //! | [`engine`] | the narrow trait to a container engine, with the real one (Docker) and the scripted one (fake) |
 //! | [`execute`] | runs a plan on an engine and emits events |
@@ -33,6 +34,7 @@ pub mod listen;
 pub mod lsp;
 pub mod pipeline;
 pub mod plan;
+pub mod repository;
 pub mod sinks;
 pub mod source;
 pub mod store;

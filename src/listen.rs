@@ -1,11 +1,132 @@
-//! `argon listen`: a personal CI runner. Composes the library's rooms; calls neither the engine's API nor SQL.
+//! `argon listen`: a personal CI runner. Composes the library's rooms; knows no SQL, and of engines how to connect to one.
 //!
 //! | module | owns |
 //! |---|---|
+//! | [`config`] | what a listener is told |
 //! | [`forge`] | which forges there are |
 //! | [`webhook`] | a delivery's headers and bytes to what it says; signatures |
-//! | [`notify`] | telling people how a run ended: mail, chat, webhooks, the desktop |
+//! | `http` | the HTTP side: deliveries in |
+//! | [`keeper`] | the one thread that holds the queue; deliveries that come together share a transaction |
+//! | `worker` | leases runs and sees them to their end |
+//! | `run` | one run: source, pipeline, `on`, plan, execution, record |
+//!
+//! A delivery goes one way: `http` verifies and reads it, `keeper` puts it on the disk, the answer says so; a worker leases the run
+//! that it led to.
 
+pub mod config;
 pub mod forge;
-pub mod notify;
+mod http;
+pub mod keeper;
+mod run;
 pub mod webhook;
+mod worker;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, watch};
+
+use crate::execute::Owner;
+use crate::store::StoreError;
+use crate::store::history::History;
+use crate::store::queue::Queue;
+use config::Config;
+use keeper::Keeper;
+
+/// What runs that are handed back may take to stop.
+const HAND_BACK: Duration = Duration::from_secs(15);
+
+/// Why a listener cannot begin.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ListenError {
+    /// The address is not to be had.
+    #[error("cannot listen on {address}: {source}")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// The cause.
+        source: io::Error,
+    },
+    /// The state folder cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A listener that has its address and its queue.
+#[derive(Debug)]
+pub struct Listener {
+    config: Arc<Config>,
+    socket: TcpListener,
+    keeper: Keeper,
+    /// What was found damaged, for people.
+    pub warnings: Vec<String>,
+}
+
+impl Listener {
+    /// Opens queue and history, and takes the address.
+    ///
+    /// # Errors
+    /// Where either is not to be had.
+    pub async fn open(config: Config) -> Result<Self, ListenError> {
+        let mut warnings = Vec::new();
+        let (history, moved) = History::open(&config.state)?;
+        warnings.extend(moved.map(|moved| moved.to_string()));
+        let (queue, moved) = Queue::open(&config.state)?;
+        warnings.extend(moved.map(|moved| moved.to_string()));
+        let me = Owner::current();
+        history.interrupt_dead(|label| Owner::parse(label).is_some_and(|owner| me.knows_dead(&owner)))?;
+        let bound = TcpListener::bind(config.bind).await;
+        let socket = bound.map_err(|source| ListenError::Bind { address: config.bind, source })?;
+        let keeper = Keeper::start(queue, config.capacity);
+        Ok(Self { config: Arc::new(config), socket, keeper, warnings })
+    }
+
+    /// Where it listens: the port that was given, where 0 was asked for.
+    ///
+    /// # Errors
+    /// Where the system does not tell.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    /// Listens and runs until `stop` resolves. Then nothing new is taken; what goes on may end within the configured time, and
+    /// the rest is handed back to the queue.
+    pub async fn serve(self, stop: impl Future<Output = ()>) {
+        let (drain, draining) = watch::channel(false);
+        let (end, ending) = watch::channel(false);
+        let queued = Arc::new(Notify::new());
+        let desk = http::Desk {
+            config: self.config.clone(),
+            keeper: self.keeper.clone(),
+            queued: queued.clone(),
+            draining: draining.clone(),
+        };
+        let server = tokio::spawn(http::serve(self.socket, Arc::new(desk)));
+        let limit = self.config.drain;
+        let shop = worker::Shop { config: self.config, keeper: self.keeper, queued, draining, ending };
+        let mut worker = tokio::spawn(worker::work(shop));
+        tokio::select! {
+            () = stop => {}
+            ended = &mut worker => {
+                // It ends only when told to: this is a bug, and its panic is told by who reads the log.
+                tracing::error!(?ended, "the worker ended");
+                server.abort();
+                return;
+            }
+        }
+        tracing::info!("takes nothing new; waits for what goes on");
+        drain.send_replace(true);
+        if tokio::time::timeout(limit, &mut worker).await.is_err() {
+            tracing::warn!("hands back what still goes on");
+            end.send_replace(true);
+            if tokio::time::timeout(HAND_BACK, &mut worker).await.is_err() {
+                worker.abort();
+            }
+        }
+        server.abort();
+    }
+}

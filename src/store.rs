@@ -5,14 +5,17 @@
 //! | [`history`] | the runs, jobs and steps that were: reading them |
 //! | [`record`] | writing them, as a sink of the run's events |
 //! | [`logs`] | where a step's output lies, and finding text in it |
+//! | `queue` | what `argon listen` accepted, and the runs that wait (feature `listen`) |
 //! | [`retention`] | what is kept, and for how long |
 //! | `database` | opening a SQLite file: settings, migrations, damage |
 //!
-//! One folder, [`StateDir`], holds all of it: `history.db` (SQLite, WAL) and `logs/RUN/JOB-STEP.log`.
+//! One folder, [`StateDir`], holds all of it: `history.db` and `queue.db` (SQLite, WAL), and `logs/RUN/JOB-STEP.log`.
 
 mod database;
 pub mod history;
 pub mod logs;
+#[cfg(feature = "listen")]
+pub mod queue;
 pub mod record;
 pub mod retention;
 
@@ -41,6 +44,11 @@ impl StateDir {
 
     fn history(&self) -> PathBuf {
         self.0.join("history.db")
+    }
+
+    #[cfg(feature = "listen")]
+    fn queue(&self) -> PathBuf {
+        self.0.join("queue.db")
     }
 
     fn all_logs(&self) -> PathBuf {

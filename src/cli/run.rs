@@ -111,7 +111,7 @@ pub(crate) struct RunArgs {
 }
 
 #[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
-enum PullArg {
+pub(super) enum PullArg {
     /// When the engine does not have them
     #[default]
     Missing,
@@ -326,7 +326,7 @@ async fn prepare(
     }
 }
 
-fn cores() -> usize {
+pub(super) fn cores() -> usize {
     std::thread::available_parallelism().map_or(2, std::num::NonZero::get)
 }
 

@@ -1,1 +1,258 @@
-//! A delivery: a request that a forge sends when something happened, to what it says. Signatures are verified here, before anything is parsed.
+//! A delivery: the headers and bytes that a forge sends, to what they say. Pure: no IO.
+//!
+//! Two steps, in this order: [`authenticate`] tells from the headers who sends it and verifies its signature over the bytes as they
+//! came; only then does [`read`] look into them. Clone URLs in a payload are never used to clone: they only tell which
+//! repository of the configuration is meant.
+
+mod signature;
+
+use axum::http::HeaderMap;
+use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+pub use signature::{Refusal, Secret, authenticate};
+
+use super::forge::Forge;
+use crate::trigger::{EventKind, Trigger, TriggerError};
+
+/// What a delivery says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Delivery {
+    /// Who sends it.
+    pub forge: Forge,
+    /// The kind of event, as the forge calls it.
+    pub event: String,
+    /// The forge's id of it.
+    pub id: Option<String>,
+    /// SHA-256 of the body, in hex.
+    pub body_hash: String,
+    /// What to do about it.
+    pub says: Says,
+}
+
+/// What a delivery asks for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Says {
+    /// Something happened that a pipeline may want.
+    Happened(Box<Happened>),
+    /// Nothing: the forge looks whether somebody is there.
+    Ping,
+    /// Something that no pipeline can want, and why.
+    Ignored(String),
+}
+
+/// Something that a pipeline may want.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Happened {
+    /// What started it.
+    pub trigger: Trigger,
+    /// All addresses and names that the payload has for its repository.
+    pub repository: Vec<String>,
+    /// Where the commits of a pull request come from.
+    pub origin: Origin,
+}
+
+/// Whose commits are to be run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// The repository's own.
+    Own,
+    /// Those of another repository, whose owner may be anybody.
+    Fork,
+}
+
+/// Why a delivery that is genuine cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BadDelivery {
+    /// Its body is not said to be JSON.
+    #[error("the content type is {found}: set it to application/json in the webhook's settings")]
+    ContentType {
+        /// What it is said to be.
+        found: String,
+    },
+    /// Its body is compressed.
+    #[error("the content encoding is {found}: send it as it is")]
+    ContentEncoding {
+        /// How.
+        found: String,
+    },
+    /// The headers do not name the event.
+    #[error("no header names the event")]
+    NoEvent,
+    /// The payload is not what the event says.
+    #[error(transparent)]
+    Payload(#[from] TriggerError),
+    /// A branch or tag has a name that git does not take, or that could be taken for an option.
+    #[error("`{name}` is no name of a branch or tag")]
+    Name {
+        /// The name.
+        name: String,
+    },
+}
+
+/// Checks what can be told of a body before it is there.
+///
+/// # Errors
+/// Where it is compressed or not JSON.
+pub fn check_form(headers: &HeaderMap) -> Result<(), BadDelivery> {
+    let text = |name| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase());
+    if let Some(found) = text(CONTENT_ENCODING).filter(|encoding| encoding != "identity") {
+        return Err(BadDelivery::ContentEncoding { found });
+    }
+    let found = text(CONTENT_TYPE).unwrap_or_else(|| "not said".to_owned());
+    match found.split(';').next().map(str::trim) {
+        Some("application/json") => Ok(()),
+        _ => Err(BadDelivery::ContentType { found }),
+    }
+}
+
+/// Reads a delivery whose signature was verified.
+///
+/// # Errors
+/// Where the event is not named, or the payload is not what it should be.
+pub fn read(forge: Forge, headers: &HeaderMap, body: &[u8]) -> Result<Delivery, BadDelivery> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let (event, id) = match forge {
+        Forge::GitHub => (text("x-github-event"), text("x-github-delivery")),
+        Forge::GitLab => (text("x-gitlab-event"), text("webhook-id").or_else(|| text("x-gitlab-event-uuid"))),
+        Forge::Gitea => (
+            text("x-gitea-event").or_else(|| text("x-forgejo-event")).or_else(|| text("x-gogs-event")),
+            text("x-gitea-delivery").or_else(|| text("x-forgejo-delivery")).or_else(|| text("x-gogs-delivery")),
+        ),
+        Forge::Bitbucket => (text("x-event-key"), text("x-hook-uuid").zip(text("x-request-uuid")).map(|(_, id)| id)),
+        Forge::BitbucketDataCenter => (text("x-event-key"), text("x-request-id")),
+    };
+    let event = event.ok_or(BadDelivery::NoEvent)?;
+    let says = match kind(forge, &event) {
+        Named::Run(kind) => happened(kind, body)?,
+        Named::Ping => Says::Ping,
+        Named::Other => Says::Ignored(format!("the event `{event}` starts no pipeline")),
+    };
+    Ok(Delivery { forge, event, id, body_hash: hex::encode(Sha256::digest(body)), says })
+}
+
+enum Named {
+    Run(EventKind),
+    Ping,
+    Other,
+}
+
+/// The kind of an event, by the forge's word for it.
+fn kind(forge: Forge, event: &str) -> Named {
+    match (forge, event) {
+        (Forge::GitHub | Forge::Gitea, "push") => Named::Run(EventKind::Push),
+        (Forge::GitHub | Forge::Gitea, "pull_request" | "pull_request_sync") => Named::Run(EventKind::PullRequest),
+        (Forge::GitLab, "Push Hook" | "Tag Push Hook") => Named::Run(EventKind::Push),
+        (Forge::GitLab, "Merge Request Hook") => Named::Run(EventKind::PullRequest),
+        (Forge::Bitbucket, "repo:push") | (Forge::BitbucketDataCenter, "repo:refs_changed") => {
+            Named::Run(EventKind::Push)
+        }
+        (Forge::Bitbucket, "pullrequest:created" | "pullrequest:updated")
+        | (Forge::BitbucketDataCenter, "pr:opened" | "pr:from_ref_updated") => Named::Run(EventKind::PullRequest),
+        (Forge::GitHub, "ping") | (Forge::BitbucketDataCenter, "diagnostics:ping") => Named::Ping,
+        _ => Named::Other,
+    }
+}
+
+fn happened(kind: EventKind, body: &[u8]) -> Result<Says, BadDelivery> {
+    let trigger = match Trigger::from_json(kind, body) {
+        Err(error @ TriggerError::Deleted { .. }) => return Ok(Says::Ignored(error.to_string())),
+        read => read?,
+    };
+    if let Some(why) = changes_no_commit(&trigger.payload) {
+        return Ok(Says::Ignored(why));
+    }
+    for name in [&trigger.branch, &trigger.tag, &trigger.base_branch].into_iter().flatten() {
+        check_name(name)?;
+    }
+    let (repository, origin) = (names(&trigger.payload), origin(&trigger.payload));
+    Ok(Says::Happened(Box::new(Happened { trigger, repository, origin })))
+}
+
+/// Why a pull request's event brings no commit that was not there before: it was closed, labelled, assigned.
+fn changes_no_commit(payload: &Value) -> Option<String> {
+    let at = |path: &str| payload.pointer(path).and_then(Value::as_str);
+    let is_pull = payload.get("pull_request").is_some();
+    let action = if is_pull { at("/action") } else { at("/object_attributes/action") }?;
+    let brings = match action {
+        "opened" | "reopened" | "synchronize" | "synchronized" | "open" | "reopen" => true,
+        // GitLab's `update` has `oldrev` where commits were pushed.
+        "update" => at("/object_attributes/oldrev").is_some(),
+        _ => false,
+    };
+    (!brings).then(|| format!("the pull request was {action}: no new commit came with it"))
+}
+
+/// All addresses and names of the repository that a payload is about.
+fn names(payload: &Value) -> Vec<String> {
+    const PATHS: [&str; 12] = [
+        "/repository/full_name",
+        "/repository/clone_url",
+        "/repository/ssh_url",
+        "/repository/html_url",
+        "/repository/git_http_url",
+        "/repository/git_ssh_url",
+        "/repository/links/html/href",
+        "/project/path_with_namespace",
+        "/project/git_http_url",
+        "/project/git_ssh_url",
+        "/project/web_url",
+        "/repositoryUrl",
+    ];
+    PATHS.iter().filter_map(|path| Some(payload.pointer(path)?.as_str()?.to_owned())).collect()
+}
+
+/// Whether a pull request's commits come from another repository. Where the payload does not say, they do.
+fn origin(payload: &Value) -> Origin {
+    const PAIRS: [(&str, &str); 5] = [
+        ("/pull_request/head/repo/full_name", "/pull_request/base/repo/full_name"),
+        ("/object_attributes/source_project_id", "/object_attributes/target_project_id"),
+        ("/pullrequest/source/repository/full_name", "/pullrequest/destination/repository/full_name"),
+        ("/pullRequest/fromRef/repository/id", "/pullRequest/toRef/repository/id"),
+        ("/pullRequest/fromRef/repository/slug", "/pullRequest/toRef/repository/slug"),
+    ];
+    let is_pull = ["pull_request", "object_attributes", "pullrequest", "pullRequest"];
+    if !is_pull.iter().any(|key| payload.get(key).is_some()) {
+        return Origin::Own;
+    }
+    let same = PAIRS.iter().find_map(|(from, to)| Some(payload.pointer(from)? == payload.pointer(to)?));
+    if same == Some(true) { Origin::Own } else { Origin::Fork }
+}
+
+/// The rules of git-check-ref-format(1), and no name that could be taken for an option.
+fn check_name(name: &str) -> Result<(), BadDelivery> {
+    let is_bad = name.is_empty()
+        || name.starts_with(['-', '/'])
+        || name.ends_with(['/', '.'])
+        || name.contains("..")
+        || name.contains("@{")
+        || name.contains("//")
+        || name == "@"
+        || name.split('/').any(|part| part.starts_with('.') || part.ends_with(".lock"))
+        || name.chars().any(|c| c.is_control() || c.is_whitespace() || "~^:?*[\\".contains(c));
+    if is_bad { Err(BadDelivery::Name { name: name.to_owned() }) } else { Ok(()) }
+}
+
+/// The payload that the original Argon's services hand on, field for field, with what came to it since. The clone URL is that of
+/// the configuration.
+#[must_use]
+pub fn processed(trigger: &Trigger, repository_url: &str, source: &str, received: jiff::Timestamp) -> Value {
+    let name = repository_url.trim_end_matches('/').trim_end_matches(".git");
+    json!({
+        "repositoryUrl": repository_url,
+        "repoName": name.rsplit(['/', ':']).next().unwrap_or(name),
+        "branch": trigger.branch,
+        "commitId": trigger.commit,
+        "commitMessage": trigger.commit_message,
+        "pusherName": trigger.pusher_name,
+        "pusherEmail": trigger.pusher_email,
+        "timestamp": received.to_string(),
+        "triggerSource": source,
+        "projectType": Value::Null,
+        "event": trigger.kind.name(),
+        "tag": trigger.tag,
+        "baseBranch": trigger.base_branch,
+    })
+}

@@ -29,7 +29,7 @@ pub struct MovedAside {
 impl std::fmt::Display for MovedAside {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (from, to) = (self.from.display(), self.to.display());
-        write!(f, "the history `{from}` is damaged ({}); it was moved to `{to}`, and a new one begun", self.why)
+        write!(f, "the database `{from}` is damaged ({}); it was moved to `{to}`, and a new one begun", self.why)
     }
 }
 

@@ -352,6 +352,43 @@ fn insert_run(db: &mut Connection, subject: &Subject, begun: &Begun<'_>) -> rusq
     Ok(number)
 }
 
+impl History {
+    /// Records a run that ended before any job of it could be planned: `on` does not want it, its commit is gone.
+    ///
+    /// # Errors
+    /// Where the database refuses.
+    pub fn note(
+        &self,
+        run: &RunId,
+        subject: &Subject,
+        commit: Option<&str>,
+        end: (Status, &str),
+    ) -> Result<(), StoreError> {
+        let (status, message) = end;
+        let now = jiff::Timestamp::now().as_millisecond();
+        let values = params![
+            run.as_str(),
+            subject.repository,
+            subject.event,
+            subject.branch,
+            subject.tag,
+            commit,
+            status.word(),
+            message,
+            now,
+            subject.owner,
+        ];
+        let noted = self.db().execute(
+            "INSERT INTO runs (id, repository, event, branch, tag, commit_id, dirty, status, message, started, finished, \
+             duration, owner) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?7, ?8, ?9, ?9, 0, ?10) \
+             ON CONFLICT (id) DO UPDATE SET status = excluded.status, message = excluded.message, \
+             finished = excluded.finished, duration = 0",
+            values,
+        );
+        noted.map(|_| ()).map_err(|source| self.database(source))
+    }
+}
+
 fn insert_job(db: &Connection, run: i64, position: usize, job: &JobInfo) -> rusqlite::Result<()> {
     let needs: Vec<&str> = job.needs.iter().map(JobId::as_str).collect();
     db.prepare_cached(

@@ -79,6 +79,20 @@ const RULES: &[Rule] = &[
         ],
     },
     Rule {
+        says: "`repository` knows `pipeline` and `source` alone",
+        within: &["repository"],
+        except: &[],
+        words: &[
+            "crate::plan",
+            "crate::event",
+            "crate::engine",
+            "crate::execute",
+            "crate::sinks",
+            "crate::store",
+            "crate::lsp",
+        ],
+    },
+    Rule {
         says: "`lsp` knows `pipeline` alone",
         within: &["lsp"],
         except: &[],
@@ -141,6 +155,12 @@ const RULES: &[Rule] = &[
         within: &["sinks"],
         except: &[],
         words: &["crate::pipeline", "crate::plan", "crate::source", "crate::engine", "crate::execute"],
+    },
+    Rule {
+        says: "`listen/webhook` does no IO, and is not async",
+        within: &["listen/webhook"],
+        except: &[],
+        words: &["std::fs", "std::io", "std::env", "std::process", "std::thread", "tokio", "async ", ".await"],
     },
     Rule { says: "only `store` holds SQL", within: &[], except: &["store"], words: &["rusqlite"] },
     Rule {

@@ -162,8 +162,22 @@ fn all(said: &[Said]) -> String {
 
 // --- Help -----------------------------------------------------------------------------------------------------------
 
-const COMMANDS: [&str; 11] =
-    ["run", "validate", "schema", "list", "graph", "init", "lsp", "doctor", "clean", "completions", "man"];
+const COMMANDS: [&str; 14] = [
+    "run",
+    "validate",
+    "schema",
+    "runs",
+    "logs",
+    "list",
+    "graph",
+    "listen",
+    "init",
+    "lsp",
+    "doctor",
+    "clean",
+    "completions",
+    "man",
+];
 
 #[test]
 fn help_of_everything() {

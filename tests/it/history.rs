@@ -108,7 +108,7 @@ fn logs_tell_what_the_steps_printed_and_a_name_that_is_wrong_what_was_meant() {
     let logs = |args: &[&str]| repo.argon(&[&["logs"], args].concat()).without_engine();
     let all = logs(&[]);
     all.exits(0);
-    let told = String::from_utf8(all.stdout.clone()).unwrap();
+    let told = String::from_utf8(all.stdout).unwrap();
     assert_eq!(
         told,
         "✓ build › compile\ncompiling\n✓ build › link\nneedle in the hay\n✗ test › unit\ntesting\nexit code 4\n"

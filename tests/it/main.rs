@@ -8,6 +8,8 @@ mod engine;
 mod events;
 mod faults;
 mod history;
+#[cfg(feature = "listen")]
+mod listen;
 #[cfg(feature = "lsp")]
 mod lsp;
 mod pipeline;
@@ -19,3 +21,5 @@ mod schema;
 mod sinks;
 mod source;
 mod support;
+#[cfg(feature = "listen")]
+mod webhook;

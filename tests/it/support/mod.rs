@@ -7,7 +7,7 @@ mod ended;
 mod engine;
 mod repo;
 
-pub(crate) use argon::Argon;
+pub(crate) use argon::{Argon, Running};
 pub(crate) use ended::Ended;
 pub(crate) use engine::{Engine, PrivateEngine};
 pub(crate) use repo::Repo;

@@ -1,0 +1,156 @@
+//! The one thread that holds the queue: everyone else asks it. Deliveries that wait at once share one transaction.
+
+use std::thread;
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::store::StoreError;
+use crate::store::queue::{Accepted, Offer, Queue};
+
+/// How many may wait for an answer before newcomers are sent away.
+const WAITING: usize = 4096;
+
+/// How many deliveries one transaction takes.
+const BATCH: usize = 512;
+
+/// Asks the queue. Any number of hands may hold one; the thread ends with the last.
+#[derive(Debug, Clone)]
+pub struct Keeper {
+    asks: mpsc::Sender<Ask>,
+}
+
+/// Why the queue has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Unanswered {
+    /// Too many wait already.
+    #[error("too many deliveries wait to be stored")]
+    Busy,
+    /// As many runs wait as may.
+    #[error("{queued} runs wait already")]
+    Full {
+        /// How many.
+        queued: u64,
+    },
+    /// The database refuses.
+    #[error("{0}")]
+    Store(String),
+    /// The listener ends.
+    #[error("the listener is ending")]
+    Ending,
+}
+
+impl From<StoreError> for Unanswered {
+    fn from(error: StoreError) -> Self {
+        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+        Self::Store(format!("{error}{cause}"))
+    }
+}
+
+type Work = Box<dyn FnOnce(&mut Queue) + Send>;
+
+enum Ask {
+    Accept { offer: Box<Offer>, answer: oneshot::Sender<Result<Accepted, Unanswered>> },
+    Do(Work),
+}
+
+impl Keeper {
+    /// Starts the thread. No more than `capacity` runs may wait.
+    #[must_use]
+    pub fn start(queue: Queue, capacity: u64) -> Self {
+        let (asks, asked) = mpsc::channel(WAITING);
+        thread::spawn(move || keep(queue, asked, capacity));
+        Self { asks }
+    }
+
+    /// Stores a delivery. It is on the disk when this returns.
+    ///
+    /// # Errors
+    /// Where it cannot be stored now. Then it must not be acknowledged.
+    pub async fn accept(&self, offer: Offer) -> Result<Accepted, Unanswered> {
+        let (answer, answered) = oneshot::channel();
+        // Never waits: who cannot be served in a moment shall come again.
+        let sent = self.asks.try_send(Ask::Accept { offer: Box::new(offer), answer });
+        sent.map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => Unanswered::Busy,
+            mpsc::error::TrySendError::Closed(_) => Unanswered::Ending,
+        })?;
+        answered.await.unwrap_or(Err(Unanswered::Ending))
+    }
+
+    /// Does something with the queue.
+    ///
+    /// # Errors
+    /// Where the database refuses.
+    pub async fn with<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Queue) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, Unanswered> {
+        let (answer, answered) = oneshot::channel();
+        let work: Work = Box::new(move |queue| {
+            let _ = answer.send(work(queue).map_err(Unanswered::from));
+        });
+        self.asks.send(Ask::Do(work)).await.map_err(|_| Unanswered::Ending)?;
+        answered.await.unwrap_or(Err(Unanswered::Ending))
+    }
+}
+
+fn keep(mut queue: Queue, mut asked: mpsc::Receiver<Ask>, capacity: u64) {
+    let mut next = asked.blocking_recv();
+    while let Some(ask) = next.take() {
+        match ask {
+            Ask::Do(work) => work(&mut queue),
+            Ask::Accept { offer, answer } => {
+                let mut offers = vec![*offer];
+                let mut answers = vec![answer];
+                while offers.len() < BATCH {
+                    match asked.try_recv() {
+                        Ok(Ask::Accept { offer, answer }) => {
+                            offers.push(*offer);
+                            answers.push(answer);
+                        }
+                        Ok(other) => {
+                            next = Some(other);
+                            break;
+                        }
+                        Err(_) => break,
+                    }
+                }
+                accept_all(&mut queue, &offers, answers, capacity);
+            }
+        }
+        if next.is_none() {
+            next = asked.blocking_recv();
+        }
+    }
+}
+
+fn accept_all(
+    queue: &mut Queue,
+    offers: &[Offer],
+    answers: Vec<oneshot::Sender<Result<Accepted, Unanswered>>>,
+    capacity: u64,
+) {
+    let accepted = match queue.depth() {
+        Ok(depth) if depth.queued >= capacity => Err(Unanswered::Full { queued: depth.queued }),
+        Ok(_) => queue.accept(offers).map_err(Unanswered::from),
+        Err(error) => Err(error.into()),
+    };
+    match accepted {
+        Ok(accepted) => {
+            for (answer, accepted) in answers.into_iter().zip(accepted) {
+                // Whoever asked may have gone away; the delivery is stored all the same.
+                let _ = answer.send(Ok(accepted));
+            }
+        }
+        Err(error) => {
+            let text = error.to_string();
+            for answer in answers {
+                let told = match &error {
+                    Unanswered::Full { queued } => Unanswered::Full { queued: *queued },
+                    _ => Unanswered::Store(text.clone()),
+                };
+                let _ = answer.send(Err(told));
+            }
+        }
+    }
+}

@@ -1,1 +1,0 @@
-//! Telling people how a run ended: mail, chat, webhooks, the desktop.

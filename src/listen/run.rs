@@ -1,0 +1,296 @@
+//! One run of the listener: its source, its pipeline, whether `on` wants it, its plan, its execution, its record.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::worker::Shop;
+use crate::engine::docker::{self, EngineEnv};
+use crate::event::{RunResult, Status};
+use crate::execute::{self, DEFAULT_GRACE, EVENT_BUFFER, OnFailure, Owner, Settings, StepColor, Stopper};
+use crate::pipeline::{Pipeline, Severity};
+use crate::plan::{self, Plan, RunOptions, Selection};
+use crate::repository::{self, FILE_NAME};
+use crate::sinks::Sink;
+use crate::sinks::explain::{About, explain};
+use crate::sinks::pump;
+use crate::source::{self, Changes, SourceError, SourceRequest, Workspace};
+use crate::store::StoreError;
+use crate::store::history::{History, Phase, RunName};
+use crate::store::queue::{Entry, InProgress, Lease, Outcome, Try};
+use crate::store::record::{Recorder, Subject};
+use crate::trigger::{Decision, EventKind, Trigger, decide};
+
+/// How long a run waits for the others of its `concurrency` group before it looks again.
+const CROWDED: Duration = Duration::from_secs(2);
+
+/// How long a run waits for what is not there (a server, an engine), the first time; twice as long each time.
+const BACK_OFF: Duration = Duration::from_secs(5);
+
+/// What is to be told the queue.
+#[derive(Debug, Clone)]
+pub(super) enum End {
+    /// It is over.
+    Over(Outcome),
+    /// It is to be begun again.
+    Back {
+        wait: Duration,
+        counts: Try,
+        /// For people.
+        why: String,
+    },
+}
+
+impl End {
+    fn over(word: &str, reason: impl Into<String>) -> Self {
+        Self::Over(Outcome { word: word.to_owned(), reason: Some(reason.into()) })
+    }
+
+    /// For what another try may mend.
+    fn later(lease: &Lease, counts: Try, why: impl Into<String>) -> Self {
+        Self::Back { wait: BACK_OFF * 2u32.saturating_pow(lease.tries.min(6)), counts, why: why.into() }
+    }
+
+    /// For what another try may mend, until there were enough of them.
+    fn later_or_error(lease: &Lease, why: impl Into<String>) -> Self {
+        let why = why.into();
+        if lease.tries + 1 >= crate::store::queue::MAX_TRIES {
+            return Self::over(Status::Error.word(), why);
+        }
+        Self::later(lease, Try::Counts, why)
+    }
+}
+
+/// Sees a run to its end.
+pub(super) async fn run(shop: &Shop, lease: &Lease, stopper: Stopper) -> End {
+    match settled(shop, lease, stopper).await {
+        Ok(end) => end,
+        Err(end) => {
+            if let End::Over(outcome) = &end {
+                note(shop, lease, outcome.clone()).await;
+            }
+            end
+        }
+    }
+}
+
+/// Records what ended before a job of it was planned. The queue has it, too: where this cannot be written, it is told.
+async fn note(shop: &Shop, lease: &Lease, outcome: Outcome) {
+    let (state, run) = (shop.config.state.clone(), lease.run.clone());
+    let trigger = trigger(lease).ok();
+    let subject = subject(shop, lease, trigger.as_ref());
+    let noting = tokio::task::spawn_blocking(move || {
+        let commit = trigger.as_ref().and_then(|trigger| trigger.commit.as_deref());
+        let status = match outcome.word.as_str() {
+            "failure" => Status::Failure,
+            "error" => Status::Error,
+            "cancelled" => Status::Cancelled,
+            _ => Status::Skipped,
+        };
+        let history = History::open(&state)?.0;
+        history.note(&run, &subject, commit, (status, outcome.reason.as_deref().unwrap_or_default()))
+    });
+    match noting.await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::error!(run = %lease.run, %error, "cannot be recorded"),
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+fn subject(shop: &Shop, lease: &Lease, trigger: Option<&Trigger>) -> Subject {
+    Subject {
+        event: lease.event.clone(),
+        repository: shop.config.repository.clone(),
+        branch: trigger.and_then(|trigger| trigger.branch.clone()),
+        tag: trigger.and_then(|trigger| trigger.tag.clone()),
+        dirty_hash: Arc::default(),
+        owner: Owner::current().to_label(),
+    }
+}
+
+async fn settled(shop: &Shop, lease: &Lease, stopper: Stopper) -> Result<End, End> {
+    if lease.tries > 0
+        && let Some(outcome) = recorded(shop, lease)
+    {
+        return Ok(End::Over(outcome));
+    }
+    let trigger = trigger(lease)?;
+    let engine = docker::connect(&EngineEnv::from_process())
+        .await
+        .map_err(|error| End::later(lease, Try::DoesNotCount, format!("no engine: {error}")))?;
+    let mut workspace = checkout(shop, lease, &trigger, &stopper).await?;
+    let trigger = trigger.on(&workspace.info);
+    if let Some(since) = trigger.since() {
+        workspace.compare_with(since);
+    }
+    let (pipeline, workspace) = wanted(workspace, &trigger).await?;
+    let plan = planned(shop, &pipeline, &trigger)?;
+    join_group(shop, lease, &pipeline, &trigger).await?;
+    let recorder = recorder(shop, lease, &trigger).await?;
+    let settings = Settings {
+        run: lease.run.clone(),
+        parallel: shop.config.jobs,
+        on_failure: OnFailure::FailFast,
+        pull: shop.config.pull,
+        timeout: shop.config.timeout,
+        grace: DEFAULT_GRACE,
+        color: StepColor::Forced,
+    };
+    let (events, feed) = mpsc::channel(EVENT_BUFFER);
+    let sinks: Vec<Box<dyn Sink>> = vec![Box::new(recorder)];
+    let pump = tokio::spawn(pump::pump(feed, lease.run.clone(), sinks, || {}));
+    let result = execute::run(Arc::new(engine), plan, Arc::new(workspace), settings, stopper, events).await;
+    let _ = pump.await;
+    match result {
+        Ok(result) => Ok(End::Over(outcome(&result))),
+        Err(error) => Ok(End::over(Status::Error.word(), error.to_string())),
+    }
+}
+
+fn outcome(result: &RunResult) -> Outcome {
+    let reason = result.cause.as_ref().map(|cause| explain(cause, About::default()).what);
+    Outcome { word: result.status.word().to_owned(), reason }
+}
+
+/// How the run ended, where it did before the queue heard of it.
+fn recorded(shop: &Shop, lease: &Lease) -> Option<Outcome> {
+    let history = History::look(&shop.config.state).ok()??;
+    let run = history.run(&RunName::Id(lease.run.to_string())).ok()??;
+    match run.phase {
+        // One that was cancelled may have been handed back by a listener that ended.
+        Phase::Ended(status) if status != Status::Cancelled => {
+            Some(Outcome { word: status.word().to_owned(), reason: run.message })
+        }
+        Phase::Ended(_) | Phase::Queued | Phase::Running | Phase::Interrupted => None,
+    }
+}
+
+fn trigger(lease: &Lease) -> Result<Trigger, End> {
+    let kind = EventKind::ALL.iter().copied().find(|kind| kind.name() == lease.event);
+    let kind = kind.ok_or_else(|| End::over("error", format!("`{}` is no kind of event", lease.event)))?;
+    Trigger::from_json(kind, &lease.payload).map_err(|error| End::over("error", error.to_string()))
+}
+
+/// The exact commit, clean.
+async fn checkout(shop: &Shop, lease: &Lease, trigger: &Trigger, stopper: &Stopper) -> Result<Workspace, End> {
+    let request =
+        SourceRequest::Checkout { repository: shop.config.repository.clone(), revision: trigger.commit.clone() };
+    let interrupt = Arc::new(AtomicBool::new(false));
+    let heard = interrupt.clone();
+    let mut opening = tokio::task::spawn_blocking(move || source::open_with(&request, &heard, &mut |_| {}));
+    let mut stop = stopper.watch();
+    let opened = tokio::select! {
+        opened = &mut opening => opened,
+        _ = stop.stopped() => {
+            interrupt.store(true, Ordering::Relaxed);
+            return Err(End::over(Status::Cancelled.word(), "it was stopped before it began"));
+        }
+    };
+    match opened {
+        Ok(Ok(workspace)) => Ok(workspace),
+        Ok(Err(error @ SourceError::RefGone { .. })) => Err(End::over("ref-gone", error.to_string())),
+        Ok(Err(error)) => Err(End::later_or_error(lease, with_causes(&error))),
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+/// The pipeline, where its `on` wants the event.
+async fn wanted(workspace: Workspace, trigger: &Trigger) -> Result<(Pipeline, Workspace), End> {
+    let trigger = trigger.clone();
+    let looking = tokio::task::spawn_blocking(move || {
+        let pipeline = pipeline(&workspace)?;
+        let decision = decide(pipeline.on.as_ref(), &trigger, || match workspace.changes() {
+            Ok(comparison) => match &comparison.changes {
+                Changes::Some(paths) => Some(paths.iter().cloned().collect()),
+                Changes::All => trigger.changed_paths.clone(),
+            },
+            Err(_) => None,
+        });
+        match decision {
+            Decision::Triggered => Ok((pipeline, workspace)),
+            Decision::Not(reason) => Err(End::over("not-triggered", reason.to_string())),
+        }
+    });
+    match looking.await {
+        Ok(looked) => looked,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+fn pipeline(workspace: &Workspace) -> Result<Pipeline, End> {
+    let path = workspace.root.join(FILE_NAME);
+    if path.symlink_metadata().is_err() {
+        return Err(End::over("not-triggered", format!("the commit has no `{FILE_NAME}`")));
+    }
+    let failed = |message: String| End::over(Status::Failure.word(), message);
+    let bytes = repository::read(&path, &workspace.root).map_err(|error| failed(error.to_string()))?;
+    let parsed = repository::includes::parse(&bytes, &path, &workspace.root, &AtomicBool::new(false));
+    parsed.pipeline.ok_or_else(|| {
+        let errors: Vec<_> = parsed.findings.iter().filter(|finding| finding.severity() == Severity::Error).collect();
+        let first = errors.first().map(|finding| finding.message.as_str()).unwrap_or_default();
+        failed(format!("`{FILE_NAME}` is not valid, {} errors: {first}", errors.len()))
+    })
+}
+
+fn planned(shop: &Shop, pipeline: &Pipeline, trigger: &Trigger) -> Result<Plan, End> {
+    let options = RunOptions {
+        selection: Selection::All,
+        matrix: Vec::new(),
+        env: shop.config.env.clone(),
+        secrets: shop.config.given.clone(),
+        images: std::collections::BTreeMap::default(),
+        origin: trigger.contexts(),
+    };
+    plan::plan(pipeline, &options).map_err(|error| End::over(Status::Failure.word(), error.to_string()))
+}
+
+async fn join_group(shop: &Shop, lease: &Lease, pipeline: &Pipeline, trigger: &Trigger) -> Result<(), End> {
+    use crate::pipeline::expr::{NoFiles, Scope, Standing};
+    let Some(concurrency) = &pipeline.concurrency else { return Ok(()) };
+    let contexts = trigger.contexts();
+    let scope = Scope { contexts: &contexts, standing: Standing::Success, files: &NoFiles };
+    let group = concurrency.group.render(&scope);
+    let group =
+        group.map_err(|error| End::over(Status::Failure.word(), format!("`concurrency`: {}", error.message)))?;
+    let others = match concurrency.in_progress {
+        crate::pipeline::InProgress::Keep => InProgress::Wait,
+        crate::pipeline::InProgress::Cancel => InProgress::Cancel,
+    };
+    let lease = lease.clone();
+    match shop.keeper.with(move |queue| queue.join(&lease, &group, others)).await {
+        Ok(Entry::Open) => Ok(()),
+        Ok(Entry::Busy) => Err(End::Back {
+            wait: CROWDED,
+            counts: Try::DoesNotCount,
+            why: "another run of its concurrency group goes on".to_owned(),
+        }),
+        Err(error) => Err(End::Back { wait: CROWDED, counts: Try::DoesNotCount, why: error.to_string() }),
+    }
+}
+
+/// The recorder. A run of the listener that leaves no record is not begun: its logs are all that there is of it.
+async fn recorder(shop: &Shop, lease: &Lease, trigger: &Trigger) -> Result<Recorder, End> {
+    let state = shop.config.state.clone();
+    let subject = subject(shop, lease, Some(trigger));
+    let opened = tokio::task::spawn_blocking(move || -> Result<Recorder, StoreError> {
+        let (history, moved) = History::open(&state)?;
+        if let Some(moved) = moved {
+            tracing::error!("{moved}");
+        }
+        Ok(Recorder::new(history, subject))
+    });
+    match opened.await {
+        Ok(Ok(recorder)) => Ok(recorder),
+        Ok(Err(error)) => Err(End::later(lease, Try::DoesNotCount, with_causes(&error))),
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+fn with_causes(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
+}

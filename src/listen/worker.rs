@@ -1,0 +1,165 @@
+//! The worker: leases one run after the other and sees it to its end.
+//!
+//! What is on the disk decides: a run is `leased` before anything is done for it, and over when the queue says so. A worker whose
+//! lease was lost says nothing more.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+
+use super::config::Config;
+use super::keeper::{Keeper, Unanswered};
+use super::run::{self, End};
+use crate::execute::{Owner, Stopper};
+use crate::store::queue::{Held, Lease, Outcome, Try};
+
+/// How long a lease lasts.
+const LEASE: Duration = Duration::from_secs(30);
+
+/// How often it is renewed, and a cancellation heard of.
+const RENEW: Duration = Duration::from_secs(2);
+
+/// How often the queue is looked at when nobody says that there is something: for runs that wait for their time.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// After a run could not be ended in the queue, how long until it is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// What workers share.
+#[derive(Clone)]
+pub(super) struct Shop {
+    pub(super) config: Arc<Config>,
+    pub(super) keeper: Keeper,
+    pub(super) queued: Arc<Notify>,
+    /// True when nothing new is begun any more.
+    pub(super) draining: watch::Receiver<bool>,
+    /// True when what goes on is to be handed back.
+    pub(super) ending: watch::Receiver<bool>,
+}
+
+/// Works until it is told to end, and what it began is over or handed back.
+pub(super) async fn work(shop: Shop) {
+    let me = Owner::current();
+    let holder = me.to_label();
+    let mut running = JoinSet::new();
+    let mut draining = shop.draining.clone();
+    loop {
+        while running.try_join_next().is_some() {}
+        if *draining.borrow() {
+            break;
+        }
+        let mut began = false;
+        if running.len() < usize::try_from(shop.config.runs).unwrap_or(usize::MAX) {
+            match shop.next(&me, &holder).await {
+                Ok(Some(lease)) => {
+                    running.spawn(see_through(shop.clone(), lease));
+                    began = true;
+                }
+                Ok(None) => {}
+                Err(error) => tracing::error!(%error, "the queue cannot be read"),
+            }
+        }
+        if !began {
+            tokio::select! {
+                () = shop.queued.notified() => {}
+                Some(_) = running.join_next() => {}
+                _ = draining.changed() => {}
+                () = tokio::time::sleep(LOOK) => {}
+            }
+        }
+    }
+    while running.join_next().await.is_some() {}
+}
+
+impl Shop {
+    async fn next(&self, me: &Owner, holder: &str) -> Result<Option<Lease>, Unanswered> {
+        let (me, holder, runs) = (me.clone(), holder.to_owned(), self.config.runs);
+        self.keeper
+            .with(move |queue| {
+                let now = Timestamp::now();
+                queue.take_back(now, |other| Owner::parse(other).is_some_and(|other| me.knows_dead(&other)))?;
+                queue.lease(&holder, now, LEASE, runs)
+            })
+            .await
+    }
+}
+
+/// Runs a run to its end, and tells the queue.
+async fn see_through(shop: Shop, lease: Lease) {
+    tracing::info!(run = %lease.run, tries = lease.tries, "begins");
+    let stopper = Stopper::default();
+    let end = {
+        let mut work = std::pin::pin!(run::run(&shop, &lease, stopper.clone()));
+        let mut renew = tokio::time::interval(RENEW);
+        let mut ending = shop.ending.clone();
+        let mut told_to_end = false;
+        loop {
+            tokio::select! {
+                end = &mut work => break end,
+                _ = renew.tick() => match shop.renew(&lease).await {
+                    Ok(Held::Yes) => {}
+                    Ok(Held::Cancel(why)) => {
+                        if !told_to_end {
+                            tracing::info!(run = %lease.run, why, "is cancelled");
+                            stopper.interrupt();
+                            told_to_end = true;
+                        }
+                    }
+                    Ok(Held::Lost) => {
+                        tracing::warn!(run = %lease.run, "its lease was lost: what becomes of it here does not count");
+                        stopper.interrupt();
+                        stopper.interrupt();
+                        let _ = work.await;
+                        return;
+                    }
+                    // The lease lasts for a while; the next renewal may do.
+                    Err(error) => tracing::warn!(run = %lease.run, %error, "the lease could not be renewed"),
+                },
+                _ = ending.changed(), if !told_to_end => {
+                    stopper.interrupt();
+                    // What a stop of the listener cut short is not over.
+                    let _ = tokio::time::timeout(LEASE, &mut work).await;
+                    let why = "the listener ends".to_owned();
+                    break End::Back { wait: Duration::ZERO, counts: Try::DoesNotCount, why };
+                }
+            }
+        }
+    };
+    shop.conclude(&lease, end).await;
+}
+
+impl Shop {
+    async fn renew(&self, lease: &Lease) -> Result<Held, Unanswered> {
+        let lease = lease.clone();
+        self.keeper.with(move |queue| queue.renew(&lease, Timestamp::now(), LEASE)).await
+    }
+
+    /// Tells the queue, until it has heard.
+    async fn conclude(&self, lease: &Lease, end: End) {
+        match &end {
+            End::Over(Outcome { word, reason }) => {
+                tracing::info!(run = %lease.run, outcome = %word, reason = reason.as_deref().unwrap_or(""), "is over");
+            }
+            End::Back { why, .. } => tracing::warn!(run = %lease.run, %why, "waits again"),
+        }
+        loop {
+            let (lease, end) = (lease.clone(), end.clone());
+            let told = self.keeper.with(move |queue| match &end {
+                End::Over(outcome) => queue.finish(&lease, outcome, Timestamp::now()),
+                End::Back { wait, counts, .. } => queue.hand_back(&lease, *wait, *counts, Timestamp::now()),
+            });
+            match told.await {
+                Ok(Held::Lost) => return tracing::warn!("a run's end was refused: its lease was lost"),
+                Ok(_) => return,
+                Err(Unanswered::Ending) => return,
+                Err(error) => {
+                    tracing::error!(%error, "the end of a run cannot be stored; it is tried again");
+                    tokio::time::sleep(AGAIN).await;
+                }
+            }
+        }
+    }
+}
