@@ -58,6 +58,9 @@ _argon() {
             argon,schema)
                 cmd="argon__subcmd__schema"
                 ;;
+            argon,trigger)
+                cmd="argon__subcmd__trigger"
+                ;;
             argon,validate)
                 cmd="argon__subcmd__validate"
                 ;;
@@ -103,6 +106,9 @@ _argon() {
             argon__subcmd__help,schema)
                 cmd="argon__subcmd__help__subcmd__schema"
                 ;;
+            argon__subcmd__help,trigger)
+                cmd="argon__subcmd__help__subcmd__trigger"
+                ;;
             argon__subcmd__help,validate)
                 cmd="argon__subcmd__help__subcmd__validate"
                 ;;
@@ -113,7 +119,7 @@ _argon() {
 
     case "${cmd}" in
         argon)
-            opts="-h -V --color --help --version run validate schema runs logs list graph listen init doctor clean lsp completions man help"
+            opts="-h -V --color --help --version run validate schema runs logs list graph listen trigger init doctor clean lsp completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -215,7 +221,7 @@ _argon() {
             return 0
             ;;
         argon__subcmd__help)
-            opts="run validate schema runs logs list graph listen init doctor clean lsp completions man help"
+            opts="run validate schema runs logs list graph listen trigger init doctor clean lsp completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -424,6 +430,20 @@ _argon() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        argon__subcmd__help__subcmd__trigger)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         argon__subcmd__help__subcmd__validate)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -483,7 +503,7 @@ _argon() {
             return 0
             ;;
         argon__subcmd__listen)
-            opts="-j -e -s -h --repo --bind --webhook-secret-file --webhook-secret --state --runs --jobs --capacity --timeout --drain --pull --env --env-file --secret --secret-file --check --log-json --color --help"
+            opts="-j -e -s -h --repo --bind --webhook-secret-file --webhook-secret --poll --state --runs --jobs --capacity --timeout --drain --pull --env --env-file --secret --secret-file --check --log-json --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -502,6 +522,10 @@ _argon() {
                     return 0
                     ;;
                 --webhook-secret)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --poll)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -793,6 +817,40 @@ _argon() {
                 return 0
             fi
             case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        argon__subcmd__trigger)
+            opts="-h --url --webhook-secret-file --webhook-secret --state --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --url)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --webhook-secret-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --webhook-secret)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --state)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0

@@ -31,6 +31,7 @@ set edit:completion:arg-completer[argon] = {|@words|
             cand list 'Lists the jobs of the pipeline'
             cand graph 'Draws which job needs which'
             cand listen 'Runs the pipeline of a repository when its forge says that something was pushed'
+            cand trigger 'Has a listener run its repository''s pipeline now'
             cand init 'Writes a first `.runnerci.yml`, for Cargo, npm, Python, Go or Maven'
             cand doctor 'Looks for the engine, and says what Argon found and what will not work'
             cand clean 'Removes what crashed runs left on the engine'
@@ -134,8 +135,9 @@ set edit:completion:arg-completer[argon] = {|@words|
         &'argon;listen'= {
             cand --repo 'The repository to run; whatever a delivery says, nothing else is cloned'
             cand --bind 'Where to listen'
-            cand --webhook-secret-file 'The secret of the forge''s webhook, in a file that only you can read'
+            cand --webhook-secret-file 'The secret of the forge''s webhook, in a file that only you can read [default: the one in the state folder]'
             cand --webhook-secret 'The secret of the forge''s webhook'
+            cand --poll 'Also looks at the repository''s branches and tags so often, as `60s`: for where no forge can reach'
             cand --state 'Where queue, history and logs are kept [default: $XDG_STATE_HOME/argon]'
             cand --runs 'How many runs go on at once'
             cand -j 'How many jobs of a run go on at once [default: the number of cores]'
@@ -153,6 +155,15 @@ set edit:completion:arg-completer[argon] = {|@words|
             cand --color 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE'
             cand --check 'Says whether it could begin, and does not'
             cand --log-json 'Logs one JSON object a line'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'argon;trigger'= {
+            cand --url 'Where it listens'
+            cand --webhook-secret-file 'The secret of the forge''s webhook, in a file that only you can read [default: the one in the state folder]'
+            cand --webhook-secret 'The secret of the forge''s webhook'
+            cand --state 'The listener''s state folder [default: $XDG_STATE_HOME/argon]'
+            cand --color 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }
@@ -198,6 +209,7 @@ set edit:completion:arg-completer[argon] = {|@words|
             cand list 'Lists the jobs of the pipeline'
             cand graph 'Draws which job needs which'
             cand listen 'Runs the pipeline of a repository when its forge says that something was pushed'
+            cand trigger 'Has a listener run its repository''s pipeline now'
             cand init 'Writes a first `.runnerci.yml`, for Cargo, npm, Python, Go or Maven'
             cand doctor 'Looks for the engine, and says what Argon found and what will not work'
             cand clean 'Removes what crashed runs left on the engine'
@@ -221,6 +233,8 @@ set edit:completion:arg-completer[argon] = {|@words|
         &'argon;help;graph'= {
         }
         &'argon;help;listen'= {
+        }
+        &'argon;help;trigger'= {
         }
         &'argon;help;init'= {
         }

@@ -37,6 +37,7 @@ complete -c argon -n "__fish_argon_needs_command" -f -a "logs" -d 'Shows what th
 complete -c argon -n "__fish_argon_needs_command" -f -a "list" -d 'Lists the jobs of the pipeline'
 complete -c argon -n "__fish_argon_needs_command" -f -a "graph" -d 'Draws which job needs which'
 complete -c argon -n "__fish_argon_needs_command" -f -a "listen" -d 'Runs the pipeline of a repository when its forge says that something was pushed'
+complete -c argon -n "__fish_argon_needs_command" -f -a "trigger" -d 'Has a listener run its repository\'s pipeline now'
 complete -c argon -n "__fish_argon_needs_command" -f -a "init" -d 'Writes a first `.runnerci.yml`, for Cargo, npm, Python, Go or Maven'
 complete -c argon -n "__fish_argon_needs_command" -f -a "doctor" -d 'Looks for the engine, and says what Argon found and what will not work'
 complete -c argon -n "__fish_argon_needs_command" -f -a "clean" -d 'Removes what crashed runs left on the engine'
@@ -136,8 +137,9 @@ never\t''"
 complete -c argon -n "__fish_argon_using_subcommand graph" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c argon -n "__fish_argon_using_subcommand listen" -l repo -d 'The repository to run; whatever a delivery says, nothing else is cloned' -r
 complete -c argon -n "__fish_argon_using_subcommand listen" -l bind -d 'Where to listen' -r
-complete -c argon -n "__fish_argon_using_subcommand listen" -l webhook-secret-file -d 'The secret of the forge\'s webhook, in a file that only you can read' -r -F
+complete -c argon -n "__fish_argon_using_subcommand listen" -l webhook-secret-file -d 'The secret of the forge\'s webhook, in a file that only you can read [default: the one in the state folder]' -r -F
 complete -c argon -n "__fish_argon_using_subcommand listen" -l webhook-secret -d 'The secret of the forge\'s webhook' -r
+complete -c argon -n "__fish_argon_using_subcommand listen" -l poll -d 'Also looks at the repository\'s branches and tags so often, as `60s`: for where no forge can reach' -r
 complete -c argon -n "__fish_argon_using_subcommand listen" -l state -d 'Where queue, history and logs are kept [default: $XDG_STATE_HOME/argon]' -r -F
 complete -c argon -n "__fish_argon_using_subcommand listen" -l runs -d 'How many runs go on at once' -r
 complete -c argon -n "__fish_argon_using_subcommand listen" -s j -l jobs -d 'How many jobs of a run go on at once [default: the number of cores]' -r
@@ -157,6 +159,14 @@ never\t''"
 complete -c argon -n "__fish_argon_using_subcommand listen" -l check -d 'Says whether it could begin, and does not'
 complete -c argon -n "__fish_argon_using_subcommand listen" -l log-json -d 'Logs one JSON object a line'
 complete -c argon -n "__fish_argon_using_subcommand listen" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c argon -n "__fish_argon_using_subcommand trigger" -l url -d 'Where it listens' -r
+complete -c argon -n "__fish_argon_using_subcommand trigger" -l webhook-secret-file -d 'The secret of the forge\'s webhook, in a file that only you can read [default: the one in the state folder]' -r -F
+complete -c argon -n "__fish_argon_using_subcommand trigger" -l webhook-secret -d 'The secret of the forge\'s webhook' -r
+complete -c argon -n "__fish_argon_using_subcommand trigger" -l state -d 'The listener\'s state folder [default: $XDG_STATE_HOME/argon]' -r -F
+complete -c argon -n "__fish_argon_using_subcommand trigger" -l color -d 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c argon -n "__fish_argon_using_subcommand trigger" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c argon -n "__fish_argon_using_subcommand init" -l color -d 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE' -r -f -a "auto\t''
 always\t''
 never\t''"
@@ -184,18 +194,19 @@ complete -c argon -n "__fish_argon_using_subcommand man" -l color -d 'Colour in 
 always\t''
 never\t''"
 complete -c argon -n "__fish_argon_using_subcommand man" -s h -l help -d 'Print help'
-complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph listen init doctor clean lsp completions man help" -f -a "run" -d 'Runs the pipeline, or some of its jobs'
-complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph listen init doctor clean lsp completions man help" -f -a "validate" -d 'Checks pipeline files, and says what is wrong to the column'
-complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph listen init doctor clean lsp completions man help" -f -a "schema" -d 'Prints the JSON Schema of the pipeline file, for editors'
-complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph listen init doctor clean lsp completions man help" -f -a "runs" -d 'Lists the runs that were, the latest first; of the repository here, where there is one'
-complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph listen init doctor clean lsp completions man help" -f -a "logs" -d 'Shows what the steps of a run printed'
-complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph listen init doctor clean lsp completions man help" -f -a "list" -d 'Lists the jobs of the pipeline'
-complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph listen init doctor clean lsp completions man help" -f -a "graph" -d 'Draws which job needs which'
-complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph listen init doctor clean lsp completions man help" -f -a "listen" -d 'Runs the pipeline of a repository when its forge says that something was pushed'
-complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph listen init doctor clean lsp completions man help" -f -a "init" -d 'Writes a first `.runnerci.yml`, for Cargo, npm, Python, Go or Maven'
-complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph listen init doctor clean lsp completions man help" -f -a "doctor" -d 'Looks for the engine, and says what Argon found and what will not work'
-complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph listen init doctor clean lsp completions man help" -f -a "clean" -d 'Removes what crashed runs left on the engine'
-complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph listen init doctor clean lsp completions man help" -f -a "lsp" -d 'Serves an editor: findings, completion, hover, definitions, renames in pipeline files'
-complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph listen init doctor clean lsp completions man help" -f -a "completions" -d 'Prints the completion script of a shell'
-complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph listen init doctor clean lsp completions man help" -f -a "man" -d 'Prints a manual page: `argon man run | man -l -`'
-complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph listen init doctor clean lsp completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph listen trigger init doctor clean lsp completions man help" -f -a "run" -d 'Runs the pipeline, or some of its jobs'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph listen trigger init doctor clean lsp completions man help" -f -a "validate" -d 'Checks pipeline files, and says what is wrong to the column'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph listen trigger init doctor clean lsp completions man help" -f -a "schema" -d 'Prints the JSON Schema of the pipeline file, for editors'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph listen trigger init doctor clean lsp completions man help" -f -a "runs" -d 'Lists the runs that were, the latest first; of the repository here, where there is one'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph listen trigger init doctor clean lsp completions man help" -f -a "logs" -d 'Shows what the steps of a run printed'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph listen trigger init doctor clean lsp completions man help" -f -a "list" -d 'Lists the jobs of the pipeline'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph listen trigger init doctor clean lsp completions man help" -f -a "graph" -d 'Draws which job needs which'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph listen trigger init doctor clean lsp completions man help" -f -a "listen" -d 'Runs the pipeline of a repository when its forge says that something was pushed'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph listen trigger init doctor clean lsp completions man help" -f -a "trigger" -d 'Has a listener run its repository\'s pipeline now'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph listen trigger init doctor clean lsp completions man help" -f -a "init" -d 'Writes a first `.runnerci.yml`, for Cargo, npm, Python, Go or Maven'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph listen trigger init doctor clean lsp completions man help" -f -a "doctor" -d 'Looks for the engine, and says what Argon found and what will not work'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph listen trigger init doctor clean lsp completions man help" -f -a "clean" -d 'Removes what crashed runs left on the engine'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph listen trigger init doctor clean lsp completions man help" -f -a "lsp" -d 'Serves an editor: findings, completion, hover, definitions, renames in pipeline files'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph listen trigger init doctor clean lsp completions man help" -f -a "completions" -d 'Prints the completion script of a shell'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph listen trigger init doctor clean lsp completions man help" -f -a "man" -d 'Prints a manual page: `argon man run | man -l -`'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph listen trigger init doctor clean lsp completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

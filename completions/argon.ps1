@@ -34,6 +34,7 @@ Register-ArgumentCompleter -Native -CommandName 'argon' -ScriptBlock {
             [CompletionResult]::new('list', 'list', [CompletionResultType]::ParameterValue, 'Lists the jobs of the pipeline')
             [CompletionResult]::new('graph', 'graph', [CompletionResultType]::ParameterValue, 'Draws which job needs which')
             [CompletionResult]::new('listen', 'listen', [CompletionResultType]::ParameterValue, 'Runs the pipeline of a repository when its forge says that something was pushed')
+            [CompletionResult]::new('trigger', 'trigger', [CompletionResultType]::ParameterValue, 'Has a listener run its repository''s pipeline now')
             [CompletionResult]::new('init', 'init', [CompletionResultType]::ParameterValue, 'Writes a first `.runnerci.yml`, for Cargo, npm, Python, Go or Maven')
             [CompletionResult]::new('doctor', 'doctor', [CompletionResultType]::ParameterValue, 'Looks for the engine, and says what Argon found and what will not work')
             [CompletionResult]::new('clean', 'clean', [CompletionResultType]::ParameterValue, 'Removes what crashed runs left on the engine')
@@ -145,8 +146,9 @@ Register-ArgumentCompleter -Native -CommandName 'argon' -ScriptBlock {
         'argon;listen' {
             [CompletionResult]::new('--repo', '--repo', [CompletionResultType]::ParameterName, 'The repository to run; whatever a delivery says, nothing else is cloned')
             [CompletionResult]::new('--bind', '--bind', [CompletionResultType]::ParameterName, 'Where to listen')
-            [CompletionResult]::new('--webhook-secret-file', '--webhook-secret-file', [CompletionResultType]::ParameterName, 'The secret of the forge''s webhook, in a file that only you can read')
+            [CompletionResult]::new('--webhook-secret-file', '--webhook-secret-file', [CompletionResultType]::ParameterName, 'The secret of the forge''s webhook, in a file that only you can read [default: the one in the state folder]')
             [CompletionResult]::new('--webhook-secret', '--webhook-secret', [CompletionResultType]::ParameterName, 'The secret of the forge''s webhook')
+            [CompletionResult]::new('--poll', '--poll', [CompletionResultType]::ParameterName, 'Also looks at the repository''s branches and tags so often, as `60s`: for where no forge can reach')
             [CompletionResult]::new('--state', '--state', [CompletionResultType]::ParameterName, 'Where queue, history and logs are kept [default: $XDG_STATE_HOME/argon]')
             [CompletionResult]::new('--runs', '--runs', [CompletionResultType]::ParameterName, 'How many runs go on at once')
             [CompletionResult]::new('-j', '-j', [CompletionResultType]::ParameterName, 'How many jobs of a run go on at once [default: the number of cores]')
@@ -164,6 +166,16 @@ Register-ArgumentCompleter -Native -CommandName 'argon' -ScriptBlock {
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE')
             [CompletionResult]::new('--check', '--check', [CompletionResultType]::ParameterName, 'Says whether it could begin, and does not')
             [CompletionResult]::new('--log-json', '--log-json', [CompletionResultType]::ParameterName, 'Logs one JSON object a line')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'argon;trigger' {
+            [CompletionResult]::new('--url', '--url', [CompletionResultType]::ParameterName, 'Where it listens')
+            [CompletionResult]::new('--webhook-secret-file', '--webhook-secret-file', [CompletionResultType]::ParameterName, 'The secret of the forge''s webhook, in a file that only you can read [default: the one in the state folder]')
+            [CompletionResult]::new('--webhook-secret', '--webhook-secret', [CompletionResultType]::ParameterName, 'The secret of the forge''s webhook')
+            [CompletionResult]::new('--state', '--state', [CompletionResultType]::ParameterName, 'The listener''s state folder [default: $XDG_STATE_HOME/argon]')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
@@ -216,6 +228,7 @@ Register-ArgumentCompleter -Native -CommandName 'argon' -ScriptBlock {
             [CompletionResult]::new('list', 'list', [CompletionResultType]::ParameterValue, 'Lists the jobs of the pipeline')
             [CompletionResult]::new('graph', 'graph', [CompletionResultType]::ParameterValue, 'Draws which job needs which')
             [CompletionResult]::new('listen', 'listen', [CompletionResultType]::ParameterValue, 'Runs the pipeline of a repository when its forge says that something was pushed')
+            [CompletionResult]::new('trigger', 'trigger', [CompletionResultType]::ParameterValue, 'Has a listener run its repository''s pipeline now')
             [CompletionResult]::new('init', 'init', [CompletionResultType]::ParameterValue, 'Writes a first `.runnerci.yml`, for Cargo, npm, Python, Go or Maven')
             [CompletionResult]::new('doctor', 'doctor', [CompletionResultType]::ParameterValue, 'Looks for the engine, and says what Argon found and what will not work')
             [CompletionResult]::new('clean', 'clean', [CompletionResultType]::ParameterValue, 'Removes what crashed runs left on the engine')
@@ -247,6 +260,9 @@ Register-ArgumentCompleter -Native -CommandName 'argon' -ScriptBlock {
             break
         }
         'argon;help;listen' {
+            break
+        }
+        'argon;help;trigger' {
             break
         }
         'argon;help;init' {

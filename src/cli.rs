@@ -26,8 +26,12 @@ mod sarif;
 mod schema;
 mod signals;
 mod targets;
+#[cfg(feature = "listen")]
+mod trigger;
 mod validate;
 mod variables;
+#[cfg(feature = "listen")]
+mod webhook_secret;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -71,6 +75,8 @@ enum Command {
     #[cfg(feature = "listen")]
     // Boxed: as `Run` is.
     Listen(Box<listen::ListenArgs>),
+    #[cfg(feature = "listen")]
+    Trigger(trigger::TriggerArgs),
     Init(init::InitArgs),
     Doctor(doctor::DoctorArgs),
     Clean(clean::CleanArgs),
@@ -119,7 +125,9 @@ fn dispatch(command: Command, look: &Look) -> Result<Exit, CommandError> {
         Command::List(args) => list::run(&args, look),
         Command::Graph(args) => graph::run(&args, look),
         #[cfg(feature = "listen")]
-        Command::Listen(args) => listen::run(*args, look),
+        Command::Listen(args) => listen::run(&args, look),
+        #[cfg(feature = "listen")]
+        Command::Trigger(args) => trigger::run(&args),
         Command::Init(args) => init::run(&args, look),
         Command::Doctor(args) => doctor::run(&args, look),
         Command::Clean(args) => clean::run(&args, look),

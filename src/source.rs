@@ -15,6 +15,7 @@ mod git_dir;
 mod ignored;
 pub mod include;
 mod listing;
+mod refs;
 mod worktree;
 
 use std::path::PathBuf;
@@ -27,6 +28,7 @@ pub use checkout::CloneProgress;
 pub use error::SourceError;
 pub use ignored::ignored;
 pub use listing::Size;
+pub use refs::{Refs, refs};
 
 use crate::event::SourceInfo;
 use listing::Listing;

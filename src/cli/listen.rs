@@ -1,28 +1,22 @@
 //! `argon listen`: a personal CI runner.
 
-use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::net::SocketAddr;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use argon::listen::config::Config;
-use argon::listen::webhook::Secret;
 use argon::listen::{ListenError, Listener};
 use argon::pipeline::parse_duration;
-use argon::store::StateDir;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+use super::block_on;
 use super::exit::{CommandError, Exit};
 use super::output::{self, Look};
 use super::run::PullArg;
 use super::variables::VariableArgs;
-use super::{block_on, history};
-
-/// Bytes of randomness in a secret that is made here.
-const SECRET_BYTES: usize = 32;
+use super::webhook_secret::{self, SecretArgs};
 
 /// Runs the pipeline of a repository when its forge says that something was pushed
 ///
@@ -38,12 +32,11 @@ pub(crate) struct ListenArgs {
     /// Where to listen
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8321")]
     bind: SocketAddr,
-    /// The secret of the forge's webhook, in a file that only you can read
-    #[arg(long, value_name = "FILE")]
-    webhook_secret_file: Option<PathBuf>,
-    /// The secret of the forge's webhook
-    #[arg(long, value_name = "SECRET", env = "ARGON_WEBHOOK_SECRET", hide = true, hide_env_values = true)]
-    webhook_secret: Option<String>,
+    #[command(flatten)]
+    secret: SecretArgs,
+    /// Also looks at the repository's branches and tags so often, as `60s`: for where no forge can reach
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    poll: Option<Duration>,
     /// Where queue, history and logs are kept [default: $XDG_STATE_HOME/argon]
     #[arg(long, value_name = "FOLDER")]
     state: Option<PathBuf>,
@@ -80,10 +73,10 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// Listens until it is told to end.
-pub(crate) fn run(args: ListenArgs, look: &Look) -> Result<Exit, CommandError> {
-    log(&args);
+pub(crate) fn run(args: &ListenArgs, look: &Look) -> Result<Exit, CommandError> {
+    log(args);
     block_on(async {
-        let (config, secret) = config(&args)?;
+        let (config, secret) = config(args)?;
         let check = args.check;
         let listener = Listener::open(config).await?;
         for warning in &listener.warnings {
@@ -159,23 +152,8 @@ impl From<ListenError> for CommandError {
 
 /// The configuration, and where its secret comes from.
 fn config(args: &ListenArgs) -> Result<(Config, String), CommandError> {
-    let state = match &args.state {
-        Some(folder) => StateDir::new(folder),
-        None => history::state_dir().ok_or_else(|| {
-            CommandError::usage("there is no home to keep a queue in", "name a folder with `--state`")
-        })?,
-    };
-    let (text, from) = match (&args.webhook_secret_file, &args.webhook_secret) {
-        (Some(file), _) => (private(file)?, format!("in {}", file.display())),
-        (None, Some(secret)) => (secret.clone(), "of ARGON_WEBHOOK_SECRET".to_owned()),
-        (None, None) => {
-            let file = state.path().join("webhook-secret");
-            (made(&file)?, format!("in {}", file.display()))
-        }
-    };
-    let secret = Secret::new(text.trim()).ok_or_else(|| {
-        CommandError::usage("the webhook's secret is shorter than 16 bytes", "make one: `openssl rand -hex 32`")
-    })?;
+    let state = webhook_secret::state(args.state.as_deref())?;
+    let (secret, from) = args.secret.found_or_made(&state)?;
     let repository = match Path::new(&args.repo).canonicalize() {
         Ok(folder) => folder.display().to_string(),
         Err(_) => args.repo.clone(),
@@ -189,45 +167,11 @@ fn config(args: &ListenArgs) -> Result<(Config, String), CommandError> {
         jobs: args.parallel.map_or_else(super::run::cores, usize::from),
         capacity: args.capacity,
         timeout: args.timeout,
+        poll: args.poll,
         drain: args.drain,
         pull: args.pull.into(),
         env: args.variables.env()?,
         given: args.variables.secrets()?,
     };
     Ok((config, from))
-}
-
-/// The text of a file that nobody else may read.
-fn private(file: &Path) -> Result<String, CommandError> {
-    let unreadable =
-        |error| CommandError::usage(format!("cannot read `{}`: {error}", file.display()), "check the path");
-    let mode = fs::metadata(file).map_err(unreadable)?.permissions().mode();
-    if mode & 0o077 != 0 {
-        return Err(CommandError::usage(
-            format!("others can read the secret in `{}`", file.display()),
-            format!("`chmod 600 {}`", file.display()),
-        ));
-    }
-    fs::read_to_string(file).map_err(unreadable)
-}
-
-/// The secret that was made before, or a new one.
-fn made(file: &Path) -> Result<String, CommandError> {
-    if file.exists() {
-        return private(file);
-    }
-    let failed = |error: &dyn std::fmt::Display| {
-        CommandError::infrastructure(format!("cannot make the secret `{}`: {error}", file.display()), None)
-    };
-    let mut bytes = [0; SECRET_BYTES];
-    getrandom::fill(&mut bytes).map_err(|error| failed(&error))?;
-    let text = hex::encode(bytes);
-    let write = || -> std::io::Result<()> {
-        file.parent().map_or(Ok(()), fs::create_dir_all)?;
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
-        writeln!(file, "{text}")?;
-        file.sync_all()
-    };
-    write().map_err(|error| failed(&error))?;
-    Ok(text)
 }

@@ -27,6 +27,8 @@ pub struct Config {
     pub capacity: u64,
     /// Time for each run.
     pub timeout: Option<Duration>,
+    /// How often the repository's refs are looked at, where at all.
+    pub poll: Option<Duration>,
     /// How long runs may go on when the listener is told to end.
     pub drain: Duration,
     /// When images are pulled.

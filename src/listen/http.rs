@@ -17,6 +17,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use jiff::Timestamp;
 use serde_json::json;
+use sha2::{Digest, Sha256};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, Semaphore, watch};
 
@@ -24,7 +25,7 @@ use super::config::Config;
 use super::keeper::{Keeper, Unanswered};
 use super::webhook::{self, BadDelivery, Happened, Origin, Says};
 use crate::store::queue::{Accepted, Offer, Order, Wanted};
-use crate::trigger::MAX_BYTES;
+use crate::trigger::{EventKind, MAX_BYTES, Trigger};
 
 /// How long headers, and then a body, may take to come.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -84,6 +85,7 @@ fn routes(desk: Arc<Desk>) -> Router {
         .route("/webhook", post(deliver))
         .route("/webhook/{forge}", post(deliver))
         .route("/api/webhook", post(deliver))
+        .route("/api/trigger", post(trigger))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .with_state(desk)
@@ -163,6 +165,52 @@ async fn deliver(State(desk): State<Arc<Desk>>, headers: HeaderMap, body: Body) 
     Ok(desk.answer(&accepted, note.as_deref()))
 }
 
+/// What a person asks for.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ByHand {
+    /// A branch, a tag or a commit; the default branch where not said.
+    revision: Option<String>,
+    /// Unlike any other: asked twice, it is run once.
+    nonce: String,
+    /// Seconds since 1970.
+    time: i64,
+}
+
+/// A run that a person asks for: a body as [`ByHand`], signed as a webhook is, by `X-Argon-Signature-256`.
+async fn trigger(State(desk): State<Arc<Desk>>, headers: HeaderMap, body: Body) -> Result<Response, Refused> {
+    if *desk.draining.borrow() {
+        return Err(Refused::Later(Unanswered::Ending));
+    }
+    webhook::check_form(&headers).map_err(Refused::Bad)?;
+    let body = whole(&headers, body).await?;
+    let now = Timestamp::now();
+    webhook::authenticate_person(&headers, &body, &desk.config.secrets).map_err(|_| Refused::NotGenuine)?;
+    let asked: ByHand = serde_json::from_slice(&body)
+        .map_err(|source| Refused::Bad(crate::trigger::TriggerError::NotJson { source }.into()))?;
+    if !webhook::is_recent(asked.time, now) {
+        return Err(Refused::NotGenuine);
+    }
+    let kind = EventKind::Manual;
+    let offer = Offer {
+        forge: kind.name().to_owned(),
+        repository: desk.config.repository.clone(),
+        event: kind.name().to_owned(),
+        body_hash: hex::encode(Sha256::digest(&body)),
+        delivery: Some(asked.nonce),
+        received: now,
+        wanted: Wanted::Run(Order {
+            event: kind.name().to_owned(),
+            latest: None,
+            trigger: webhook::processed(&Trigger::new(kind), &desk.config.repository, kind.name(), now).to_string(),
+            payload: json!({"revision": asked.revision}).to_string().into_bytes(),
+            moved: None,
+        }),
+    };
+    let accepted = desk.keeper.accept(offer).await.map_err(Refused::Later)?;
+    Ok(desk.answer(&accepted, None))
+}
+
 /// The body, where it is not too large and comes in time.
 async fn whole(headers: &HeaderMap, body: Body) -> Result<bytes::Bytes, Refused> {
     let said = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
@@ -190,13 +238,12 @@ impl Desk {
             return Wanted::Nothing("pull requests from forks are not run".to_owned());
         }
         let trigger = &happened.trigger;
-        let place = trigger.tag.as_ref().map(|tag| format!("tag {tag}"));
-        let place = place.or_else(|| trigger.branch.as_ref().map(|branch| format!("branch {branch}")));
         Wanted::Run(Order {
             event: trigger.kind.name().to_owned(),
-            latest: place.map(|place| format!("{} {place}", trigger.kind)),
+            latest: super::latest(trigger),
             trigger: webhook::processed(trigger, &self.config.repository, source, now).to_string(),
             payload: body.to_vec(),
+            moved: super::moved(trigger),
         })
     }
 

@@ -10,6 +10,9 @@ use crate::store::queue::{Accepted, Offer, Queue};
 /// How many may wait for an answer before newcomers are sent away.
 const WAITING: usize = 4096;
 
+/// After how many batches the queue is counted again.
+const COUNTED: u32 = 100;
+
 /// How many deliveries one transaction takes.
 const BATCH: usize = 512;
 
@@ -94,7 +97,28 @@ impl Keeper {
     }
 }
 
+/// How much room the queue has. Counted only now and then, as counting takes longer the fuller it is.
+struct Room {
+    capacity: u64,
+    /// How many wait, at most: those that were leased since are still in it.
+    queued: u64,
+    /// Batches until it is counted again.
+    trusted: u32,
+}
+
+impl Room {
+    fn check(&mut self, queue: &Queue) -> Result<(), Unanswered> {
+        if self.trusted == 0 || self.queued >= self.capacity {
+            self.queued = queue.depth()?.queued;
+            self.trusted = COUNTED;
+        }
+        self.trusted -= 1;
+        if self.queued >= self.capacity { Err(Unanswered::Full { queued: self.queued }) } else { Ok(()) }
+    }
+}
+
 fn keep(mut queue: Queue, mut asked: mpsc::Receiver<Ask>, capacity: u64) {
+    let mut room = Room { capacity, queued: 0, trusted: 0 };
     let mut next = asked.blocking_recv();
     while let Some(ask) = next.take() {
         match ask {
@@ -115,7 +139,7 @@ fn keep(mut queue: Queue, mut asked: mpsc::Receiver<Ask>, capacity: u64) {
                         Err(_) => break,
                     }
                 }
-                accept_all(&mut queue, &offers, answers, capacity);
+                accept_all(&mut queue, &offers, answers, &mut room);
             }
         }
         if next.is_none() {
@@ -128,15 +152,12 @@ fn accept_all(
     queue: &mut Queue,
     offers: &[Offer],
     answers: Vec<oneshot::Sender<Result<Accepted, Unanswered>>>,
-    capacity: u64,
+    room: &mut Room,
 ) {
-    let accepted = match queue.depth() {
-        Ok(depth) if depth.queued >= capacity => Err(Unanswered::Full { queued: depth.queued }),
-        Ok(_) => queue.accept(offers).map_err(Unanswered::from),
-        Err(error) => Err(error.into()),
-    };
+    let accepted = room.check(queue).and_then(|()| queue.accept(offers).map_err(Unanswered::from));
     match accepted {
         Ok(accepted) => {
+            room.queued += accepted.len() as u64;
             for (answer, accepted) in answers.into_iter().zip(accepted) {
                 // Whoever asked may have gone away; the delivery is stored all the same.
                 let _ = answer.send(Ok(accepted));

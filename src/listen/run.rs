@@ -41,6 +41,11 @@ pub(super) enum End {
         /// For people.
         why: String,
     },
+    /// There is no engine: no run can go on now.
+    NoEngine {
+        /// For people.
+        why: String,
+    },
 }
 
 impl End {
@@ -117,9 +122,8 @@ async fn settled(shop: &Shop, lease: &Lease, stopper: Stopper) -> Result<End, En
         return Ok(End::Over(outcome));
     }
     let trigger = trigger(lease)?;
-    let engine = docker::connect(&EngineEnv::from_process())
-        .await
-        .map_err(|error| End::later(lease, Try::DoesNotCount, format!("no engine: {error}")))?;
+    let engine =
+        docker::connect(&EngineEnv::from_process()).await.map_err(|error| End::NoEngine { why: error.to_string() })?;
     let mut workspace = checkout(shop, lease, &trigger, &stopper).await?;
     let trigger = trigger.on(&workspace.info);
     if let Some(since) = trigger.since() {
@@ -159,11 +163,11 @@ fn recorded(shop: &Shop, lease: &Lease) -> Option<Outcome> {
     let history = History::look(&shop.config.state).ok()??;
     let run = history.run(&RunName::Id(lease.run.to_string())).ok()??;
     match run.phase {
-        // One that was cancelled may have been handed back by a listener that ended.
-        Phase::Ended(status) if status != Status::Cancelled => {
+        Phase::Ended(status @ (Status::Success | Status::Failure | Status::Error)) => {
             Some(Outcome { word: status.word().to_owned(), reason: run.message })
         }
-        Phase::Ended(_) | Phase::Queued | Phase::Running | Phase::Interrupted => None,
+        // One that was cancelled may have been handed back by a listener that ended; why one was skipped is found out again.
+        Phase::Ended(Status::Cancelled | Status::Skipped) | Phase::Queued | Phase::Running | Phase::Interrupted => None,
     }
 }
 
@@ -175,8 +179,9 @@ fn trigger(lease: &Lease) -> Result<Trigger, End> {
 
 /// The exact commit, clean.
 async fn checkout(shop: &Shop, lease: &Lease, trigger: &Trigger, stopper: &Stopper) -> Result<Workspace, End> {
-    let request =
-        SourceRequest::Checkout { repository: shop.config.repository.clone(), revision: trigger.commit.clone() };
+    // Whoever starts it by hand may name a branch alone.
+    let revision = trigger.commit.clone().or_else(|| Some(trigger.payload.get("revision")?.as_str()?.to_owned()));
+    let request = SourceRequest::Checkout { repository: shop.config.repository.clone(), revision };
     let interrupt = Arc::new(AtomicBool::new(false));
     let heard = interrupt.clone();
     let mut opening = tokio::task::spawn_blocking(move || source::open_with(&request, &heard, &mut |_| {}));
@@ -196,7 +201,7 @@ async fn checkout(shop: &Shop, lease: &Lease, trigger: &Trigger, stopper: &Stopp
     }
 }
 
-/// The pipeline, where its `on` wants the event.
+/// The pipeline, where its `on` wants the event. What a person asks for is wanted.
 async fn wanted(workspace: Workspace, trigger: &Trigger) -> Result<(Pipeline, Workspace), End> {
     let trigger = trigger.clone();
     let looking = tokio::task::spawn_blocking(move || {
@@ -209,6 +214,7 @@ async fn wanted(workspace: Workspace, trigger: &Trigger) -> Result<(Pipeline, Wo
             Err(_) => None,
         });
         match decision {
+            _ if trigger.kind == EventKind::Manual => Ok((pipeline, workspace)),
             Decision::Triggered => Ok((pipeline, workspace)),
             Decision::Not(reason) => Err(End::over("not-triggered", reason.to_string())),
         }
@@ -219,7 +225,7 @@ async fn wanted(workspace: Workspace, trigger: &Trigger) -> Result<(Pipeline, Wo
     }
 }
 
-fn pipeline(workspace: &Workspace) -> Result<Pipeline, End> {
+pub(super) fn pipeline(workspace: &Workspace) -> Result<Pipeline, End> {
     let path = workspace.root.join(FILE_NAME);
     if path.symlink_metadata().is_err() {
         return Err(End::over("not-triggered", format!("the commit has no `{FILE_NAME}`")));

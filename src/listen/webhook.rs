@@ -11,7 +11,7 @@ use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-pub use signature::{Refusal, Secret, authenticate};
+pub use signature::{Refusal, Secret, authenticate, authenticate_person, is_recent};
 
 use super::forge::Forge;
 use crate::trigger::{EventKind, Trigger, TriggerError};

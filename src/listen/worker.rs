@@ -4,7 +4,7 @@
 //! lease was lost says nothing more.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
@@ -24,6 +24,12 @@ const RENEW: Duration = Duration::from_secs(2);
 
 /// How often the queue is looked at when nobody says that there is something: for runs that wait for their time.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// How long nothing is begun when there is no engine, the first time; twice as long each time, up to [`NO_ENGINE_MOST`].
+const NO_ENGINE: Duration = Duration::from_secs(5);
+
+/// The longest of those times.
+const NO_ENGINE_MOST: Duration = Duration::from_secs(300);
 
 /// After a run could not be ended in the queue, how long until it is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -46,13 +52,16 @@ pub(super) async fn work(shop: Shop) {
     let holder = me.to_label();
     let mut running = JoinSet::new();
     let mut draining = shop.draining.clone();
+    let mut pause = Pause::default();
     loop {
-        while running.try_join_next().is_some() {}
+        while let Some(ended) = running.try_join_next() {
+            pause.heed(ended.ok());
+        }
         if *draining.borrow() {
             break;
         }
         let mut began = false;
-        if running.len() < usize::try_from(shop.config.runs).unwrap_or(usize::MAX) {
+        if !pause.goes_on() && running.len() < usize::try_from(shop.config.runs).unwrap_or(usize::MAX) {
             match shop.next(&me, &holder).await {
                 Ok(Some(lease)) => {
                     running.spawn(see_through(shop.clone(), lease));
@@ -65,13 +74,46 @@ pub(super) async fn work(shop: Shop) {
         if !began {
             tokio::select! {
                 () = shop.queued.notified() => {}
-                Some(_) = running.join_next() => {}
+                Some(ended) = running.join_next() => pause.heed(ended.ok()),
                 _ = draining.changed() => {}
                 () = tokio::time::sleep(LOOK) => {}
             }
         }
     }
     while running.join_next().await.is_some() {}
+}
+
+/// What a run that ended tells of the engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Engine {
+    /// It was there, or was not asked.
+    Fine,
+    Missing,
+}
+
+/// When nothing is begun, as there is no engine: to lease one run after the other would only wear the disk.
+#[derive(Debug, Default)]
+struct Pause {
+    until: Option<Instant>,
+    times: u32,
+}
+
+impl Pause {
+    fn heed(&mut self, ended: Option<Engine>) {
+        match ended {
+            Some(Engine::Missing) => {
+                let wait = NO_ENGINE.saturating_mul(2u32.saturating_pow(self.times)).min(NO_ENGINE_MOST);
+                self.until = Some(Instant::now() + wait);
+                self.times = self.times.saturating_add(1);
+            }
+            Some(Engine::Fine) => *self = Self::default(),
+            None => {}
+        }
+    }
+
+    fn goes_on(&self) -> bool {
+        self.until.is_some_and(|until| Instant::now() < until)
+    }
 }
 
 impl Shop {
@@ -88,7 +130,7 @@ impl Shop {
 }
 
 /// Runs a run to its end, and tells the queue.
-async fn see_through(shop: Shop, lease: Lease) {
+async fn see_through(shop: Shop, lease: Lease) -> Engine {
     tracing::info!(run = %lease.run, tries = lease.tries, "begins");
     let stopper = Stopper::default();
     let end = {
@@ -113,7 +155,7 @@ async fn see_through(shop: Shop, lease: Lease) {
                         stopper.interrupt();
                         stopper.interrupt();
                         let _ = work.await;
-                        return;
+                        return Engine::Fine;
                     }
                     // The lease lasts for a while; the next renewal may do.
                     Err(error) => tracing::warn!(run = %lease.run, %error, "the lease could not be renewed"),
@@ -128,7 +170,9 @@ async fn see_through(shop: Shop, lease: Lease) {
             }
         }
     };
+    let engine = if matches!(end, End::NoEngine { .. }) { Engine::Missing } else { Engine::Fine };
     shop.conclude(&lease, end).await;
+    engine
 }
 
 impl Shop {
@@ -144,12 +188,14 @@ impl Shop {
                 tracing::info!(run = %lease.run, outcome = %word, reason = reason.as_deref().unwrap_or(""), "is over");
             }
             End::Back { why, .. } => tracing::warn!(run = %lease.run, %why, "waits again"),
+            End::NoEngine { why } => tracing::error!(run = %lease.run, %why, "there is no engine; all runs wait"),
         }
         loop {
             let (lease, end) = (lease.clone(), end.clone());
             let told = self.keeper.with(move |queue| match &end {
                 End::Over(outcome) => queue.finish(&lease, outcome, Timestamp::now()),
                 End::Back { wait, counts, .. } => queue.hand_back(&lease, *wait, *counts, Timestamp::now()),
+                End::NoEngine { .. } => queue.hand_back(&lease, Duration::ZERO, Try::DoesNotCount, Timestamp::now()),
             });
             match told.await {
                 Ok(Held::Lost) => return tracing::warn!("a run's end was refused: its lease was lost"),

@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use gix::ObjectId;
 
+pub(super) use far::install_tls;
 pub(super) use scratch::Scratch;
 pub(super) use single::commit_alone;
 

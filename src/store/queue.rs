@@ -4,6 +4,7 @@
 //! renewed; its fence is a number that rises with every lease, so that a holder that was thought dead cannot end what another
 //! one is at. Every change is on the disk (`synchronous = FULL`) when the call returns.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -65,6 +66,17 @@ pub struct Order {
     pub trigger: String,
     /// The payload as it came.
     pub payload: Vec<u8>,
+    /// What it says of a branch or a tag.
+    pub moved: Option<Moved>,
+}
+
+/// A branch or a tag that points to another commit than before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moved {
+    /// Its full name: `refs/heads/main`.
+    pub reference: String,
+    /// The commit.
+    pub commit: String,
 }
 
 /// What came of an offer.
@@ -348,13 +360,63 @@ impl Queue {
         Ok(waiting + running > 0)
     }
 
+    /// Forgets deliveries, and runs that are over, from before `age` ago. One of those that came again would run again.
+    ///
+    /// # Errors
+    /// Where the database refuses.
+    pub fn prune(&self, age: Duration, now: Timestamp) -> Result<usize, StoreError> {
+        let before = now.as_millisecond().saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
+        let runs = self.done(self.db.execute("DELETE FROM queue WHERE state = 'done' AND finished < ?1", [before]))?;
+        Ok(runs + self.done(self.db.execute("DELETE FROM deliveries WHERE received < ?1", [before]))?)
+    }
+
+    /// Where each branch and tag was when it was last heard of.
+    ///
+    /// # Errors
+    /// Where the database refuses.
+    pub fn seen(&self, repository: &str) -> Result<BTreeMap<String, String>, StoreError> {
+        let work = || -> rusqlite::Result<BTreeMap<String, String>> {
+            let mut seen = self.db.prepare_cached("SELECT reference, commit_id FROM seen WHERE repository = ?1")?;
+            seen.query_map([repository], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+        };
+        self.done(work())
+    }
+
+    /// Takes note of where branches and tags are, and runs nothing for it.
+    ///
+    /// # Errors
+    /// Where the database refuses.
+    pub fn take_note(&mut self, repository: &str, refs: &BTreeMap<String, String>) -> Result<(), StoreError> {
+        let path = self.path.clone();
+        let mut work = || -> rusqlite::Result<()> {
+            let work = Transaction::new(&mut self.db, TransactionBehavior::Immediate)?;
+            for (reference, commit) in refs {
+                see(&work, repository, reference, commit, None)?;
+            }
+            work.commit()
+        };
+        work().map_err(|source| StoreError::Database { path, source })
+    }
+
+    /// Forgets branches and tags that are gone.
+    ///
+    /// # Errors
+    /// Where the database refuses.
+    pub fn forget(&self, repository: &str, references: &[String]) -> Result<(), StoreError> {
+        for reference in references {
+            let sql = "DELETE FROM seen WHERE repository = ?1 AND reference = ?2";
+            self.done(self.db.execute(sql, params![repository, reference]))?;
+        }
+        Ok(())
+    }
+
     /// How much waits and goes on.
     ///
     /// # Errors
     /// Where the database refuses.
     pub fn depth(&self) -> Result<Depth, StoreError> {
         let sql = "SELECT COUNT(*) FILTER (WHERE state = 'queued'), COUNT(*) FILTER (WHERE state = 'leased') \
-                   FROM queue WHERE state <> 'done'";
+                   FROM queue WHERE state IN ('queued', 'leased')";
         self.done(self.db.query_row(sql, [], |row| Ok(Depth { queued: row.get(0)?, leased: row.get(1)? })))
     }
 
@@ -414,16 +476,35 @@ fn accept(db: &Connection, offer: &Offer) -> rusqlite::Result<Accepted> {
     Ok(run.map_or(Accepted::Noted, Accepted::Queued))
 }
 
-/// The run that this very delivery led to before: by the forge's id of it, or, where that was changed, by its body.
+/// The run that this led to before: by the forge's id of the delivery, or, where that was changed, by its body; or the run that
+/// the same move of a branch led to, which polling may have seen first.
 fn known(db: &Connection, offer: &Offer) -> rusqlite::Result<Option<RunId>> {
-    db.prepare_cached(
-        "SELECT run FROM deliveries WHERE forge = ?1 AND repository = ?2 AND event = ?3 AND run IS NOT NULL \
-         AND (delivery = ?4 OR body_hash = ?5) LIMIT 1",
-    )?
-    .query_row(params![offer.forge, offer.repository, offer.event, offer.delivery, offer.body_hash], |row| {
-        Ok(RunId::from_text(&row.get::<_, String>(0)?))
-    })
-    .optional()
+    if let Wanted::Run(Order { moved: Some(moved), .. }) = &offer.wanted {
+        let seen = db
+            .prepare_cached("SELECT run FROM seen WHERE repository = ?1 AND reference = ?2 AND commit_id = ?3")?
+            .query_row(params![offer.repository, moved.reference, moved.commit], |row| row.get::<_, Option<String>>(0))
+            .optional()?;
+        if let Some(run) = seen.flatten() {
+            return Ok(Some(RunId::from_text(&run)));
+        }
+    }
+    // Two questions, as an `OR` of both would be answered by reading every delivery.
+    let by = |column: &str, value: Option<&String>| -> rusqlite::Result<Option<RunId>> {
+        let Some(value) = value else { return Ok(None) };
+        let sql = format!(
+            "SELECT run FROM deliveries WHERE forge = ?1 AND repository = ?2 AND event = ?3 AND {column} = ?4 \
+             AND run IS NOT NULL"
+        );
+        db.prepare_cached(&sql)?
+            .query_row(params![offer.forge, offer.repository, offer.event, value], |row| {
+                Ok(RunId::from_text(&row.get::<_, String>(0)?))
+            })
+            .optional()
+    };
+    match by("delivery", offer.delivery.as_ref())? {
+        Some(run) => Ok(Some(run)),
+        None => by("body_hash", Some(&offer.body_hash)),
+    }
 }
 
 fn enqueue(db: &Connection, offer: &Offer, order: &Order) -> rusqlite::Result<RunId> {
@@ -440,7 +521,19 @@ fn enqueue(db: &Connection, offer: &Offer, order: &Order) -> rusqlite::Result<Ru
         "INSERT INTO queue (run, repository, event, latest, trigger, payload, queued) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?
     .execute(params![run.as_str(), offer.repository, order.event, order.latest, order.trigger, order.payload, now])?;
+    if let Some(moved) = &order.moved {
+        see(db, &offer.repository, &moved.reference, &moved.commit, Some(&run))?;
+    }
     Ok(run)
+}
+
+fn see(db: &Connection, repository: &str, reference: &str, commit: &str, run: Option<&RunId>) -> rusqlite::Result<()> {
+    db.prepare_cached(
+        "INSERT INTO seen (repository, reference, commit_id, run) VALUES (?1, ?2, ?3, ?4) \
+         ON CONFLICT DO UPDATE SET commit_id = excluded.commit_id, run = excluded.run",
+    )?
+    .execute(params![repository, reference, commit, run.map(RunId::as_str)])
+    .map(|_| ())
 }
 
 fn lease(row: &rusqlite::Row<'_>) -> rusqlite::Result<Lease> {
@@ -487,6 +580,7 @@ mod tests {
                 latest: None,
                 trigger: "{}".into(),
                 payload: body.as_bytes().to_vec(),
+                moved: None,
             }),
         }
     }
@@ -611,6 +705,41 @@ mod tests {
         let second = queue.lease("me", at(31), LASTS, 9).unwrap().unwrap();
         assert_eq!(second.tries, 0);
         assert_eq!(queue.join(&second, "deploy", InProgress::Wait).unwrap(), Entry::Open);
+    }
+
+    #[test]
+    fn what_is_long_over_is_forgotten_and_what_waits_is_not() {
+        let (_folder, mut queue) = queue();
+        queue.accept(&[offer("1", "a"), offer("2", "b")]).unwrap();
+        let lease = queue.lease("me", at(0), LASTS, 9).unwrap().unwrap();
+        queue.finish(&lease, &ended("success"), at(1)).unwrap();
+        let age = Duration::from_secs(60);
+        assert_eq!(queue.prune(age, at(59)).unwrap(), 0);
+        assert_eq!(queue.prune(age, at(62)).unwrap(), 3, "a run, and both deliveries");
+        assert_eq!(queue.depth().unwrap(), Depth { queued: 1, leased: 0 });
+    }
+
+    /// A lease must not look at all runs that ever were, nor a delivery at all that ever came.
+    #[test]
+    fn what_is_asked_for_each_delivery_is_looked_up_in_an_index() {
+        let (_folder, queue) = queue();
+        for (sql, index) in [
+            ("SELECT id FROM queue WHERE state = 'queued' ORDER BY id LIMIT 1", "queue_by_state"),
+            ("SELECT id FROM queue WHERE repository = 'r' AND latest = 'l' AND state = 'queued'", "queue_latest"),
+            (
+                "SELECT run FROM deliveries WHERE forge = 'f' AND repository = 'r' AND event = 'e' AND delivery = 'd' \
+                 AND run IS NOT NULL",
+                "deliveries_by_id (forge=? AND repository=? AND event=? AND delivery=?)",
+            ),
+            (
+                "SELECT run FROM deliveries WHERE forge = 'f' AND repository = 'r' AND event = 'e' AND body_hash = 'h' \
+                 AND run IS NOT NULL",
+                "deliveries_by_body (forge=? AND repository=? AND event=? AND body_hash=?)",
+            ),
+        ] {
+            let plan: String = queue.db.query_row(&format!("EXPLAIN QUERY PLAN {sql}"), [], |row| row.get(3)).unwrap();
+            assert!(plan.contains(index), "{sql}: {plan}");
+        }
     }
 
     #[test]

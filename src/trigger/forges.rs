@@ -84,6 +84,7 @@ fn normalised(fields: &Fields<'_>) -> Result<Trigger, TriggerError> {
         branch,
         tag,
         commit: Some(fields.commit("commitId")?),
+        base_commit: fields.commit_before("/beforeCommitId"),
         commit_message: fields.message("/commitMessage"),
         pusher_name: fields.person("/pusherName"),
         pusher_email: fields.person("/pusherEmail"),

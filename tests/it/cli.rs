@@ -162,7 +162,7 @@ fn all(said: &[Said]) -> String {
 
 // --- Help -----------------------------------------------------------------------------------------------------------
 
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 15] = [
     "run",
     "validate",
     "schema",
@@ -171,6 +171,7 @@ const COMMANDS: [&str; 14] = [
     "list",
     "graph",
     "listen",
+    "trigger",
     "init",
     "lsp",
     "doctor",

@@ -43,6 +43,13 @@ impl Secret {
         Sha256::digest(self.0.as_bytes()).ct_eq(&Sha256::digest(text)).into()
     }
 
+    /// The signature of a body: 64 hex digits.
+    #[must_use]
+    pub fn sign(&self, body: &[u8]) -> String {
+        let mac = Hmac::<Sha256>::new_from_slice(self.0.as_bytes());
+        mac.map(|mac| hex::encode(mac.chain_update(body).finalize().into_bytes())).unwrap_or_default()
+    }
+
     fn signed(&self, parts: &[&[u8]], signature: &[u8]) -> bool {
         verify(self.0.as_bytes(), parts, signature)
     }
@@ -122,6 +129,22 @@ pub fn authenticate(headers: &HeaderMap, body: &[u8], secrets: &[Secret], now: T
     if genuine { Ok(forge) } else { Err(Refusal) }
 }
 
+/// Tells that a request of a person is genuine: `X-Argon-Signature-256: sha256=HEX`, over the body, by one of the secrets.
+///
+/// # Errors
+/// Where it is not.
+pub fn authenticate_person(headers: &HeaderMap, body: &[u8], secrets: &[Secret]) -> Result<(), Refusal> {
+    let signature = Headers(headers).hex("x-argon-signature-256", "sha256=")?.ok_or(Refusal)?;
+    let genuine = secrets.iter().fold(false, |found, secret| secret.signed(&[body], &signature) | found);
+    if genuine { Ok(()) } else { Err(Refusal) }
+}
+
+/// Whether a time, in seconds since 1970, is near `now`: what was signed long ago may have been overheard.
+#[must_use]
+pub fn is_recent(second: i64, now: Timestamp) -> bool {
+    second.abs_diff(now.as_second()) <= TOLERANCE.unsigned_abs()
+}
+
 /// The signatures of version 1, of those that stand in the header.
 fn standard(header: &[u8]) -> Vec<Vec<u8>> {
     let versioned = header.split(|byte| *byte == b' ').filter_map(|one| one.strip_prefix(b"v1,"));
@@ -155,7 +178,7 @@ impl<'a> Headers<'a> {
     fn recent(&self, name: &str, now: Timestamp) -> Result<&'a [u8], Refusal> {
         let text = self.one(name)?.ok_or(Refusal)?;
         let second: i64 = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()).ok_or(Refusal)?;
-        if second.abs_diff(now.as_second()) > TOLERANCE.unsigned_abs() { Err(Refusal) } else { Ok(text) }
+        if is_recent(second, now) { Ok(text) } else { Err(Refusal) }
     }
 
     /// Who sends it. Gitea sends GitHub's headers beside its own.

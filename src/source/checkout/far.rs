@@ -36,7 +36,7 @@ pub(super) fn prepare(
 }
 
 /// The HTTP client has no TLS of its own.
-pub(super) fn install_tls() {
+pub(in crate::source) fn install_tls() {
     // An error only says that a provider is installed already.
     let _installed = rustls::crypto::ring::default_provider().install_default();
 }

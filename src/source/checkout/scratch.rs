@@ -24,7 +24,7 @@ pub(in crate::source) struct Scratch {
 
 impl Scratch {
     /// Makes one, and removes those that killed processes left beside it.
-    pub(super) fn make() -> io::Result<Self> {
+    pub(in crate::source) fn make() -> io::Result<Self> {
         let beside = std::env::temp_dir();
         sweep(&beside);
         let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in(beside)?;
@@ -33,7 +33,7 @@ impl Scratch {
         Ok(Self { folder, lock })
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(in crate::source) fn path(&self) -> &Path {
         self.folder.path()
     }
 }

@@ -49,4 +49,14 @@ CREATE TABLE queue (
     cancel      TEXT
 ) STRICT;
 
-CREATE INDEX queue_open ON queue (state, id) WHERE state <> 'done';
+-- Where each branch and tag was when it was last heard of, and the run that this led to.
+CREATE TABLE seen (
+    repository  TEXT NOT NULL,
+    reference   TEXT NOT NULL,
+    commit_id   TEXT NOT NULL,
+    run         TEXT,
+    PRIMARY KEY (repository, reference)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX queue_latest ON queue (repository, latest) WHERE state = 'queued';
+CREATE INDEX queue_by_state ON queue (state, id);

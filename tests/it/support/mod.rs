@@ -7,7 +7,9 @@ mod ended;
 mod engine;
 mod repo;
 
-pub(crate) use argon::{Argon, Running};
+pub(crate) use argon::Argon;
+#[cfg(feature = "listen")]
+pub(crate) use argon::Running;
 pub(crate) use ended::Ended;
 pub(crate) use engine::{Engine, PrivateEngine};
 pub(crate) use repo::Repo;

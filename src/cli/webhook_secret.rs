@@ -1,0 +1,101 @@
+//! The secret that a listener shares with forges, and with whoever starts a run by hand.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use argon::listen::webhook::Secret;
+use argon::store::StateDir;
+
+use super::exit::CommandError;
+use super::history;
+
+/// Bytes of randomness in a secret that is made here.
+const SECRET_BYTES: usize = 32;
+
+/// Where the secret is.
+#[derive(Debug, clap::Args)]
+pub(crate) struct SecretArgs {
+    /// The secret of the forge's webhook, in a file that only you can read [default: the one in the state folder]
+    #[arg(long, value_name = "FILE")]
+    webhook_secret_file: Option<PathBuf>,
+    /// The secret of the forge's webhook
+    #[arg(long, value_name = "SECRET", env = "ARGON_WEBHOOK_SECRET", hide = true, hide_env_values = true)]
+    webhook_secret: Option<String>,
+}
+
+impl SecretArgs {
+    /// The secret that was named, else the one in the state folder, which is made where there is none; and where it is.
+    pub(crate) fn found_or_made(&self, state: &StateDir) -> Result<(Secret, String), CommandError> {
+        let file = state.path().join("webhook-secret");
+        if self.is_named() || file.exists() {
+            return self.found(state);
+        }
+        Ok((checked(&made(&file)?)?, format!("in {}", file.display())))
+    }
+
+    /// The secret that was named, else the one in the state folder; and where it is.
+    pub(crate) fn found(&self, state: &StateDir) -> Result<(Secret, String), CommandError> {
+        let (text, place) = match (&self.webhook_secret_file, &self.webhook_secret) {
+            (Some(file), _) => (private(file)?, format!("in {}", file.display())),
+            (None, Some(secret)) => (secret.clone(), "of ARGON_WEBHOOK_SECRET".to_owned()),
+            (None, None) => {
+                let file = state.path().join("webhook-secret");
+                (private(&file)?, format!("in {}", file.display()))
+            }
+        };
+        Ok((checked(&text)?, place))
+    }
+
+    fn is_named(&self) -> bool {
+        self.webhook_secret_file.is_some() || self.webhook_secret.is_some()
+    }
+}
+
+/// The state folder that was named, else the user's.
+pub(crate) fn state(named: Option<&Path>) -> Result<StateDir, CommandError> {
+    let hint = "name a folder with `--state`";
+    named
+        .map(StateDir::new)
+        .or_else(history::state_dir)
+        .ok_or_else(|| CommandError::usage("there is no home to keep a queue in", hint))
+}
+
+fn checked(text: &str) -> Result<Secret, CommandError> {
+    Secret::new(text.trim()).ok_or_else(|| {
+        CommandError::usage("the webhook's secret is shorter than 16 bytes", "make one: `openssl rand -hex 32`")
+    })
+}
+
+/// The text of a file that nobody else may read.
+fn private(file: &Path) -> Result<String, CommandError> {
+    let unreadable =
+        |error| CommandError::usage(format!("cannot read `{}`: {error}", file.display()), "check the path");
+    let mode = fs::metadata(file).map_err(unreadable)?.permissions().mode();
+    if mode & 0o077 != 0 {
+        return Err(CommandError::usage(
+            format!("others can read the secret in `{}`", file.display()),
+            format!("`chmod 600 {}`", file.display()),
+        ));
+    }
+    fs::read_to_string(file).map_err(unreadable)
+}
+
+/// A new secret, in a file of its own.
+fn made(file: &Path) -> Result<String, CommandError> {
+    let failed = |error: &dyn std::fmt::Display| {
+        CommandError::infrastructure(format!("cannot make the secret `{}`: {error}", file.display()), None)
+    };
+    let mut bytes = [0; SECRET_BYTES];
+    getrandom::fill(&mut bytes).map_err(|error| failed(&error))?;
+    let text = hex::encode(bytes);
+    let write = || -> std::io::Result<()> {
+        file.parent().map_or(Ok(()), fs::create_dir_all)?;
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
+        writeln!(file, "{text}")?;
+        file.sync_all()
+    };
+    write().map_err(|error| failed(&error))?;
+    Ok(text)
+}

@@ -1,0 +1,114 @@
+//! Polling: looks at the refs of the repository itself, for those that no forge can reach.
+//!
+//! What was seen last is in the queue's database, so what was missed while nothing listened is caught up on; and a webhook that tells
+//! of a move that was seen already leads to no second run. The first look at a repository runs nothing.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use super::keeper::Unanswered;
+use super::webhook;
+use super::worker::Shop;
+use crate::source::{self, Refs, SourceError};
+use crate::store::queue::{Moved, Offer, Order, Wanted};
+use crate::trigger::{EventKind, Trigger};
+
+/// Looks again and again, until the listener drains.
+pub(super) async fn poll(shop: Shop, every: Duration) {
+    let mut draining = shop.draining.clone();
+    loop {
+        match look(&shop).await {
+            Ok(0) => {}
+            Ok(runs) => {
+                tracing::info!(runs, "polling found something new");
+                shop.queued.notify_one();
+            }
+            Err(error) => tracing::warn!(%error, "polling failed; it is tried again"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(every) => {}
+            _ = draining.changed() => return,
+        }
+    }
+}
+
+/// Why a look told nothing.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum PollError {
+    #[error("{0}")]
+    Source(#[from] SourceError),
+    #[error("{0}")]
+    Queue(#[from] Unanswered),
+}
+
+/// The refs of the repository, where that holds nobody up.
+pub(super) async fn refs(repository: &str) -> Result<Refs, SourceError> {
+    let repository = repository.to_owned();
+    match tokio::task::spawn_blocking(move || source::refs(&repository)).await {
+        Ok(refs) => refs,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+/// Looks once; gives how many runs were queued.
+async fn look(shop: &Shop) -> Result<usize, PollError> {
+    let refs = refs(&shop.config.repository).await?;
+    let repository = shop.config.repository.clone();
+    let seen = shop.keeper.with(move |queue| queue.seen(&repository)).await?;
+    if seen.is_empty() {
+        let (repository, all) = (shop.config.repository.clone(), refs.all);
+        shop.keeper.with(move |queue| queue.take_note(&repository, &all)).await?;
+        return Ok(0);
+    }
+    let repository = shop.config.repository.clone();
+    let gone: Vec<String> = seen.keys().filter(|name| !refs.all.contains_key(*name)).cloned().collect();
+    if !gone.is_empty() {
+        shop.keeper.with(move |queue| queue.forget(&repository, &gone)).await?;
+    }
+    let mut runs = 0;
+    for (name, commit) in moved(&refs.all, &seen) {
+        shop.keeper.accept(offer(shop, name, commit, seen.get(name).map(String::as_str))).await?;
+        runs += 1;
+    }
+    Ok(runs)
+}
+
+/// The refs that are new or point elsewhere than they did.
+fn moved<'a>(now: &'a BTreeMap<String, String>, seen: &'a BTreeMap<String, String>) -> Vec<(&'a str, &'a str)> {
+    let is_new = |name: &str, commit: &str| seen.get(name).is_none_or(|before| before != commit);
+    now.iter()
+        .map(|(name, commit)| (name.as_str(), commit.as_str()))
+        .filter(|(name, commit)| is_new(name, commit))
+        .collect()
+}
+
+fn offer(shop: &Shop, name: &str, commit: &str, before: Option<&str>) -> Offer {
+    let now = Timestamp::now();
+    let payload = json!({
+        "repositoryUrl": shop.config.repository, "branch": name, "commitId": commit, "beforeCommitId": before,
+    });
+    let payload = payload.to_string().into_bytes();
+    let tag = name.strip_prefix("refs/tags/").map(str::to_owned);
+    let branch = name.strip_prefix("refs/heads/").map(str::to_owned);
+    let trigger = Trigger { branch, tag, commit: Some(commit.to_owned()), ..Trigger::new(EventKind::Push) };
+    Offer {
+        forge: "poll".to_owned(),
+        repository: shop.config.repository.clone(),
+        event: "push".to_owned(),
+        delivery: None,
+        // A branch may come to a commit again that it was at before: the move is what counts, not where it led.
+        body_hash: hex::encode(Sha256::digest(format!("{name} {commit} {now}"))),
+        received: now,
+        wanted: Wanted::Run(Order {
+            event: EventKind::Push.name().to_owned(),
+            latest: super::latest(&trigger),
+            trigger: webhook::processed(&trigger, &shop.config.repository, "poll", now).to_string(),
+            payload,
+            moved: Some(Moved { reference: name.to_owned(), commit: commit.to_owned() }),
+        }),
+    }
+}
