@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use argon::pipeline::{Parsed, Pipeline, Severity};
+use argon::repository::includes::Reach;
 use argon::repository::{self, FileError};
 
 use super::exit::{CommandError, Exit};
@@ -55,7 +56,7 @@ pub(crate) struct Looked {
 /// Reads the pipeline at `path` with what it includes, which may ask a network.
 pub(crate) fn look_at(path: &Path, root: &Path, interrupt: &AtomicBool) -> Result<Looked, CommandError> {
     let bytes = repository::read(path, root)?;
-    let parsed = repository::includes::parse(&bytes, path, root, interrupt);
+    let parsed = repository::includes::parse(&bytes, path, root, Reach::Anywhere, interrupt);
     Ok(Looked { name: includes::shown(path), root: root.to_owned(), parsed })
 }
 

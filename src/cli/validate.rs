@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use argon::pipeline::{Code, Diagnostic, MAX_BYTES, Pipeline, Severity};
+use argon::repository::includes::Reach;
 use argon::repository::{self, FileError};
 use clap::{Args, ValueEnum};
 
@@ -150,7 +151,7 @@ fn check_input(args: &ValidateArgs, input: &mut dyn Read) -> Checked {
 }
 
 fn check_bytes(name: &str, bytes: &[u8], path: &Path, root: &Path) -> Checked {
-    let mut parsed = repository::includes::parse(bytes, path, root, &AtomicBool::new(false));
+    let mut parsed = repository::includes::parse(bytes, path, root, Reach::Anywhere, &AtomicBool::new(false));
     includes::look_at_named_files(&mut parsed, root);
     Checked { files: includes::reports(&parsed, name, root), pipeline: parsed.pipeline }
 }

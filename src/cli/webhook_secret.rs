@@ -1,8 +1,8 @@
 //! The secret that a listener shares with forges, and with whoever starts a run by hand.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::Write;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use argon::listen::webhook::Secret;
@@ -91,7 +91,9 @@ fn made(file: &Path) -> Result<String, CommandError> {
     getrandom::fill(&mut bytes).map_err(|error| failed(&error))?;
     let text = hex::encode(bytes);
     let write = || -> std::io::Result<()> {
-        file.parent().map_or(Ok(()), fs::create_dir_all)?;
+        if let Some(folder) = file.parent() {
+            DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        }
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
         writeln!(file, "{text}")?;
         file.sync_all()

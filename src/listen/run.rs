@@ -12,6 +12,7 @@ use crate::event::{RunResult, Status};
 use crate::execute::{self, DEFAULT_GRACE, EVENT_BUFFER, OnFailure, Owner, Settings, StepColor, Stopper};
 use crate::pipeline::{Pipeline, Severity};
 use crate::plan::{self, Plan, RunOptions, Selection};
+use crate::repository::includes::Reach;
 use crate::repository::{self, FILE_NAME};
 use crate::sinks::Sink;
 use crate::sinks::explain::{About, explain};
@@ -232,7 +233,7 @@ pub(super) fn pipeline(workspace: &Workspace) -> Result<Pipeline, End> {
     }
     let failed = |message: String| End::over(Status::Failure.word(), message);
     let bytes = repository::read(&path, &workspace.root).map_err(|error| failed(error.to_string()))?;
-    let parsed = repository::includes::parse(&bytes, &path, &workspace.root, &AtomicBool::new(false));
+    let parsed = repository::includes::parse(&bytes, &path, &workspace.root, Reach::Network, &AtomicBool::new(false));
     parsed.pipeline.ok_or_else(|| {
         let errors: Vec<_> = parsed.findings.iter().filter(|finding| finding.severity() == Severity::Error).collect();
         let first = errors.first().map(|finding| finding.message.as_str()).unwrap_or_default();

@@ -7,6 +7,15 @@ use std::sync::atomic::AtomicBool;
 use crate::pipeline::{self, FileId, IncludeError, Includes, Origin, Parsed};
 use crate::source::include;
 
+/// From where a pipeline may include files of other repositories.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// From anywhere that its user can reach, their own disk too.
+    Anywhere,
+    /// Not from this machine's disk: whoever wrote the pipeline may have no right to read it.
+    Network,
+}
+
 /// Where included files come from.
 struct Disk<'a> {
     /// The pipeline file, where it is one.
@@ -15,6 +24,7 @@ struct Disk<'a> {
     root: &'a Path,
     /// Where files of other repositories are kept.
     cache: Option<PathBuf>,
+    reach: Reach,
     interrupt: &'a AtomicBool,
 }
 
@@ -23,6 +33,12 @@ impl Includes for Disk<'_> {
         match &file.origin {
             Origin::Here => super::read(&self.root.join(&file.path), self.root)
                 .map_err(|error| IncludeError { message: error.to_string(), help: error.hint() }),
+            Origin::Git { url, .. } if self.reach == Reach::Network && include::is_on_this_machine(url) => {
+                Err(IncludeError {
+                    message: "it is on the disk of the machine that runs the pipeline".to_owned(),
+                    help: "name a repository by its URL".to_owned(),
+                })
+            }
             Origin::Git { url, commit } => {
                 let wanted = include::Wanted { url: url.clone(), commit: commit.clone(), path: file.path.clone() };
                 include::fetch(&wanted, self.cache.as_deref(), self.interrupt).map_err(|error| said(&error))
@@ -85,7 +101,7 @@ fn said(error: &include::FetchError) -> IncludeError {
 /// Reads a pipeline of the repository at `root`, the text of `path`, with its includes. May ask a network; ends soon after
 /// `interrupt` turns true.
 #[must_use]
-pub fn parse(bytes: &[u8], path: &Path, root: &Path, interrupt: &AtomicBool) -> Parsed {
+pub fn parse(bytes: &[u8], path: &Path, root: &Path, reach: Reach, interrupt: &AtomicBool) -> Parsed {
     let main = path.canonicalize().ok();
-    pipeline::parse_with(bytes, &mut Disk { main, root, cache: include::default_cache(), interrupt })
+    pipeline::parse_with(bytes, &mut Disk { main, root, cache: include::default_cache(), reach, interrupt })
 }

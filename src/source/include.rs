@@ -105,6 +105,11 @@ impl FetchError {
     }
 }
 
+/// Whether an address leads to this machine's own disk.
+pub fn is_on_this_machine(url: &str) -> bool {
+    matches!(Address::parse(url), Ok(Address::Path(_)))
+}
+
 /// Where files are kept: `$XDG_CACHE_HOME/argon/includes`, else `~/.cache/argon/includes`. `None` where neither is known.
 pub fn default_cache() -> Option<PathBuf> {
     let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());

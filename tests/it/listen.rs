@@ -435,7 +435,8 @@ fn a_secret_is_made_once_and_only_its_owner_can_read_it() {
     let path = forge.state().path().join("webhook-secret");
     let made = std::fs::read_to_string(&path).unwrap();
     assert_eq!(made.trim().len(), 64);
-    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(&path), mode(forge.state().path())), (0o600, 0o700));
     check().exits(0);
     assert_eq!(std::fs::read_to_string(&path).unwrap(), made);
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
@@ -524,5 +525,22 @@ fn a_person_starts_a_run_of_any_revision_and_only_with_the_secret() {
     assert_eq!(ask(&old, &format!("sha256={}", signed(SECRET, old.as_bytes()))).status, 401);
     assert_eq!(ask(&body, "sha256=00").status, 401);
     assert_eq!(forge.outcomes(), ["success", "ref-gone", "success"]);
+    end(running).exits(0);
+}
+
+/// Whoever pushes may have no right to read the disk of the machine that runs it.
+#[test]
+fn a_pipeline_includes_nothing_from_the_listeners_own_disk() {
+    let private = Repo::new("version: 1").file("jobs.yml", "jobs: {job: {image: x, steps: [{run: 'true'}]}}").commit();
+    let commit = private.git(&["rev-parse", "HEAD"]);
+    let include = json!([{"git": private.path(), "commit": commit, "file": "jobs.yml"}]);
+    let forge = Forge::new(&json!({"version": 1, "include": include, "on": {"push": {}}}).to_string());
+    // The control: its own user may.
+    forge.repo.argon(&["list"]).without_engine().exits(0).says("job");
+    let running = forge.listen(&[]);
+    forge.push("main", &forge.commit(), "1");
+    assert_eq!(forge.outcomes(), ["failure"]);
+    let runs = forge.runs();
+    assert!(runs[0]["message"].as_str().unwrap().contains("on the disk of the machine"), "{runs:#?}");
     end(running).exits(0);
 }
