@@ -46,7 +46,7 @@ use keeper::Keeper;
 const REMEMBERED: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 
 /// What runs that are handed back may take to stop.
-const HAND_BACK: Duration = Duration::from_secs(15);
+const HAND_BACK: Duration = Duration::from_secs(20);
 
 /// Why a listener cannot begin.
 #[derive(Debug, thiserror::Error)]

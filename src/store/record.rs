@@ -74,6 +74,7 @@ struct Recording {
     number: i64,
     jobs: HashMap<JobId, Job>,
     dirty_hash: Arc<OnceLock<String>>,
+    owner: String,
     log_bytes: u64,
 }
 
@@ -173,7 +174,8 @@ impl Recording {
         })?;
         let jobs = begun.jobs.iter().cloned().enumerate();
         let jobs = jobs.map(|(position, info)| (info.id.clone(), Job { position, info, log: None })).collect();
-        Ok(Self { db, run, number, jobs, dirty_hash: subject.dirty_hash.clone(), log_bytes: 0 })
+        let (dirty_hash, owner) = (subject.dirty_hash.clone(), subject.owner.clone());
+        Ok(Self { db, run, number, jobs, dirty_hash, owner, log_bytes: 0 })
     }
 
     fn take(&mut self, dir: &StateDir, time: i64, event: &Event) -> Result<(), StoreError> {
@@ -230,7 +232,7 @@ impl Recording {
             ),
             Event::RunFinished { result } => self.update(
                 "UPDATE runs SET status = ?2, message = ?3, finished = ?4, duration = ?5, log_bytes = ?6, \
-                 dirty_hash = ?7 WHERE number = ?1",
+                 dirty_hash = ?7 WHERE number = ?1 AND owner = ?8",
                 params![
                     self.number,
                     result.status.word(),
@@ -239,6 +241,8 @@ impl Recording {
                     millis(result.duration),
                     count(self.log_bytes),
                     self.dirty_hash.get(),
+                    // A run that another process was given since is that one's to end.
+                    self.owner,
                 ],
             ),
             Event::Notice { level, job, message } if *level != Level::Debug => self.update(

@@ -216,6 +216,35 @@ fn without_a_history_the_commands_say_so() {
     assert_eq!(read(&repo, &["runs", "--json"]), json!([]));
 }
 
+/// FAULTS 6: a process that was stopped for long, and whose run another one was given, does not end that run's record.
+#[test]
+fn a_run_that_another_process_was_given_is_ended_by_that_one_alone() {
+    use argon::event::*;
+    use argon::sinks::Sink;
+    use argon::store::record::{Recorder, Subject};
+    let folder = tempfile::tempdir().unwrap();
+    let dir = StateDir::new(folder.path());
+    let run = RunId::generate();
+    let begin = |owner: &str| {
+        let subject = Subject { owner: owner.to_owned(), ..Subject::default() };
+        let mut recorder = Recorder::new(History::open(&dir).unwrap().0, subject);
+        let event = Event::RunStarted { pipeline: None, source: SourceInfo::default(), jobs: Vec::new() };
+        recorder.take(&Envelope { seq: 1, time: Timestamp::now(), run: run.clone(), event }).unwrap();
+        recorder
+    };
+    let finish = |recorder: &mut Recorder, status: Status| {
+        let event = Event::RunFinished { result: RunResult { status, cause: None, duration: Duration::ZERO } };
+        recorder.take(&Envelope { seq: 2, time: Timestamp::now(), run: run.clone(), event }).unwrap();
+        let runs = History::open(&dir).unwrap().0.runs(&Filter::default(), 9).unwrap();
+        assert_eq!(runs.len(), 1);
+        runs[0].run.phase.word()
+    };
+    let mut stale = begin("stale");
+    let mut fresh = begin("fresh");
+    assert_eq!(finish(&mut stale, Status::Cancelled), "running");
+    assert_eq!(finish(&mut fresh, Status::Success), "success");
+}
+
 /// A state folder with `runs` runs of one log of 1,000 bytes each, a day apart, the last one now.
 fn filled(runs: u64) -> (tempfile::TempDir, StateDir) {
     use argon::event::*;
