@@ -18,12 +18,14 @@
 //! | [`engine`] | the narrow trait to a container engine, with the real one (Docker) and the scripted one (fake) |
 //! | [`execute`] | runs a plan on an engine and emits events |
 //! | [`sinks`] | shows, stores or forwards events |
+//! | [`causes`] | an error told with what caused it |
 //! | [`store`] | what outlives a process: the history of runs and their logs |
 //! | `listen` | the personal CI runner (feature `listen`) |
 //! | `lsp` | a language server for pipeline files (feature `lsp`) |
 //!
 //! Nothing here prints, exits, or reads the command line: that is the binary's work.
 
+pub mod causes;
 pub mod engine;
 pub mod event;
 pub mod execute;

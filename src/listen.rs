@@ -5,10 +5,12 @@
 //! | [`config`] | what a listener is told |
 //! | [`forge`] | which forges there are |
 //! | [`webhook`] | a delivery's headers and bytes to what it says; signatures |
+//! | `shop` | what the parts share, and the one way into the queue |
 //! | `http` | the HTTP side: deliveries in |
 //! | [`keeper`] | the one thread that holds the queue; deliveries that come together share a transaction |
 //! | `worker` | leases runs and sees them to their end |
 //! | `poll`, `schedule` | what is queued without a delivery: moves of refs, moments of `on.schedule` |
+//! | `tidy` | forgets what is too old |
 //! | `run` | one run: source, pipeline, `on`, plan, execution, record |
 //!
 //! A delivery goes one way: `http` verifies and reads it, `keeper` puts it on the disk, the answer says so; a worker leases the run
@@ -21,6 +23,8 @@ pub mod keeper;
 mod poll;
 mod run;
 mod schedule;
+mod shop;
+mod tidy;
 pub mod webhook;
 mod worker;
 
@@ -29,21 +33,17 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use crate::execute::Owner;
 use crate::store::StoreError;
 use crate::store::history::History;
-use crate::store::queue::{Moved, Queue};
-use crate::store::retention::Keep;
-use crate::trigger::{EventKind, Trigger};
+use crate::store::queue::Queue;
 use config::Config;
 use keeper::Keeper;
-
-/// For how long a delivery is known when it comes again.
-const REMEMBERED: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+use shop::Shop;
 
 /// What runs that are handed back may take to stop.
 const HAND_BACK: Duration = Duration::from_secs(20);
@@ -86,8 +86,6 @@ impl Listener {
         warnings.extend(moved.map(|moved| moved.to_string()));
         let (queue, moved) = Queue::open(&config.state)?;
         warnings.extend(moved.map(|moved| moved.to_string()));
-        queue.prune(REMEMBERED, Timestamp::now())?;
-        history.prune(&Keep::default(), Timestamp::now())?;
         let me = Owner::current();
         history.interrupt_dead(|label| Owner::parse(label).is_some_and(|owner| me.knows_dead(&owner)))?;
         let bound = TcpListener::bind(config.bind).await;
@@ -109,26 +107,21 @@ impl Listener {
     pub async fn serve(self, stop: impl Future<Output = ()>) {
         let (drain, draining) = watch::channel(false);
         let (end, ending) = watch::channel(false);
-        let queued = Arc::new(Notify::new());
-        let desk = http::Desk {
-            config: self.config.clone(),
-            keeper: self.keeper.clone(),
-            queued: queued.clone(),
-            draining: draining.clone(),
-        };
-        let server = tokio::spawn(http::serve(self.socket, Arc::new(desk)));
         let (limit, every) = (self.config.drain, self.config.poll);
-        let shop = worker::Shop { config: self.config, keeper: self.keeper, queued, draining, ending };
-        let poll = every.map(|every| tokio::spawn(poll::poll(shop.clone(), every)));
-        let clock = tokio::spawn(schedule::keep(shop.clone()));
+        let shop = Shop { config: self.config, keeper: self.keeper, queued: Arc::default(), draining, ending };
+        let mut beside = JoinSet::new();
+        beside.spawn(http::serve(self.socket, shop.clone()));
+        beside.spawn(schedule::keep(shop.clone()));
+        beside.spawn(tidy::keep(shop.clone()));
+        if let Some(every) = every {
+            beside.spawn(poll::poll(shop.clone(), every));
+        }
         let mut worker = tokio::spawn(worker::work(shop));
         tokio::select! {
             () = stop => {}
             ended = &mut worker => {
                 // It ends only when told to: this is a bug, and its panic is told by who reads the log.
                 tracing::error!(?ended, "the worker ended");
-                server.abort();
-                clock.abort();
                 return;
             }
         }
@@ -141,28 +134,5 @@ impl Listener {
                 worker.abort();
             }
         }
-        server.abort();
-        clock.abort();
-        if let Some(poll) = poll {
-            poll.abort();
-        }
     }
-}
-
-/// Of the waiting runs with one such key the latest alone is run.
-fn latest(trigger: &Trigger) -> Option<String> {
-    Some(format!("{} {}", trigger.kind, reference(trigger)?))
-}
-
-/// What a push says of a branch or a tag.
-fn moved(trigger: &Trigger) -> Option<Moved> {
-    match trigger.kind {
-        EventKind::Push => Some(Moved { reference: reference(trigger)?, commit: trigger.commit.clone()? }),
-        _ => None,
-    }
-}
-
-fn reference(trigger: &Trigger) -> Option<String> {
-    let tag = trigger.tag.as_ref().map(|tag| format!("refs/tags/{tag}"));
-    tag.or_else(|| trigger.branch.as_ref().map(|branch| format!("refs/heads/{branch}")))
 }

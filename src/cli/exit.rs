@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::process::ExitCode;
 
+use argon::causes::with_causes;
 use argon::event::{RunResult, Status};
 use argon::source::SourceError;
 
@@ -98,19 +99,4 @@ impl From<SourceError> for CommandError {
         };
         Self { exit, message: with_causes(&error), hint: error.hint() }
     }
-}
-
-/// An error and what caused it, each said once.
-pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(deeper) = cause {
-        let words = deeper.to_string();
-        if !text.contains(&words) {
-            text.push_str(": ");
-            text.push_str(&words);
-        }
-        cause = deeper.source();
-    }
-    text
 }

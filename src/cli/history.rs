@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use argon::causes::with_causes;
 use argon::execute::Owner;
 use argon::repository;
 use argon::sinks::style::{Style, Tone};
@@ -19,7 +20,7 @@ const SHOWN: usize = 8;
 impl From<StoreError> for CommandError {
     fn from(error: StoreError) -> Self {
         let hint = error.hint();
-        Self { exit: Exit::Infrastructure, message: super::exit::with_causes(&error), hint }
+        Self { exit: Exit::Infrastructure, message: with_causes(&error), hint }
     }
 }
 

@@ -113,7 +113,6 @@ fn filter(args: &RunsArgs) -> Filter {
         repository,
         branch: args.branch.clone(),
         phases: args.status.iter().copied().map(Phase::from).collect(),
-        before: None,
         text: args.search.clone(),
     }
 }

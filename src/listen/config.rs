@@ -45,10 +45,13 @@ impl Config {
     #[must_use]
     pub fn is_meant(&self, names: &[String]) -> bool {
         let Some(own) = place(&self.repository) else { return true };
+        let path = own.split_once('/').map_or("", |(_, path)| path);
+        // Bitbucket Data Center has it before the path of every repository.
+        let path = path.rsplit_once("scm/").map_or(path, |(_, path)| path);
         names.iter().any(|name| match place(name) {
             Some(other) => other == own,
             // `owner/name` alone.
-            None => own.ends_with(&format!("/{}", plain(name))),
+            None => plain(name) == path,
         })
     }
 }

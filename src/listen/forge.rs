@@ -33,24 +33,6 @@ impl Forge {
             Self::BitbucketDataCenter => "bitbucket-data-center",
         }
     }
-
-    /// The forge of this word.
-    #[must_use]
-    pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|forge| forge.word() == word)
-    }
-
-    /// Its name, for people.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::GitHub => "GitHub",
-            Self::GitLab => "GitLab",
-            Self::Gitea => "Gitea or Forgejo",
-            Self::Bitbucket => "Bitbucket",
-            Self::BitbucketDataCenter => "Bitbucket Data Center",
-        }
-    }
 }
 
 impl fmt::Display for Forge {

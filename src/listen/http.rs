@@ -7,11 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -19,13 +21,13 @@ use jiff::Timestamp;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::config::Config;
-use super::keeper::{Keeper, Unanswered};
-use super::webhook::{self, BadDelivery, Happened, Origin, Says};
-use crate::store::queue::{Accepted, Offer, Order, Wanted};
-use crate::trigger::{EventKind, MAX_BYTES, Trigger};
+use super::keeper::Unanswered;
+use super::shop::Shop;
+use super::webhook::{self, BadDelivery, Claim, Happened, Origin, Proof, Says};
+use crate::store::queue::{Accepted, Offer, Wanted};
+use crate::trigger::{EventKind, MAX_BYTES, Trigger, TriggerError};
 
 /// How long headers, and then a body, may take to come.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -33,22 +35,18 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How many connections there may be at once.
 const CONNECTIONS: usize = 4096;
 
+/// How many bytes of bodies are held in memory at once.
+const BODIES: usize = 128 * 1024 * 1024;
+
+/// A larger body is verified and read beside the others' work.
+const LARGE: usize = 256 * 1024;
+
 /// After how many seconds a forge that was sent away may come again.
 const RETRY_AFTER: &str = "30";
 
-/// What the handlers share.
-pub(super) struct Desk {
-    pub(super) config: Arc<Config>,
-    pub(super) keeper: Keeper,
-    /// Told when a run was queued.
-    pub(super) queued: Arc<Notify>,
-    /// True when nothing new is taken any more.
-    pub(super) draining: watch::Receiver<bool>,
-}
-
 /// Serves connections until the task is dropped.
-pub(super) async fn serve(listener: TcpListener, desk: Arc<Desk>) {
-    let routes = routes(desk);
+pub(super) async fn serve(listener: TcpListener, shop: Shop) {
+    let routes = routes(shop);
     let room = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let Ok(permit) = room.clone().acquire_owned().await else { return };
@@ -80,7 +78,7 @@ async fn connection(stream: TcpStream, routes: Router) {
     }
 }
 
-fn routes(desk: Arc<Desk>) -> Router {
+fn routes(shop: Shop) -> Router {
     Router::new()
         .route("/webhook", post(deliver))
         .route("/webhook/{forge}", post(deliver))
@@ -88,15 +86,23 @@ fn routes(desk: Arc<Desk>) -> Router {
         .route("/api/trigger", post(trigger))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
-        .with_state(desk)
+        .with_state(Desk { shop, memory: Arc::new(Semaphore::new(BODIES)) })
+}
+
+/// What the handlers share.
+#[derive(Clone)]
+struct Desk {
+    shop: Shop,
+    /// A permit for each byte of a body that is in memory.
+    memory: Arc<Semaphore>,
 }
 
 /// Whether deliveries are taken now.
-async fn ready(State(desk): State<Arc<Desk>>) -> Result<Json<serde_json::Value>, Refused> {
-    if *desk.draining.borrow() {
+async fn ready(State(desk): State<Desk>) -> Result<Json<serde_json::Value>, Refused> {
+    if desk.shop.is_draining() {
         return Err(Refused::Later(Unanswered::Ending));
     }
-    let depth = desk.keeper.with(|queue| queue.depth()).await.map_err(Refused::Later)?;
+    let depth = desk.shop.keeper.with(|queue| queue.depth()).await.map_err(Refused::Later)?;
     Ok(Json(json!({"status": "ready", "queued": depth.queued, "running": depth.leased})))
 }
 
@@ -108,6 +114,12 @@ enum Refused {
     TooSlow,
     Bad(BadDelivery),
     Later(Unanswered),
+}
+
+impl From<webhook::Refusal> for Refused {
+    fn from(_: webhook::Refusal) -> Self {
+        Self::NotGenuine
+    }
 }
 
 impl IntoResponse for Refused {
@@ -134,19 +146,22 @@ impl IntoResponse for Refused {
     }
 }
 
-async fn deliver(State(desk): State<Arc<Desk>>, headers: HeaderMap, body: Body) -> Result<Response, Refused> {
-    if *desk.draining.borrow() {
-        return Err(Refused::Later(Unanswered::Ending));
-    }
-    webhook::check_form(&headers).map_err(Refused::Bad)?;
-    let body = whole(&headers, body).await?;
+async fn deliver(State(desk): State<Desk>, headers: HeaderMap, body: Body) -> Result<Response, Refused> {
+    desk.begins(&headers)?;
     let now = Timestamp::now();
-    let forge = webhook::authenticate(&headers, &body, &desk.config.secrets, now).map_err(|_| Refused::NotGenuine)?;
-    let delivery = webhook::read(forge, &headers, &body).map_err(Refused::Bad)?;
+    let claim = Claim::read(&headers, now)?;
+    let forge = claim.forge;
+    let body = desk.whole(body).await?;
+    let secrets = desk.shop.config.clone();
+    let (delivery, body) = examined(body, move |body| {
+        claim.check(body, &secrets.secrets)?;
+        webhook::read(forge, &headers, body).map_err(Refused::Bad)
+    })
+    .await?;
     let wanted = match delivery.says {
         Says::Ping => Wanted::Nothing("a ping".to_owned()),
         Says::Ignored(why) => Wanted::Nothing(why),
-        Says::Happened(happened) => desk.wanted(forge.word(), &happened, now, &body),
+        Says::Happened(happened) => desk.wanted(forge.word(), &happened, now, &body.bytes),
     };
     let note = match &wanted {
         Wanted::Nothing(why) => Some(why.clone()),
@@ -154,15 +169,14 @@ async fn deliver(State(desk): State<Arc<Desk>>, headers: HeaderMap, body: Body) 
     };
     let offer = Offer {
         forge: forge.word().to_owned(),
-        repository: desk.config.repository.clone(),
+        repository: desk.shop.config.repository.clone(),
         event: delivery.event,
         delivery: delivery.id,
         body_hash: delivery.body_hash,
         received: now,
         wanted,
     };
-    let accepted = desk.keeper.accept(offer).await.map_err(Refused::Later)?;
-    Ok(desk.answer(&accepted, note.as_deref()))
+    desk.accept(offer, note).await
 }
 
 /// What a person asks for.
@@ -178,85 +192,107 @@ struct ByHand {
 }
 
 /// A run that a person asks for: a body as [`ByHand`], signed as a webhook is, by `X-Argon-Signature-256`.
-async fn trigger(State(desk): State<Arc<Desk>>, headers: HeaderMap, body: Body) -> Result<Response, Refused> {
-    if *desk.draining.borrow() {
-        return Err(Refused::Later(Unanswered::Ending));
-    }
-    webhook::check_form(&headers).map_err(Refused::Bad)?;
-    let body = whole(&headers, body).await?;
+async fn trigger(State(desk): State<Desk>, headers: HeaderMap, body: Body) -> Result<Response, Refused> {
+    desk.begins(&headers)?;
+    let proof = Proof::of_person(&headers)?;
+    let body = desk.whole(body).await?;
+    let config = desk.shop.config.clone();
+    let (asked, body) = examined(body, move |body| {
+        proof.check(body, &config.secrets)?;
+        serde_json::from_slice::<ByHand>(body).map_err(|source| Refused::Bad(TriggerError::NotJson { source }.into()))
+    })
+    .await?;
     let now = Timestamp::now();
-    webhook::authenticate_person(&headers, &body, &desk.config.secrets).map_err(|_| Refused::NotGenuine)?;
-    let asked: ByHand = serde_json::from_slice(&body)
-        .map_err(|source| Refused::Bad(crate::trigger::TriggerError::NotJson { source }.into()))?;
     if !webhook::is_recent(asked.time, now) {
         return Err(Refused::NotGenuine);
     }
     let kind = EventKind::Manual;
+    let payload = json!({"revision": asked.revision}).to_string().into_bytes();
     let offer = Offer {
         forge: kind.name().to_owned(),
-        repository: desk.config.repository.clone(),
+        repository: desk.shop.config.repository.clone(),
         event: kind.name().to_owned(),
-        body_hash: hex::encode(Sha256::digest(&body)),
+        body_hash: hex::encode(Sha256::digest(&body.bytes)),
         delivery: Some(asked.nonce),
         received: now,
-        wanted: Wanted::Run(Order {
-            event: kind.name().to_owned(),
-            latest: None,
-            trigger: webhook::processed(&Trigger::new(kind), &desk.config.repository, kind.name(), now).to_string(),
-            payload: json!({"revision": asked.revision}).to_string().into_bytes(),
-            moved: None,
-        }),
+        wanted: Wanted::Run(desk.shop.order(kind.name(), &Trigger::new(kind), payload, now)),
     };
-    let accepted = desk.keeper.accept(offer).await.map_err(Refused::Later)?;
-    Ok(desk.answer(&accepted, None))
+    desk.accept(offer, None).await
 }
 
-/// The body, where it is not too large and comes in time.
-async fn whole(headers: &HeaderMap, body: Body) -> Result<bytes::Bytes, Refused> {
-    let said = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    if said.is_some_and(|bytes| bytes > MAX_BYTES) {
-        return Err(Refused::TooLarge);
+/// A body, with its permits.
+struct Whole {
+    bytes: Bytes,
+    _memory: Option<OwnedSemaphorePermit>,
+}
+
+/// Looks through a body: beside the others' work, where it is large.
+async fn examined<T: Send + 'static>(
+    body: Whole,
+    look: impl FnOnce(&[u8]) -> Result<T, Refused> + Send + 'static,
+) -> Result<(T, Whole), Refused> {
+    if body.bytes.len() <= LARGE {
+        return look(&body.bytes).map(|found| (found, body));
     }
-    match tokio::time::timeout(PATIENCE, to_bytes(body, MAX_BYTES)).await {
-        Err(_) => Err(Refused::TooSlow),
-        Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(error)) => {
-            let limit =
-                std::error::Error::source(&error).is_some_and(|cause| cause.is::<http_body_util::LengthLimitError>());
-            Err(if limit { Refused::TooLarge } else { Refused::Truncated })
-        }
-    }
+    let looking = tokio::task::spawn_blocking(move || look(&body.bytes).map(|found| (found, body)));
+    looking.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }
 
 impl Desk {
+    /// What can be told of a request before its body is there.
+    fn begins(&self, headers: &HeaderMap) -> Result<(), Refused> {
+        if self.shop.is_draining() {
+            return Err(Refused::Later(Unanswered::Ending));
+        }
+        webhook::check_form(headers).map_err(Refused::Bad)?;
+        let said = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+        if said.is_some_and(|bytes| bytes > MAX_BYTES) { Err(Refused::TooLarge) } else { Ok(()) }
+    }
+
+    /// The body, where it is not too large, comes in time, and there is room for it.
+    async fn whole(&self, body: Body) -> Result<Whole, Refused> {
+        tokio::time::timeout(PATIENCE, self.collect(body)).await.unwrap_or(Err(Refused::TooSlow))
+    }
+
+    async fn collect(&self, mut body: Body) -> Result<Whole, Refused> {
+        let (mut bytes, mut memory) = (BytesMut::new(), None::<OwnedSemaphorePermit>);
+        while let Some(frame) = body.frame().await {
+            let Ok(data) = frame.map_err(|_| Refused::Truncated)?.into_data() else { continue };
+            if bytes.len() + data.len() > MAX_BYTES {
+                return Err(Refused::TooLarge);
+            }
+            // A permit for each byte as it comes, not for what was announced: who says much and sends little holds little.
+            let room = u32::try_from(data.len()).ok().and_then(|n| self.memory.clone().try_acquire_many_owned(n).ok());
+            let room = room.ok_or(Refused::Later(Unanswered::Busy))?;
+            match &mut memory {
+                Some(memory) => memory.merge(room),
+                None => memory = Some(room),
+            }
+            bytes.extend_from_slice(&data);
+        }
+        Ok(Whole { bytes: bytes.freeze(), _memory: memory })
+    }
+
     fn wanted(&self, source: &str, happened: &Happened, now: Timestamp, body: &[u8]) -> Wanted {
-        if !self.config.is_meant(&happened.repository) {
+        let config = &self.shop.config;
+        if !config.is_meant(&happened.repository) {
             let named = happened.repository.first().map_or("another repository", String::as_str);
-            return Wanted::Nothing(format!("it is about {named}, and this listens for {}", self.config.repository));
+            return Wanted::Nothing(format!("it is about {named}, and this listens for {}", config.repository));
         }
         if happened.origin == Origin::Fork {
             return Wanted::Nothing("pull requests from forks are not run".to_owned());
         }
-        let trigger = &happened.trigger;
-        Wanted::Run(Order {
-            event: trigger.kind.name().to_owned(),
-            latest: super::latest(trigger),
-            trigger: webhook::processed(trigger, &self.config.repository, source, now).to_string(),
-            payload: body.to_vec(),
-            moved: super::moved(trigger),
-        })
+        Wanted::Run(self.shop.order(source, &happened.trigger, body.to_vec(), now))
     }
 
-    fn answer(&self, accepted: &Accepted, note: Option<&str>) -> Response {
+    /// Stores the delivery, and then says so. `note`: why it leads to no run.
+    async fn accept(&self, offer: Offer, note: Option<String>) -> Result<Response, Refused> {
+        let accepted = self.shop.accept(offer).await.map_err(Refused::Later)?;
         let (status, told) = match accepted {
-            Accepted::Queued(run) => {
-                self.queued.notify_one();
-                tracing::info!(%run, "a run was queued");
-                (StatusCode::ACCEPTED, json!({"status": "queued", "run": run.as_str()}))
-            }
+            Accepted::Queued(run) => (StatusCode::ACCEPTED, json!({"status": "queued", "run": run.as_str()})),
             Accepted::Again(run) => (StatusCode::OK, json!({"status": "known", "run": run.as_str()})),
             Accepted::Noted => (StatusCode::OK, json!({"status": "ignored", "message": note})),
         };
-        (status, Json(told)).into_response()
+        Ok((status, Json(told)).into_response())
     }
 }

@@ -4,6 +4,7 @@ use std::thread;
 
 use tokio::sync::{mpsc, oneshot};
 
+use crate::causes::with_causes;
 use crate::store::StoreError;
 use crate::store::queue::{Accepted, Offer, Queue};
 
@@ -23,7 +24,7 @@ pub struct Keeper {
 }
 
 /// Why the queue has no answer.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum Unanswered {
     /// Too many wait already.
     #[error("too many deliveries wait to be stored")]
@@ -44,8 +45,7 @@ pub enum Unanswered {
 
 impl From<StoreError> for Unanswered {
     fn from(error: StoreError) -> Self {
-        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
-        Self::Store(format!("{error}{cause}"))
+        Self::Store(with_causes(&error))
     }
 }
 
@@ -164,13 +164,8 @@ fn accept_all(
             }
         }
         Err(error) => {
-            let text = error.to_string();
             for answer in answers {
-                let told = match &error {
-                    Unanswered::Full { queued } => Unanswered::Full { queued: *queued },
-                    _ => Unanswered::Store(text.clone()),
-                };
-                let _ = answer.send(Err(told));
+                let _ = answer.send(Err(error.clone()));
             }
         }
     }

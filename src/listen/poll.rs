@@ -11,10 +11,9 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::keeper::Unanswered;
-use super::webhook;
-use super::worker::Shop;
+use super::shop::Shop;
 use crate::source::{self, Refs, SourceError};
-use crate::store::queue::{Moved, Offer, Order, Wanted};
+use crate::store::queue::{Accepted, Offer, Wanted};
 use crate::trigger::{EventKind, Trigger};
 
 /// Looks again and again, until the listener drains.
@@ -23,10 +22,7 @@ pub(super) async fn poll(shop: Shop, every: Duration) {
     loop {
         match look(&shop).await {
             Ok(0) => {}
-            Ok(runs) => {
-                tracing::info!(runs, "polling found something new");
-                shop.queued.notify_one();
-            }
+            Ok(runs) => tracing::info!(runs, "polling found something new"),
             Err(error) => tracing::warn!(%error, "polling failed; it is tried again"),
         }
         tokio::select! {
@@ -71,8 +67,8 @@ async fn look(shop: &Shop) -> Result<usize, PollError> {
     }
     let mut runs = 0;
     for (name, commit) in moved(&refs.all, &seen) {
-        shop.keeper.accept(offer(shop, name, commit, seen.get(name).map(String::as_str))).await?;
-        runs += 1;
+        let accepted = shop.accept(offer(shop, name, commit, seen.get(name).map(String::as_str))).await?;
+        runs += usize::from(matches!(accepted, Accepted::Queued(_)));
     }
     Ok(runs)
 }
@@ -103,12 +99,6 @@ fn offer(shop: &Shop, name: &str, commit: &str, before: Option<&str>) -> Offer {
         // A branch may come to a commit again that it was at before: the move is what counts, not where it led.
         body_hash: hex::encode(Sha256::digest(format!("{name} {commit} {now}"))),
         received: now,
-        wanted: Wanted::Run(Order {
-            event: EventKind::Push.name().to_owned(),
-            latest: super::latest(&trigger),
-            trigger: webhook::processed(&trigger, &shop.config.repository, "poll", now).to_string(),
-            payload,
-            moved: Some(Moved { reference: name.to_owned(), commit: commit.to_owned() }),
-        }),
+        wanted: Wanted::Run(shop.order("poll", &trigger, payload, now)),
     }
 }

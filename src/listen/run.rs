@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::mpsc;
 
-use super::worker::Shop;
+use super::shop::Shop;
+use crate::causes::with_causes;
 use crate::engine::docker::{self, EngineEnv};
 use crate::event::{RunResult, Status};
 use crate::execute::{self, DEFAULT_GRACE, EVENT_BUFFER, OnFailure, Owner, Settings, StepColor, Stopper};
@@ -17,15 +19,12 @@ use crate::repository::{self, FILE_NAME};
 use crate::sinks::Sink;
 use crate::sinks::explain::{About, explain};
 use crate::sinks::pump;
-use crate::source::{self, Changes, SourceError, SourceRequest, Workspace};
+use crate::source::{self, SourceError, SourceRequest, Workspace};
 use crate::store::StoreError;
 use crate::store::history::{History, Phase, RunName};
 use crate::store::queue::{Entry, InProgress, Lease, Outcome, Try};
 use crate::store::record::{Recorder, Subject};
 use crate::trigger::{Decision, EventKind, Trigger, decide};
-
-/// How long a run waits for the others of its `concurrency` group before it looks again.
-const CROWDED: Duration = Duration::from_secs(2);
 
 /// How long a run waits for what is not there (a server, an engine), the first time; twice as long each time.
 const BACK_OFF: Duration = Duration::from_secs(5);
@@ -42,6 +41,8 @@ pub(super) enum End {
         /// For people.
         why: String,
     },
+    /// It waits for another run of its `concurrency` group, and the queue knows.
+    Waits,
     /// There is no engine: no run can go on now.
     NoEngine {
         /// For people.
@@ -51,7 +52,7 @@ pub(super) enum End {
 
 impl End {
     fn over(word: &str, reason: impl Into<String>) -> Self {
-        Self::Over(Outcome { word: word.to_owned(), reason: Some(reason.into()) })
+        Self::Over(Outcome::new(word, reason))
     }
 
     /// For what another try may mend.
@@ -71,11 +72,18 @@ impl End {
 
 /// Sees a run to its end.
 pub(super) async fn run(shop: &Shop, lease: &Lease, stopper: Stopper) -> End {
-    match settled(shop, lease, stopper).await {
+    let trigger = trigger(lease);
+    let subject = subject(shop, lease, trigger.as_ref().ok());
+    let commit = trigger.as_ref().ok().and_then(|trigger| trigger.commit.clone());
+    let settled = match trigger {
+        Ok(trigger) => settled(shop, lease, trigger, stopper).await,
+        Err(end) => Err(end),
+    };
+    match settled {
         Ok(end) => end,
         Err(end) => {
             if let End::Over(outcome) = &end {
-                note(shop, lease, outcome.clone()).await;
+                note(shop, lease, subject, commit, outcome.clone()).await;
             }
             end
         }
@@ -83,12 +91,9 @@ pub(super) async fn run(shop: &Shop, lease: &Lease, stopper: Stopper) -> End {
 }
 
 /// Records what ended before a job of it was planned. The queue has it, too: where this cannot be written, it is told.
-async fn note(shop: &Shop, lease: &Lease, outcome: Outcome) {
+async fn note(shop: &Shop, lease: &Lease, subject: Subject, commit: Option<String>, outcome: Outcome) {
     let (state, run) = (shop.config.state.clone(), lease.run.clone());
-    let trigger = trigger(lease).ok();
-    let subject = subject(shop, lease, trigger.as_ref());
     let noting = tokio::task::spawn_blocking(move || {
-        let commit = trigger.as_ref().and_then(|trigger| trigger.commit.as_deref());
         let status = match outcome.word.as_str() {
             "failure" => Status::Failure,
             "error" => Status::Error,
@@ -96,11 +101,11 @@ async fn note(shop: &Shop, lease: &Lease, outcome: Outcome) {
             _ => Status::Skipped,
         };
         let history = History::open(&state)?.0;
-        history.note(&run, &subject, commit, (status, outcome.reason.as_deref().unwrap_or_default()))
+        history.note(&run, &subject, commit.as_deref(), (status, outcome.reason.as_deref().unwrap_or_default()))
     });
     match noting.await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::error!(run = %lease.run, %error, "cannot be recorded"),
+        Ok(Err(error)) => tracing::error!(run = %lease.run, error = with_causes(&error), "cannot be recorded"),
         Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }
@@ -116,13 +121,12 @@ fn subject(shop: &Shop, lease: &Lease, trigger: Option<&Trigger>) -> Subject {
     }
 }
 
-async fn settled(shop: &Shop, lease: &Lease, stopper: Stopper) -> Result<End, End> {
+async fn settled(shop: &Shop, lease: &Lease, trigger: Trigger, stopper: Stopper) -> Result<End, End> {
     if lease.tries > 0
         && let Some(outcome) = recorded(shop, lease)
     {
         return Ok(End::Over(outcome));
     }
-    let trigger = trigger(lease)?;
     let engine =
         docker::connect(&EngineEnv::from_process()).await.map_err(|error| End::NoEngine { why: error.to_string() })?;
     let mut workspace = checkout(shop, lease, &trigger, &stopper).await?;
@@ -130,7 +134,7 @@ async fn settled(shop: &Shop, lease: &Lease, stopper: Stopper) -> Result<End, En
     if let Some(since) = trigger.since() {
         workspace.compare_with(since);
     }
-    let (pipeline, workspace) = wanted(workspace, &trigger).await?;
+    let (pipeline, workspace) = wanted(lease, workspace, &trigger, &stopper).await?;
     let plan = planned(shop, &pipeline, &trigger)?;
     join_group(shop, lease, &pipeline, &trigger).await?;
     let recorder = recorder(shop, lease, &trigger).await?;
@@ -183,61 +187,68 @@ async fn checkout(shop: &Shop, lease: &Lease, trigger: &Trigger, stopper: &Stopp
     // Whoever starts it by hand may name a branch alone.
     let revision = trigger.commit.clone().or_else(|| Some(trigger.payload.get("revision")?.as_str()?.to_owned()));
     let request = SourceRequest::Checkout { repository: shop.config.repository.clone(), revision };
-    let interrupt = Arc::new(AtomicBool::new(false));
-    let heard = interrupt.clone();
-    let mut opening = tokio::task::spawn_blocking(move || source::open_with(&request, &heard, &mut |_| {}));
+    match beside(stopper, move |told| source::open_with(&request, told, &mut |_| {})).await? {
+        Ok(workspace) => Ok(workspace),
+        Err(error @ SourceError::RefGone { .. }) => Err(End::over("ref-gone", error.to_string())),
+        Err(error) => Err(End::later_or_error(lease, with_causes(&error))),
+    }
+}
+
+/// Does what blocks. Where the run is stopped it is told so, and not waited for.
+async fn beside<T: Send + 'static>(
+    stopper: &Stopper,
+    work: impl FnOnce(&AtomicBool) -> T + Send + 'static,
+) -> Result<T, End> {
+    let told = Arc::new(AtomicBool::new(false));
+    let hears = told.clone();
+    let working = tokio::task::spawn_blocking(move || work(&hears));
     let mut stop = stopper.watch();
-    let opened = tokio::select! {
-        opened = &mut opening => opened,
+    tokio::select! {
+        done = working => done.map_err(|error| std::panic::resume_unwind(error.into_panic())),
         _ = stop.stopped() => {
-            interrupt.store(true, Ordering::Relaxed);
-            return Err(End::over(Status::Cancelled.word(), "it was stopped before it began"));
+            told.store(true, Ordering::Relaxed);
+            Err(End::over(Status::Cancelled.word(), "it was stopped before it began"))
         }
-    };
-    match opened {
-        Ok(Ok(workspace)) => Ok(workspace),
-        Ok(Err(error @ SourceError::RefGone { .. })) => Err(End::over("ref-gone", error.to_string())),
-        Ok(Err(error)) => Err(End::later_or_error(lease, with_causes(&error))),
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }
 
 /// The pipeline, where its `on` wants the event. What a person asks for is wanted.
-async fn wanted(workspace: Workspace, trigger: &Trigger) -> Result<(Pipeline, Workspace), End> {
-    let trigger = trigger.clone();
-    let looking = tokio::task::spawn_blocking(move || {
-        let pipeline = pipeline(&workspace)?;
-        let decision = decide(pipeline.on.as_ref(), &trigger, || match workspace.changes() {
-            Ok(comparison) => match &comparison.changes {
-                Changes::Some(paths) => Some(paths.iter().cloned().collect()),
-                Changes::All => trigger.changed_paths.clone(),
-            },
-            Err(_) => None,
-        });
-        match decision {
-            _ if trigger.kind == EventKind::Manual => Ok((pipeline, workspace)),
-            Decision::Triggered => Ok((pipeline, workspace)),
-            Decision::Not(reason) => Err(End::over("not-triggered", reason.to_string())),
+async fn wanted(
+    lease: &Lease,
+    workspace: Workspace,
+    trigger: &Trigger,
+    stopper: &Stopper,
+) -> Result<(Pipeline, Workspace), End> {
+    let (trigger, lease) = (trigger.clone(), lease.clone());
+    beside(stopper, move |told| {
+        let pipeline = pipeline(&workspace, told).map_err(End::Over)?;
+        if trigger.kind == EventKind::Manual {
+            return Ok((pipeline, workspace));
         }
-    });
-    match looking.await {
-        Ok(looked) => looked,
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
-    }
+        let changed = || workspace.changed_paths(trigger.changed_paths.as_deref());
+        match decide(pipeline.on.as_ref(), &trigger, changed) {
+            Ok(Decision::Triggered) => Ok((pipeline, workspace)),
+            Ok(Decision::Not(reason)) => Err(End::over("not-triggered", reason.to_string())),
+            Err(error) => Err(End::later_or_error(&lease, with_causes(&error))),
+        }
+    })
+    .await?
 }
 
-pub(super) fn pipeline(workspace: &Workspace) -> Result<Pipeline, End> {
+/// Reads the pipeline file. Blocks.
+pub(super) fn pipeline(workspace: &Workspace, stop: &AtomicBool) -> Result<Pipeline, Outcome> {
     let path = workspace.root.join(FILE_NAME);
     if path.symlink_metadata().is_err() {
-        return Err(End::over("not-triggered", format!("the commit has no `{FILE_NAME}`")));
+        return Err(Outcome::new("not-triggered", format!("the commit has no `{FILE_NAME}`")));
     }
-    let failed = |message: String| End::over(Status::Failure.word(), message);
+    let failed = |message: String| Outcome::new(Status::Failure.word(), message);
     let bytes = repository::read(&path, &workspace.root).map_err(|error| failed(error.to_string()))?;
-    let parsed = repository::includes::parse(&bytes, &path, &workspace.root, Reach::Network, &AtomicBool::new(false));
+    let parsed = repository::includes::parse(&bytes, &path, &workspace.root, Reach::Network, stop);
     parsed.pipeline.ok_or_else(|| {
         let errors: Vec<_> = parsed.findings.iter().filter(|finding| finding.severity() == Severity::Error).collect();
         let first = errors.first().map(|finding| finding.message.as_str()).unwrap_or_default();
-        failed(format!("`{FILE_NAME}` is not valid, {} errors: {first}", errors.len()))
+        let count = if errors.len() == 1 { "1 error".to_owned() } else { format!("{} errors", errors.len()) };
+        failed(format!("`{FILE_NAME}` is not valid, {count}: {first}"))
     })
 }
 
@@ -266,14 +277,10 @@ async fn join_group(shop: &Shop, lease: &Lease, pipeline: &Pipeline, trigger: &T
         crate::pipeline::InProgress::Cancel => InProgress::Cancel,
     };
     let lease = lease.clone();
-    match shop.keeper.with(move |queue| queue.join(&lease, &group, others)).await {
+    match shop.keeper.with(move |queue| queue.join(&lease, &group, others, Timestamp::now())).await {
         Ok(Entry::Open) => Ok(()),
-        Ok(Entry::Busy) => Err(End::Back {
-            wait: CROWDED,
-            counts: Try::DoesNotCount,
-            why: "another run of its concurrency group goes on".to_owned(),
-        }),
-        Err(error) => Err(End::Back { wait: CROWDED, counts: Try::DoesNotCount, why: error.to_string() }),
+        Ok(Entry::Busy) => Err(End::Waits),
+        Err(error) => Err(End::Back { wait: BACK_OFF, counts: Try::DoesNotCount, why: error.to_string() }),
     }
 }
 
@@ -292,12 +299,5 @@ async fn recorder(shop: &Shop, lease: &Lease, trigger: &Trigger) -> Result<Recor
         Ok(Ok(recorder)) => Ok(recorder),
         Ok(Err(error)) => Err(End::later(lease, Try::DoesNotCount, with_causes(&error))),
         Err(error) => std::panic::resume_unwind(error.into_panic()),
-    }
-}
-
-fn with_causes(error: &dyn std::error::Error) -> String {
-    match error.source() {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
     }
 }

@@ -3,6 +3,7 @@
 //! Each moment is a delivery whose id is the expression and the moment, so that none comes twice, whatever the clock does. Of
 //! those that passed while the machine slept, the latest of each expression is run; those from before the listener began are not.
 
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use croner::Cron;
@@ -13,11 +14,10 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::poll::refs;
-use super::run::{self, End};
-use super::webhook;
-use super::worker::Shop;
-use crate::source::{self, SourceRequest};
-use crate::store::queue::{Offer, Order, Wanted};
+use super::run;
+use super::shop::Shop;
+use crate::source::{self, SourceError, SourceRequest};
+use crate::store::queue::{Offer, Wanted};
 use crate::trigger::{EventKind, Trigger};
 
 /// How often the clock is looked at.
@@ -117,15 +117,12 @@ impl Known {
 async fn read(shop: &Shop) -> Option<Vec<Slots>> {
     let request = SourceRequest::Checkout { repository: shop.config.repository.clone(), revision: None };
     let reading = tokio::task::spawn_blocking(move || {
-        let workspace = source::open(&request).map_err(|error| error.to_string())?;
-        match run::pipeline(&workspace) {
-            Ok(pipeline) => {
-                Ok(pipeline.on.iter().flat_map(|on| &on.schedule).filter_map(Slots::of).collect::<Vec<Slots>>())
-            }
+        let workspace = source::open(&request)?;
+        Ok::<Vec<Slots>, SourceError>(match run::pipeline(&workspace, &AtomicBool::new(false)) {
+            Ok(pipeline) => pipeline.on.iter().flat_map(|on| &on.schedule).filter_map(Slots::of).collect(),
             // No pipeline, or none that is valid, has no schedule.
-            Err(End::Over(_)) => Ok(Vec::new()),
-            Err(End::Back { why, .. } | End::NoEngine { why }) => Err(why),
-        }
+            Err(_) => Vec::new(),
+        })
     });
     match reading.await {
         Ok(Ok(slots)) => Some(slots),
@@ -139,6 +136,7 @@ async fn read(shop: &Shop) -> Option<Vec<Slots>> {
 
 async fn queue(shop: &Shop, slots: &Slots, moment: Timestamp) {
     let id = format!("{} {} {moment}", slots.expression, slots.zone_name);
+    let payload = json!({"cron": slots.expression, "time_zone": slots.zone_name, "time": moment.to_string()});
     let trigger = Trigger::new(EventKind::Schedule);
     let offer = Offer {
         forge: "schedule".to_owned(),
@@ -147,19 +145,10 @@ async fn queue(shop: &Shop, slots: &Slots, moment: Timestamp) {
         body_hash: hex::encode(Sha256::digest(&id)),
         delivery: Some(id),
         received: Timestamp::now(),
-        wanted: Wanted::Run(Order {
-            event: EventKind::Schedule.name().to_owned(),
-            latest: None,
-            trigger: webhook::processed(&trigger, &shop.config.repository, "schedule", moment).to_string(),
-            payload: json!({"cron": slots.expression, "time_zone": slots.zone_name, "time": moment.to_string()})
-                .to_string()
-                .into_bytes(),
-            moved: None,
-        }),
+        wanted: Wanted::Run(shop.order("schedule", &trigger, payload.to_string().into_bytes(), moment)),
     };
-    match shop.keeper.accept(offer).await {
-        Ok(_) => shop.queued.notify_one(),
-        Err(error) => tracing::error!(%error, cron = slots.expression, "a scheduled run could not be queued"),
+    if let Err(error) = shop.accept(offer).await {
+        tracing::error!(%error, cron = slots.expression, "a scheduled run could not be queued");
     }
 }
 

@@ -1,7 +1,7 @@
 //! A delivery: the headers and bytes that a forge sends, to what they say. Pure: no IO.
 //!
-//! Two steps, in this order: [`authenticate`] tells from the headers who sends it and verifies its signature over the bytes as they
-//! came; only then does [`read`] look into them. Clone URLs in a payload are never used to clone: they only tell which
+//! Three steps, in this order: [`Claim::read`] tells from the headers who says to send it; [`Claim::check`] verifies the signature
+//! over the bytes as they came; only then does [`read`] look into them. Clone URLs in a payload are never used to clone: they only tell which
 //! repository of the configuration is meant.
 
 mod signature;
@@ -11,7 +11,7 @@ use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-pub use signature::{Refusal, Secret, authenticate, authenticate_person, is_recent};
+pub use signature::{Claim, Proof, Refusal, Secret, is_recent};
 
 use super::forge::Forge;
 use crate::trigger::{EventKind, Trigger, TriggerError};
@@ -116,12 +116,13 @@ pub fn read(forge: Forge, headers: &HeaderMap, body: &[u8]) -> Result<Delivery, 
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let (event, id) = match forge {
         Forge::GitHub => (text("x-github-event"), text("x-github-delivery")),
-        Forge::GitLab => (text("x-gitlab-event"), text("webhook-id").or_else(|| text("x-gitlab-event-uuid"))),
+        // Not `X-Gitlab-Event-UUID`: webhooks that set off one another share it.
+        Forge::GitLab => (text("x-gitlab-event"), text("webhook-id").or_else(|| text("idempotency-key"))),
         Forge::Gitea => (
             text("x-gitea-event").or_else(|| text("x-forgejo-event")).or_else(|| text("x-gogs-event")),
             text("x-gitea-delivery").or_else(|| text("x-forgejo-delivery")).or_else(|| text("x-gogs-delivery")),
         ),
-        Forge::Bitbucket => (text("x-event-key"), text("x-hook-uuid").zip(text("x-request-uuid")).map(|(_, id)| id)),
+        Forge::Bitbucket => (text("x-event-key"), text("x-request-uuid")),
         Forge::BitbucketDataCenter => (text("x-event-key"), text("x-request-id")),
     };
     let event = event.ok_or(BadDelivery::NoEvent)?;
@@ -201,17 +202,26 @@ fn names(payload: &Value) -> Vec<String> {
         "/project/web_url",
         "/repositoryUrl",
     ];
-    PATHS.iter().filter_map(|path| Some(payload.pointer(path)?.as_str()?.to_owned())).collect()
+    let named = PATHS.iter().filter_map(|path| Some(payload.pointer(path)?.as_str()?.to_owned()));
+    let data_center = ["/repository", "/pullRequest/toRef/repository"];
+    named.chain(data_center.iter().filter_map(|path| payload.pointer(path)).flat_map(names_of_data_center)).collect()
+}
+
+/// `KEY/slug`, and the addresses to clone from.
+fn names_of_data_center(repository: &Value) -> impl Iterator<Item = String> {
+    let text = |path: &str| repository.pointer(path).and_then(Value::as_str);
+    let name = text("/project/key").zip(text("/slug")).map(|(key, slug)| format!("{key}/{slug}"));
+    let clones = repository.pointer("/links/clone").and_then(Value::as_array).into_iter().flatten();
+    name.into_iter().chain(clones.filter_map(|clone| Some(clone.get("href")?.as_str()?.to_owned())))
 }
 
 /// Whether a pull request's commits come from another repository. Where the payload does not say, they do.
 fn origin(payload: &Value) -> Origin {
-    const PAIRS: [(&str, &str); 5] = [
+    const PAIRS: [(&str, &str); 4] = [
         ("/pull_request/head/repo/full_name", "/pull_request/base/repo/full_name"),
         ("/object_attributes/source_project_id", "/object_attributes/target_project_id"),
         ("/pullrequest/source/repository/full_name", "/pullrequest/destination/repository/full_name"),
         ("/pullRequest/fromRef/repository/id", "/pullRequest/toRef/repository/id"),
-        ("/pullRequest/fromRef/repository/slug", "/pullRequest/toRef/repository/slug"),
     ];
     let is_pull = ["pull_request", "object_attributes", "pullrequest", "pullRequest"];
     if !is_pull.iter().any(|key| payload.get(key).is_some()) {

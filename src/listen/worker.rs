@@ -3,16 +3,14 @@
 //! What is on the disk decides: a run is `leased` before anything is done for it, and over when the queue says so. A worker whose
 //! lease was lost says nothing more.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
-use super::config::Config;
-use super::keeper::{Keeper, Unanswered};
+use super::keeper::Unanswered;
 use super::run::{self, End};
+use super::shop::Shop;
 use crate::execute::{Owner, Stopper};
 use crate::store::queue::{Held, Lease, Outcome, Try};
 
@@ -34,18 +32,6 @@ const NO_ENGINE_MOST: Duration = Duration::from_secs(300);
 /// After a run could not be ended in the queue, how long until it is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// What workers share.
-#[derive(Clone)]
-pub(super) struct Shop {
-    pub(super) config: Arc<Config>,
-    pub(super) keeper: Keeper,
-    pub(super) queued: Arc<Notify>,
-    /// True when nothing new is begun any more.
-    pub(super) draining: watch::Receiver<bool>,
-    /// True when what goes on is to be handed back.
-    pub(super) ending: watch::Receiver<bool>,
-}
-
 /// Works until it is told to end, and what it began is over or handed back.
 pub(super) async fn work(shop: Shop) {
     let me = Owner::current();
@@ -57,7 +43,7 @@ pub(super) async fn work(shop: Shop) {
         while let Some(ended) = running.try_join_next() {
             pause.heed(ended.ok());
         }
-        if *draining.borrow() {
+        if shop.is_draining() {
             break;
         }
         let mut began = false;
@@ -151,10 +137,12 @@ async fn see_through(shop: Shop, lease: Lease) -> Engine {
                         }
                     }
                     Ok(Held::Lost) => {
-                        tracing::warn!(run = %lease.run, "its lease was lost: what becomes of it here does not count");
                         stopper.interrupt();
                         stopper.interrupt();
-                        let _ = work.await;
+                        // One that waits for its group has given its lease up itself.
+                        if !matches!(work.await, End::Waits) {
+                            tracing::warn!(run = %lease.run, "its lease was lost: what became of it here does not count");
+                        }
                         return Engine::Fine;
                     }
                     // The lease lasts for a while; the next renewal may do.
@@ -188,6 +176,7 @@ impl Shop {
                 tracing::info!(run = %lease.run, outcome = %word, reason = reason.as_deref().unwrap_or(""), "is over");
             }
             End::Back { why, .. } => tracing::warn!(run = %lease.run, %why, "waits again"),
+            End::Waits => return tracing::info!(run = %lease.run, "waits for another run of its concurrency group"),
             End::NoEngine { why } => tracing::error!(run = %lease.run, %why, "there is no engine; all runs wait"),
         }
         loop {
@@ -196,6 +185,7 @@ impl Shop {
                 End::Over(outcome) => queue.finish(&lease, outcome, Timestamp::now()),
                 End::Back { wait, counts, .. } => queue.hand_back(&lease, *wait, *counts, Timestamp::now()),
                 End::NoEngine { .. } => queue.hand_back(&lease, Duration::ZERO, Try::DoesNotCount, Timestamp::now()),
+                End::Waits => Ok(Held::Yes),
             });
             match told.await {
                 Ok(Held::Lost) => return tracing::warn!("a run's end was refused: its lease was lost"),

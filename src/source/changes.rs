@@ -88,9 +88,19 @@ impl Workspace {
         let found = compare(self)?;
         Ok(self.compared.get_or_init(|| found))
     }
-}
 
-impl Workspace {
+    /// The paths that differ from the base, where there is one; else those that were `told`, which is what an event lists.
+    /// `None`: every file counts as changed.
+    ///
+    /// # Errors
+    /// As [`changes`](Self::changes).
+    pub fn changed_paths(&self, told: Option<&[String]>) -> Result<Option<Vec<String>>, SourceError> {
+        Ok(match &self.changes()?.changes {
+            Changes::Some(paths) => Some(paths.iter().cloned().collect()),
+            Changes::All => told.map(<[String]>::to_vec),
+        })
+    }
+
     /// A digest of what is not committed, so that two runs of one commit can be told apart: [`hash_files`](Self::hash_files)
     /// of the files that differ from HEAD, with the names of those that are gone. `None` where nothing differs.
     ///

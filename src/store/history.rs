@@ -9,9 +9,17 @@ use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter, typ
 
 use super::database::{self, Look, MovedAside};
 use super::logs::{Log, LogId, find_line};
-use super::record::{INTERRUPTED, RUNNING, status_of};
 use super::{StateDir, StoreError};
 use crate::event::{RunId, Status};
+
+/// The word of a run that goes on.
+const RUNNING: &str = "running";
+
+/// The word of a run whose process died.
+const INTERRUPTED: &str = "interrupted";
+
+/// How what ended may have ended.
+const STATUSES: [Status; 5] = [Status::Success, Status::Failure, Status::Cancelled, Status::Skipped, Status::Error];
 
 pub(super) const MIGRATIONS: &[&str] = &[include_str!("schema/history-1.sql")];
 
@@ -54,7 +62,7 @@ impl Phase {
             "queued" => Some(Self::Queued),
             RUNNING => Some(Self::Running),
             INTERRUPTED => Some(Self::Interrupted),
-            word => status_of(word).map(Self::Ended),
+            word => STATUSES.iter().copied().find(|status| status.word() == word).map(Self::Ended),
         }
     }
 
@@ -173,8 +181,6 @@ pub struct Filter {
     pub branch: Option<String>,
     /// In one of these phases; empty: in any.
     pub phases: Vec<Phase>,
-    /// Older than the run of this number.
-    pub before: Option<i64>,
     /// With this text in a log.
     pub text: Option<String>,
 }
@@ -383,10 +389,6 @@ fn query(filter: &Filter) -> (String, Vec<Value>) {
     for (column, value) in texts.into_iter().filter_map(|(column, value)| Some((column, value.clone()?))) {
         values.push(Value::from(value));
         conditions.push(format!("{column} = ?{}", values.len()));
-    }
-    if let Some(before) = filter.before {
-        values.push(Value::from(before));
-        conditions.push(format!("number < ?{}", values.len()));
     }
     if !filter.phases.is_empty() {
         let words: Vec<String> = filter.phases.iter().map(|phase| format!("'{}'", phase.word())).collect();

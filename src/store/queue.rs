@@ -4,6 +4,8 @@
 //! renewed; its fence is a number that rises with every lease, so that a holder that was thought dead cannot end what another
 //! one is at. Every change is on the disk (`synchronous = FULL`) when the call returns.
 
+mod intake;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -101,8 +103,6 @@ pub struct Lease {
     pub repository: String,
     /// The kind of its event, as it stands under `on`.
     pub event: String,
-    /// What started it, as JSON.
-    pub trigger: String,
     /// The payload as it came.
     pub payload: Vec<u8>,
     /// How many leases of it ended without an outcome before.
@@ -134,7 +134,7 @@ pub struct Outcome {
 pub enum Entry {
     /// It may.
     Open,
-    /// Another one of the group goes on.
+    /// Another one of the group goes on. The run was handed back, and waits for its end.
     Busy,
 }
 
@@ -169,6 +169,14 @@ pub struct Entered {
     pub reason: Option<String>,
 }
 
+impl Outcome {
+    /// With a reason.
+    #[must_use]
+    pub fn new(word: &str, reason: impl Into<String>) -> Self {
+        Self { word: word.to_owned(), reason: Some(reason.into()) }
+    }
+}
+
 impl Queue {
     /// Opens the queue, and makes it where there is none. One that is damaged is moved aside.
     ///
@@ -195,7 +203,7 @@ impl Queue {
         let path = self.path.clone();
         let mut work = || -> rusqlite::Result<Vec<Accepted>> {
             let work = Transaction::new(&mut self.db, TransactionBehavior::Immediate)?;
-            let accepted = offers.iter().map(|offer| accept(&work, offer)).collect::<rusqlite::Result<_>>()?;
+            let accepted = offers.iter().map(|offer| intake::accept(&work, offer)).collect::<rusqlite::Result<_>>()?;
             work.commit()?;
             Ok(accepted)
         };
@@ -203,7 +211,7 @@ impl Queue {
     }
 
     /// Leases the run that waits longest, until `now + lasts`; `None` where none may begin. A repository has at most
-    /// `per_repository` runs at once.
+    /// `per_repository` runs at once; one that waits for its `concurrency` group begins when no run of that goes on.
     ///
     /// # Errors
     /// Where the database refuses.
@@ -219,8 +227,10 @@ impl Queue {
                  SELECT id FROM queue AS mine WHERE state = 'queued' AND not_before <= ?2
                  AND (SELECT COUNT(*) FROM queue AS others
                       WHERE others.state = 'leased' AND others.repository = mine.repository) < ?4
+                 AND NOT EXISTS (SELECT 1 FROM queue AS others
+                      WHERE others.state = 'leased' AND others.crowd = mine.crowd)
                  ORDER BY id LIMIT 1
-             ) RETURNING id, fence, run, repository, event, trigger, payload, tries",
+             ) RETURNING id, fence, run, repository, event, payload, tries",
         ))?;
         let till = after(now, lasts);
         self.done(claim.query_row(params![holder, now.as_millisecond(), till, per_repository], lease).optional())
@@ -311,11 +321,12 @@ impl Queue {
         )
     }
 
-    /// Joins a `concurrency` group. Where another run of it goes on, `others` says what becomes of that.
+    /// Joins a `concurrency` group. Where another run of it goes on, this one is handed back, to be leased when there is none
+    /// any more; runs that waited for the same are dropped, and `others` says what becomes of the one that goes on.
     ///
     /// # Errors
     /// Where the database refuses.
-    pub fn join(&self, lease: &Lease, group: &str, others: InProgress) -> Result<Entry, StoreError> {
+    pub fn join(&self, lease: &Lease, group: &str, others: InProgress, now: Timestamp) -> Result<Entry, StoreError> {
         let crowd = format!("{}\n{group}", lease.repository);
         let work = || -> rusqlite::Result<Entry> {
             let busy: bool = self.db.query_row(
@@ -331,6 +342,17 @@ impl Queue {
                         params![crowd, lease.id],
                     )?;
                 }
+                self.db.execute(
+                    "UPDATE queue SET state = 'done', outcome = 'superseded', finished = ?4, payload = NULL, \
+                     reason = 'a newer run of its concurrency group came: run ' || ?3 \
+                     WHERE state = 'queued' AND crowd = ?1 AND id < ?2",
+                    params![crowd, lease.id, lease.run.as_str(), now.as_millisecond()],
+                )?;
+                self.db.execute(
+                    "UPDATE queue SET state = 'queued', holder = NULL, crowd = ?3 \
+                     WHERE id = ?1 AND fence = ?2 AND state = 'leased'",
+                    params![lease.id, lease.fence, crowd],
+                )?;
                 return Ok(Entry::Busy);
             }
             self.db.execute(
@@ -391,7 +413,7 @@ impl Queue {
         let mut work = || -> rusqlite::Result<()> {
             let work = Transaction::new(&mut self.db, TransactionBehavior::Immediate)?;
             for (reference, commit) in refs {
-                see(&work, repository, reference, commit, None)?;
+                intake::see(&work, repository, reference, commit, None)?;
             }
             work.commit()
         };
@@ -451,91 +473,6 @@ pub enum Try {
     DoesNotCount,
 }
 
-fn accept(db: &Connection, offer: &Offer) -> rusqlite::Result<Accepted> {
-    if let Some(run) = known(db, offer)? {
-        return Ok(Accepted::Again(run));
-    }
-    let (run, note) = match &offer.wanted {
-        Wanted::Nothing(why) => (None, Some(why)),
-        Wanted::Run(order) => (Some(enqueue(db, offer, order)?), None),
-    };
-    db.prepare_cached(
-        "INSERT INTO deliveries (forge, repository, event, delivery, body_hash, received, run, note) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-    )?
-    .execute(params![
-        offer.forge,
-        offer.repository,
-        offer.event,
-        offer.delivery,
-        offer.body_hash,
-        offer.received.as_millisecond(),
-        run.as_ref().map(RunId::as_str),
-        note,
-    ])?;
-    Ok(run.map_or(Accepted::Noted, Accepted::Queued))
-}
-
-/// The run that this led to before: by the forge's id of the delivery, or, where that was changed, by its body; or the run that
-/// the same move of a branch led to, which polling may have seen first.
-fn known(db: &Connection, offer: &Offer) -> rusqlite::Result<Option<RunId>> {
-    if let Wanted::Run(Order { moved: Some(moved), .. }) = &offer.wanted {
-        let seen = db
-            .prepare_cached("SELECT run FROM seen WHERE repository = ?1 AND reference = ?2 AND commit_id = ?3")?
-            .query_row(params![offer.repository, moved.reference, moved.commit], |row| row.get::<_, Option<String>>(0))
-            .optional()?;
-        if let Some(run) = seen.flatten() {
-            return Ok(Some(RunId::from_text(&run)));
-        }
-    }
-    // Two questions, as an `OR` of both would be answered by reading every delivery.
-    let by = |column: &str, value: Option<&String>| -> rusqlite::Result<Option<RunId>> {
-        let Some(value) = value else { return Ok(None) };
-        let sql = format!(
-            "SELECT run FROM deliveries WHERE forge = ?1 AND repository = ?2 AND event = ?3 AND {column} = ?4 \
-             AND run IS NOT NULL"
-        );
-        db.prepare_cached(&sql)?
-            .query_row(params![offer.forge, offer.repository, offer.event, value], |row| {
-                Ok(RunId::from_text(&row.get::<_, String>(0)?))
-            })
-            .optional()
-    };
-    match by("delivery", offer.delivery.as_ref())? {
-        Some(run) => Ok(Some(run)),
-        None => by("body_hash", Some(&offer.body_hash)),
-    }
-}
-
-fn enqueue(db: &Connection, offer: &Offer, order: &Order) -> rusqlite::Result<RunId> {
-    let run = RunId::generate();
-    let now = offer.received.as_millisecond();
-    if let Some(latest) = &order.latest {
-        db.prepare_cached(
-            "UPDATE queue SET state = 'done', outcome = 'superseded', reason = 'a newer push came: run ' || ?3, \
-             finished = ?4, payload = NULL WHERE repository = ?1 AND latest = ?2 AND state = 'queued'",
-        )?
-        .execute(params![offer.repository, latest, run.as_str(), now])?;
-    }
-    db.prepare_cached(
-        "INSERT INTO queue (run, repository, event, latest, trigger, payload, queued) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-    )?
-    .execute(params![run.as_str(), offer.repository, order.event, order.latest, order.trigger, order.payload, now])?;
-    if let Some(moved) = &order.moved {
-        see(db, &offer.repository, &moved.reference, &moved.commit, Some(&run))?;
-    }
-    Ok(run)
-}
-
-fn see(db: &Connection, repository: &str, reference: &str, commit: &str, run: Option<&RunId>) -> rusqlite::Result<()> {
-    db.prepare_cached(
-        "INSERT INTO seen (repository, reference, commit_id, run) VALUES (?1, ?2, ?3, ?4) \
-         ON CONFLICT DO UPDATE SET commit_id = excluded.commit_id, run = excluded.run",
-    )?
-    .execute(params![repository, reference, commit, run.map(RunId::as_str)])
-    .map(|_| ())
-}
-
 fn lease(row: &rusqlite::Row<'_>) -> rusqlite::Result<Lease> {
     Ok(Lease {
         id: row.get(0)?,
@@ -543,9 +480,8 @@ fn lease(row: &rusqlite::Row<'_>) -> rusqlite::Result<Lease> {
         run: RunId::from_text(&row.get::<_, String>(2)?),
         repository: row.get(3)?,
         event: row.get(4)?,
-        trigger: row.get(5)?,
-        payload: row.get::<_, Option<Vec<u8>>>(6)?.unwrap_or_default(),
-        tries: row.get(7)?,
+        payload: row.get::<_, Option<Vec<u8>>>(5)?.unwrap_or_default(),
+        tries: row.get(6)?,
     })
 }
 
@@ -554,204 +490,4 @@ fn after(now: Timestamp, wait: Duration) -> i64 {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-
-    use super::*;
-
-    const LASTS: Duration = Duration::from_secs(30);
-
-    fn queue() -> (tempfile::TempDir, Queue) {
-        let folder = tempfile::tempdir().unwrap();
-        let queue = Queue::open(&StateDir::new(folder.path())).unwrap().0;
-        (folder, queue)
-    }
-
-    fn offer(delivery: &str, body: &str) -> Offer {
-        Offer {
-            forge: "github".into(),
-            repository: "repo".into(),
-            event: "push".into(),
-            delivery: Some(delivery.into()),
-            body_hash: body.into(),
-            received: at(0),
-            wanted: Wanted::Run(Order {
-                event: "push".into(),
-                latest: None,
-                trigger: "{}".into(),
-                payload: body.as_bytes().to_vec(),
-                moved: None,
-            }),
-        }
-    }
-
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(1_800_000_000 + second).unwrap()
-    }
-
-    fn run_of(accepted: &Accepted) -> RunId {
-        match accepted {
-            Accepted::Queued(run) | Accepted::Again(run) => run.clone(),
-            Accepted::Noted => panic!("noted"),
-        }
-    }
-
-    fn ended(word: &str) -> Outcome {
-        Outcome { word: word.into(), reason: None }
-    }
-
-    #[test]
-    fn a_delivery_that_comes_again_is_the_same_run_also_under_another_id() {
-        let (_folder, mut queue) = queue();
-        let accepted = queue.accept(&[offer("1", "a"), offer("1", "b"), offer("2", "a"), offer("3", "c")]).unwrap();
-        assert!(matches!(accepted[0], Accepted::Queued(_)) && matches!(accepted[3], Accepted::Queued(_)));
-        let first = run_of(&accepted[0]);
-        assert_eq!(accepted[1..3], [Accepted::Again(first.clone()), Accepted::Again(first)]);
-        assert_eq!(queue.depth().unwrap(), Depth { queued: 2, leased: 0 });
-    }
-
-    #[test]
-    fn what_leads_to_no_run_is_noted_and_keeps_nothing_else_out() {
-        let (_folder, mut queue) = queue();
-        let ping = Offer { wanted: Wanted::Nothing("a ping".into()), ..offer("1", "a") };
-        assert_eq!(queue.accept(&[ping.clone(), ping]).unwrap(), [Accepted::Noted, Accepted::Noted]);
-        assert!(matches!(queue.accept(&[offer("1", "a")]).unwrap()[0], Accepted::Queued(_)));
-    }
-
-    #[test]
-    fn runs_are_leased_in_their_order_and_no_more_than_a_repository_may_have() {
-        let (_folder, mut queue) = queue();
-        let runs: Vec<RunId> = queue.accept(&[offer("1", "a"), offer("2", "b")]).unwrap().iter().map(run_of).collect();
-        let first = queue.lease("me", at(0), LASTS, 1).unwrap().unwrap();
-        assert_eq!((&first.run, first.payload.as_slice()), (&runs[0], b"a".as_slice()));
-        assert_eq!(queue.lease("me", at(0), LASTS, 1).unwrap(), None);
-        assert_eq!(queue.finish(&first, &ended("success"), at(1)).unwrap(), Held::Yes);
-        assert_eq!(queue.lease("me", at(1), LASTS, 1).unwrap().unwrap().run, runs[1]);
-    }
-
-    /// FAULTS 6: a holder that was stopped past its lease comes back.
-    #[test]
-    fn a_lease_that_ran_out_ends_nothing_any_more() {
-        let (_folder, mut queue) = queue();
-        queue.accept(&[offer("1", "a")]).unwrap();
-        let stale = queue.lease("old", at(0), LASTS, 9).unwrap().unwrap();
-        assert_eq!(queue.take_back(at(29), |_| false).unwrap(), 0);
-        assert_eq!(queue.renew(&stale, at(29), LASTS).unwrap(), Held::Yes);
-        assert_eq!(queue.take_back(at(30), |_| false).unwrap(), 0, "it was renewed");
-        assert_eq!(queue.take_back(at(59), |_| false).unwrap(), 1);
-        let fresh = queue.lease("new", at(59), LASTS, 9).unwrap().unwrap();
-        assert_eq!((&fresh.run, fresh.tries), (&stale.run, 1));
-        assert_eq!(queue.renew(&stale, at(60), LASTS).unwrap(), Held::Lost);
-        assert_eq!(queue.finish(&stale, &ended("failure"), at(60)).unwrap(), Held::Lost);
-        assert_eq!(queue.hand_back(&stale, LASTS, Try::Counts, at(60)).unwrap(), Held::Lost);
-        assert_eq!(queue.finish(&fresh, &ended("success"), at(61)).unwrap(), Held::Yes);
-        assert_eq!(queue.finish(&fresh, &ended("success"), at(61)).unwrap(), Held::Lost, "once");
-        assert_eq!(queue.entries(1).unwrap()[0].outcome.as_deref(), Some("success"));
-    }
-
-    /// FAULTS 27.
-    #[test]
-    fn a_run_whose_holder_dies_each_time_is_given_up_and_the_rest_go_on() {
-        let (_folder, mut queue) = queue();
-        queue.accept(&[offer("1", "poison"), offer("2", "good")]).unwrap();
-        for time in 0..i64::from(MAX_TRIES) {
-            assert_eq!(queue.lease("dead", at(time), LASTS, 1).unwrap().unwrap().payload, b"poison");
-            queue.take_back(at(time), |holder| holder == "dead").unwrap();
-        }
-        assert_eq!(queue.lease("me", at(9), LASTS, 1).unwrap().unwrap().payload, b"good");
-        let poison = &queue.entries(2).unwrap()[1];
-        assert_eq!(poison.outcome.as_deref(), Some("given-up"));
-        assert!(poison.reason.as_deref().unwrap().contains("3 times"), "{poison:?}");
-    }
-
-    /// FAULTS 33.
-    #[test]
-    fn of_many_pushes_to_a_branch_the_latest_is_run_and_the_others_say_so() {
-        let (_folder, mut queue) = queue();
-        let push = |number: usize| {
-            let mut offer = offer(&number.to_string(), &format!("body {number}"));
-            if let Wanted::Run(order) = &mut offer.wanted {
-                order.latest = Some("push main".into());
-            }
-            offer
-        };
-        queue.accept(&[push(0)]).unwrap();
-        let running = queue.lease("me", at(0), LASTS, 9).unwrap().unwrap();
-        let offers: Vec<Offer> = (1..=50).map(push).collect();
-        let last = run_of(queue.accept(&offers).unwrap().last().unwrap());
-        assert_eq!(queue.depth().unwrap(), Depth { queued: 1, leased: 1 }, "one that goes on is left alone");
-        assert_eq!(queue.lease("me", at(1), LASTS, 9).unwrap().unwrap().run, last);
-        let superseded =
-            queue.entries(100).unwrap().into_iter().filter(|entry| entry.state == "done").collect::<Vec<_>>();
-        assert_eq!(superseded.len(), 49);
-        assert!(superseded.iter().all(|entry| entry.reason.as_deref().unwrap().starts_with("a newer push came: run ")));
-        assert_eq!(queue.finish(&running, &ended("success"), at(2)).unwrap(), Held::Yes);
-    }
-
-    #[test]
-    fn a_concurrency_group_has_one_run_at_once_and_a_newcomer_may_have_it_cancelled() {
-        let (_folder, mut queue) = queue();
-        queue.accept(&[offer("1", "a"), offer("2", "b")]).unwrap();
-        let first = queue.lease("me", at(0), LASTS, 9).unwrap().unwrap();
-        let second = queue.lease("me", at(0), LASTS, 9).unwrap().unwrap();
-        assert_eq!(queue.join(&first, "deploy", InProgress::Wait).unwrap(), Entry::Open);
-        assert_eq!(queue.join(&second, "deploy", InProgress::Wait).unwrap(), Entry::Busy);
-        assert_eq!(queue.renew(&first, at(1), LASTS).unwrap(), Held::Yes);
-        assert_eq!(queue.join(&second, "deploy", InProgress::Cancel).unwrap(), Entry::Busy);
-        assert!(matches!(queue.renew(&first, at(1), LASTS).unwrap(), Held::Cancel(_)));
-        assert_eq!(queue.hand_back(&second, LASTS, Try::DoesNotCount, at(1)).unwrap(), Held::Yes);
-        assert_eq!(queue.lease("me", at(2), LASTS, 9).unwrap(), None, "it waits");
-        queue.finish(&first, &ended("cancelled"), at(2)).unwrap();
-        let second = queue.lease("me", at(31), LASTS, 9).unwrap().unwrap();
-        assert_eq!(second.tries, 0);
-        assert_eq!(queue.join(&second, "deploy", InProgress::Wait).unwrap(), Entry::Open);
-    }
-
-    #[test]
-    fn what_is_long_over_is_forgotten_and_what_waits_is_not() {
-        let (_folder, mut queue) = queue();
-        queue.accept(&[offer("1", "a"), offer("2", "b")]).unwrap();
-        let lease = queue.lease("me", at(0), LASTS, 9).unwrap().unwrap();
-        queue.finish(&lease, &ended("success"), at(1)).unwrap();
-        let age = Duration::from_secs(60);
-        assert_eq!(queue.prune(age, at(59)).unwrap(), 0);
-        assert_eq!(queue.prune(age, at(62)).unwrap(), 3, "a run, and both deliveries");
-        assert_eq!(queue.depth().unwrap(), Depth { queued: 1, leased: 0 });
-    }
-
-    /// A lease must not look at all runs that ever were, nor a delivery at all that ever came.
-    #[test]
-    fn what_is_asked_for_each_delivery_is_looked_up_in_an_index() {
-        let (_folder, queue) = queue();
-        for (sql, index) in [
-            ("SELECT id FROM queue WHERE state = 'queued' ORDER BY id LIMIT 1", "queue_by_state"),
-            ("SELECT id FROM queue WHERE repository = 'r' AND latest = 'l' AND state = 'queued'", "queue_latest"),
-            (
-                "SELECT run FROM deliveries WHERE forge = 'f' AND repository = 'r' AND event = 'e' AND delivery = 'd' \
-                 AND run IS NOT NULL",
-                "deliveries_by_id (forge=? AND repository=? AND event=? AND delivery=?)",
-            ),
-            (
-                "SELECT run FROM deliveries WHERE forge = 'f' AND repository = 'r' AND event = 'e' AND body_hash = 'h' \
-                 AND run IS NOT NULL",
-                "deliveries_by_body (forge=? AND repository=? AND event=? AND body_hash=?)",
-            ),
-        ] {
-            let plan: String = queue.db.query_row(&format!("EXPLAIN QUERY PLAN {sql}"), [], |row| row.get(3)).unwrap();
-            assert!(plan.contains(index), "{sql}: {plan}");
-        }
-    }
-
-    #[test]
-    fn a_run_is_cancelled_where_it_waits_and_where_it_goes_on() {
-        let (_folder, mut queue) = queue();
-        let runs: Vec<RunId> = queue.accept(&[offer("1", "a"), offer("2", "b")]).unwrap().iter().map(run_of).collect();
-        let lease = queue.lease("me", at(0), LASTS, 9).unwrap().unwrap();
-        for run in &runs {
-            assert!(queue.cancel(run, "by hand", at(1)).unwrap());
-        }
-        assert_eq!(queue.renew(&lease, at(1), LASTS).unwrap(), Held::Cancel("by hand".into()));
-        assert_eq!(queue.lease("me", at(1), LASTS, 9).unwrap(), None);
-        assert!(!queue.cancel(&RunId::from_text("unknown"), "by hand", at(1)).unwrap());
-    }
-}
+mod tests;

@@ -438,16 +438,3 @@ fn count(value: u64) -> i64 {
 fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
-
-/// The word of a run that goes on.
-pub(super) const RUNNING: &str = "running";
-
-/// The word of a run whose process died.
-pub(super) const INTERRUPTED: &str = "interrupted";
-
-/// The status that a word of the store stands for, of what ended.
-pub(super) fn status_of(word: &str) -> Option<Status> {
-    [Status::Success, Status::Failure, Status::Cancelled, Status::Skipped, Status::Error]
-        .into_iter()
-        .find(|status| status.word() == word)
-}

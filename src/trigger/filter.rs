@@ -116,11 +116,27 @@ impl fmt::Display for Reason {
 
 /// Asks `on` whether it wants an event. `changed` gives the changed files, and is called only where they count; `None`, as
 /// where there is nothing to compare with, is all of them.
-pub fn decide(on: Option<&On>, trigger: &Trigger, changed: impl FnOnce() -> Option<Vec<String>>) -> Decision {
-    match wants(on, trigger, changed) {
+///
+/// # Errors
+/// That of `changed`.
+pub fn decide<E>(
+    on: Option<&On>,
+    trigger: &Trigger,
+    changed: impl FnOnce() -> Result<Option<Vec<String>>, E>,
+) -> Result<Decision, E> {
+    let mut failed = None;
+    let changed = || match changed() {
+        Ok(paths) => paths,
+        Err(error) => {
+            failed = Some(error);
+            None
+        }
+    };
+    let decision = match wants(on, trigger, changed) {
         Ok(()) => Decision::Triggered,
         Err(reason) => Decision::Not(reason),
-    }
+    };
+    failed.map_or(Ok(decision), Err)
 }
 
 fn wants(on: Option<&On>, trigger: &Trigger, changed: impl FnOnce() -> Option<Vec<String>>) -> Result<(), Reason> {

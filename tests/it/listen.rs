@@ -281,13 +281,13 @@ fn a_run_that_outlasts_the_drain_is_handed_back_and_runs_again() {
 #[test]
 fn a_killed_listener_runs_what_it_began_again_and_gives_up_in_the_end() {
     let forge = Forge::script("sleep ${NAP:-0}");
-    forge.listen(&["-e", "NAP=30"]).wait_for_container_of_push(&forge, "1");
+    killed_at_work(forge.listen(&["-e", "NAP=30"]), &forge);
     let running = forge.listen(&[]);
     assert_eq!(forge.outcomes(), ["success"]);
     end(running).exits(0);
 
     let poison = Forge::script("sleep 30");
-    poison.listen(&[]).wait_for_container_of_push(&poison, "1");
+    killed_at_work(poison.listen(&[]), &poison);
     for _ in 1..3 {
         let mut running = poison.listen(&[]);
         running.wait_for_container();
@@ -300,14 +300,12 @@ fn a_killed_listener_runs_what_it_began_again_and_gives_up_in_the_end() {
     end(running).exits(0);
 }
 
-impl Running {
-    /// Pushes, and kills the listener as soon as it runs that.
-    fn wait_for_container_of_push(mut self, forge: &Forge, id: &str) {
-        forge.push("main", &forge.commit(), id);
-        self.wait_for_container();
-        self.signal(Signal::KILL);
-        self.wait();
-    }
+/// Pushes, and kills the listener as soon as it runs that.
+fn killed_at_work(mut running: Running, forge: &Forge) {
+    forge.push("main", &forge.commit(), "1");
+    running.wait_for_container();
+    running.signal(Signal::KILL);
+    running.wait();
 }
 
 /// FAULTS 3 and 4: what was acknowledged is there, whenever the listener is killed, and once.
@@ -349,6 +347,56 @@ fn no_acknowledged_delivery_is_lost_and_none_is_run_twice_when_the_listener_is_k
     let recorded: Vec<Value> = serde_json::from_slice(&recorded.stdout).unwrap();
     assert!(recorded.len() <= acknowledged.len(), "none has two records");
     assert!(recorded.len() + ends("given-up") >= acknowledged.len(), "each has one record");
+}
+
+#[test]
+fn a_concurrency_group_has_one_run_at_once_and_the_next_begins_when_it_is_over() {
+    for (in_progress, first) in [(false, "success"), (true, "cancelled")] {
+        let forge = Forge::new(
+            &json!({"version": 1, "concurrency": {"group": "deploy", "cancel-in-progress": in_progress},
+                "jobs": {"job": {"image": BUSYBOX, "steps": [{"run": "sleep 2"}]}}})
+            .to_string(),
+        );
+        let mut running = forge.listen(&["--runs", "2"]);
+        forge.push("main", &forge.commit(), "1");
+        running.wait_for_container();
+        forge.push("topic/x", &forge.commit(), "2");
+        wait(|| forge.entries().len() == 2 && forge.entries()[1].state != "queued");
+        assert_eq!(forge.outcomes(), [first, "success"]);
+        let runs = forge.runs();
+        let at = |run: &Value, key: &str| run[key].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+        assert!(at(&runs[0], "started") >= at(&runs[1], "finished"), "{runs:#?}");
+        let waited = at(&runs[0], "started").duration_since(at(&runs[1], "finished"));
+        assert!(waited.as_millis() < 1500, "it begins when the other is over: {waited:?}");
+        end(running).exits(0).says("waits for another run of its concurrency group");
+    }
+}
+
+#[test]
+fn a_delivery_of_bitbucket_data_center_is_known_by_its_project_and_slug() {
+    let forge = Forge::script("true");
+    let bind = forge.address.to_string();
+    let listen = |repo: &str| {
+        let args = ["listen", "--repo", repo, "--bind", &bind];
+        let listener = forge.repo.argon(&args).env("ARGON_WEBHOOK_SECRET", SECRET);
+        let mut running = listener.env("DOCKER_HOST", "unix:///nonexistent/docker.sock").spawn();
+        running.wait_for("Argon listens for");
+        running
+    };
+    let body = std::fs::read(format!("{}/fixtures/events/bitbucket-data-center-push.json", env!("CARGO_MANIFEST_DIR")));
+    let body = body.unwrap();
+    let signature = format!("sha256={}", signed(SECRET, &body));
+    for (repo, status) in [("http://127.0.0.1:9/scm/TEAM/app.git", 202), ("http://127.0.0.1:9/scm/other/app.git", 200)]
+    {
+        let running = listen(repo);
+        let headers = [
+            ("content-type", "application/json"),
+            ("x-event-key", "repo:refs_changed"),
+            ("x-hub-signature", signature.as_str()),
+        ];
+        assert_eq!(forge.request("POST", "/webhook", &headers, &body).unwrap().status, status, "{repo}");
+        end(running).exits(0);
+    }
 }
 
 /// FAULTS 8.

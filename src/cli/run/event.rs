@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use argon::event::SourceInfo;
 use argon::pipeline::Pipeline;
 use argon::sinks::summary::quote;
-use argon::source::{Changes, SourceError, Workspace};
+use argon::source::Workspace;
 use argon::trigger::{Decision, EventKind, MAX_BYTES, Reason, Trigger, decide};
 
 use crate::cli::exit::CommandError;
@@ -131,27 +131,15 @@ pub(super) async fn ask(
     }
     let (trigger, on) = (asked.trigger(&workspace.info), pipeline.on.clone());
     let asking = tokio::task::spawn_blocking(move || {
-        let mut failed: Option<SourceError> = None;
-        let decision = decide(on.as_ref(), &trigger, || match workspace.changes() {
-            Ok(comparison) => match &comparison.changes {
-                Changes::Some(paths) => Some(paths.iter().cloned().collect()),
-                // The base is not here; the event may say what was changed all the same.
-                Changes::All => trigger.changed_paths.clone(),
-            },
-            Err(error) => {
-                failed = Some(error);
-                None
-            }
-        });
-        (workspace, decision, failed)
+        let decision = decide(on.as_ref(), &trigger, || workspace.changed_paths(trigger.changed_paths.as_deref()));
+        (workspace, decision)
     });
-    let (workspace, decision, failed) = match asking.await {
+    let (workspace, decision) = match asking.await {
         Ok(done) => done,
         Err(error) => std::panic::resume_unwind(error.into_panic()),
     };
-    match (failed, decision) {
-        (Some(error), _) => Err(error.into()),
-        (None, Decision::Triggered) => Ok((workspace, None)),
-        (None, Decision::Not(reason)) => Ok((workspace, Some(reason))),
-    }
+    Ok(match decision? {
+        Decision::Triggered => (workspace, None),
+        Decision::Not(reason) => (workspace, Some(reason)),
+    })
 }

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::sync::{Arc, OnceLock};
 
+use argon::causes::with_causes;
 use argon::execute::Owner;
 use argon::source::Workspace;
 use argon::store::StoreError;
@@ -12,7 +13,6 @@ use argon::store::retention::Keep;
 use argon::trigger::Trigger;
 use tokio::task::JoinHandle;
 
-use crate::cli::exit::with_causes;
 use crate::cli::history;
 use crate::cli::output::Look;
 

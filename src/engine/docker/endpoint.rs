@@ -13,6 +13,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
+use crate::causes::with_causes;
 use crate::engine::EngineError;
 
 /// The port of an engine's unencrypted API where an address names none.
@@ -170,20 +171,6 @@ pub(super) enum WireError {
     /// The request or the answer made no sense.
     #[error("{0}")]
     Http(String),
-}
-
-/// An error's text with the texts of its causes, each once.
-pub(super) fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -5,7 +5,8 @@ use std::io;
 
 use bollard::errors::Error;
 
-use super::endpoint::{WireError, with_causes};
+use super::endpoint::WireError;
+use crate::causes::with_causes;
 use crate::engine::EngineError;
 
 impl From<Error> for EngineError {

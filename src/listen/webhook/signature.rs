@@ -1,7 +1,8 @@
 //! Who sent a delivery, and whether it is genuine. Verified over the raw bytes, in constant time, before anything is parsed.
 //!
 //! - GitHub: `X-Hub-Signature-256: sha256=HEX`, <https://docs.github.com/webhooks/using-webhooks/validating-webhook-deliveries>
-//! - Gitea, Forgejo: `X-Gitea-Signature: HEX` or `X-Forgejo-Signature`, <https://docs.gitea.com/usage/webhooks>
+//! - Gitea, Forgejo, Gogs: `X-Gitea-Signature: HEX`, `X-Forgejo-Signature`, `X-Gogs-Signature`, and GitHub's; all that are there
+//!   must be right, <https://docs.gitea.com/usage/webhooks>
 //! - GitLab: `X-Gitlab-Token` is the secret itself; or, signed as Standard Webhooks has it, `webhook-signature: v1,BASE64` over
 //!   `ID.TIMESTAMP.BODY`, <https://docs.gitlab.com/user/project/integrations/webhooks/>
 //! - Bitbucket: `X-Hub-Signature: sha256=HEX`, <https://support.atlassian.com/bitbucket-cloud/docs/manage-webhooks/>
@@ -25,6 +26,9 @@ use crate::listen::forge::Forge;
 /// How far the time of a signed delivery may be from ours, in seconds.
 const TOLERANCE: i64 = 5 * 60;
 
+/// How many signatures a header may have: one for each secret that is being changed for another.
+const SIGNATURES: usize = 8;
+
 /// What forge and listener share.
 #[derive(Clone)]
 pub struct Secret(Zeroizing<String>);
@@ -46,31 +50,29 @@ impl Secret {
     /// The signature of a body: 64 hex digits.
     #[must_use]
     pub fn sign(&self, body: &[u8]) -> String {
-        let mac = Hmac::<Sha256>::new_from_slice(self.0.as_bytes());
-        mac.map(|mac| hex::encode(mac.chain_update(body).finalize().into_bytes())).unwrap_or_default()
+        sign(self.0.as_bytes(), &[body]).map(hex::encode).unwrap_or_default()
     }
 
-    fn signed(&self, parts: &[&[u8]], signature: &[u8]) -> bool {
-        verify(self.0.as_bytes(), parts, signature)
-    }
-
-    /// The key of Standard Webhooks: `whsec_` and base64, or the text as it is.
-    fn signed_as_standard(&self, parts: &[&[u8]], signature: &[u8]) -> bool {
-        let key =
-            self.0.strip_prefix("whsec_").and_then(|coded| BASE64_STANDARD.decode(coded).ok()).map(Zeroizing::new);
-        match key {
-            Some(key) => verify(&key, parts, signature),
-            None => self.signed(parts, signature),
-        }
+    /// The key of Standard Webhooks: what stands behind `whsec_` in base64, or the text as it is.
+    fn standard_key(&self) -> Zeroizing<Vec<u8>> {
+        let coded = self.0.strip_prefix("whsec_").and_then(|coded| BASE64_STANDARD.decode(coded).ok());
+        Zeroizing::new(coded.unwrap_or_else(|| self.0.as_bytes().to_vec()))
     }
 }
 
-fn verify(key: &[u8], parts: &[&[u8]], signature: &[u8]) -> bool {
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return false };
+/// A signature: HMAC with SHA-256.
+type Signature = [u8; 32];
+
+fn sign(key: &[u8], parts: &[&[u8]]) -> Option<Signature> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).ok()?;
     for part in parts {
         mac.update(part);
     }
-    mac.verify_slice(signature).is_ok()
+    Some(mac.finalize().into_bytes().into())
+}
+
+fn is_same(one: &Signature, other: &Signature) -> bool {
+    one.ct_eq(other).into()
 }
 
 impl fmt::Debug for Secret {
@@ -84,59 +86,95 @@ impl fmt::Debug for Secret {
 #[error("the signature is missing or wrong")]
 pub struct Refusal;
 
-/// Tells who sent a delivery, and that it is genuine by one of the secrets.
-///
-/// # Errors
-/// Where it is not, whatever the reason.
-pub fn authenticate(headers: &HeaderMap, body: &[u8], secrets: &[Secret], now: Timestamp) -> Result<Forge, Refusal> {
-    let headers = Headers(headers);
-    let forge = headers.forge()?;
-    let any = |holds: &dyn Fn(&Secret) -> bool| {
-        // Each is tried, so that the time does not tell which one it was.
-        secrets.iter().fold(false, |found, secret| holds(secret) | found)
-    };
-    let genuine = match forge {
-        Forge::GitHub => {
-            let signature = headers.hex("x-hub-signature-256", "sha256=")?.ok_or(Refusal)?;
-            any(&|secret| secret.signed(&[body], &signature))
-        }
-        Forge::Gitea => {
-            let plain = [headers.hex("x-gitea-signature", "")?, headers.hex("x-forgejo-signature", "")?];
-            let signature = plain.into_iter().flatten().next();
-            let signature = signature.or(headers.hex("x-hub-signature-256", "sha256=")?).ok_or(Refusal)?;
-            any(&|secret| secret.signed(&[body], &signature))
-        }
-        Forge::Bitbucket | Forge::BitbucketDataCenter => {
-            let signature = headers.hex("x-hub-signature", "sha256=")?.ok_or(Refusal)?;
-            any(&|secret| secret.signed(&[body], &signature))
-        }
-        Forge::GitLab => match headers.one("webhook-signature")? {
-            Some(signatures) => {
-                let (id, time) =
-                    (headers.one("webhook-id")?.ok_or(Refusal)?, headers.recent("webhook-timestamp", now)?);
-                let signatures = standard(signatures);
-                any(&|secret| {
-                    let parts = [id, b".", time, b".", body];
-                    signatures.iter().fold(false, |found, one| secret.signed_as_standard(&parts, one) | found)
-                })
-            }
-            None => {
-                let token = headers.one("x-gitlab-token")?.ok_or(Refusal)?;
-                any(&|secret| secret.is(token))
-            }
-        },
-    };
-    if genuine { Ok(forge) } else { Err(Refusal) }
+/// What the headers of a delivery say of its sender, to be held against its body. Read before the body is, so that a body comes
+/// into memory only where something vouches for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// Who sends it.
+    pub forge: Forge,
+    proof: Proof,
 }
 
-/// Tells that a request of a person is genuine: `X-Argon-Signature-256: sha256=HEX`, over the body, by one of the secrets.
-///
-/// # Errors
-/// Where it is not.
-pub fn authenticate_person(headers: &HeaderMap, body: &[u8], secrets: &[Secret]) -> Result<(), Refusal> {
-    let signature = Headers(headers).hex("x-argon-signature-256", "sha256=")?.ok_or(Refusal)?;
-    let genuine = secrets.iter().fold(false, |found, secret| secret.signed(&[body], &signature) | found);
-    if genuine { Ok(()) } else { Err(Refusal) }
+/// What makes a delivery genuine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proof(Kind);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Kind {
+    /// Each of them is the signature of the body.
+    Body(Vec<Signature>),
+    /// One of them is the signature of `before` and the body.
+    Standard { before: Vec<u8>, signatures: Vec<Signature> },
+    /// It is the secret itself.
+    Token(Zeroizing<Vec<u8>>),
+}
+
+impl Claim {
+    /// Reads the headers.
+    ///
+    /// # Errors
+    /// Where they claim nothing, or more than one thing.
+    pub fn read(headers: &HeaderMap, now: Timestamp) -> Result<Self, Refusal> {
+        let headers = Headers(headers);
+        let forge = headers.forge()?;
+        let proof = match forge {
+            Forge::GitHub => headers.body_signed(&[("x-hub-signature-256", "sha256=")])?,
+            Forge::Gitea => headers.body_signed(&[
+                ("x-gitea-signature", ""),
+                ("x-forgejo-signature", ""),
+                ("x-gogs-signature", ""),
+                ("x-hub-signature-256", "sha256="),
+            ])?,
+            Forge::Bitbucket | Forge::BitbucketDataCenter => headers.body_signed(&[("x-hub-signature", "sha256=")])?,
+            Forge::GitLab => match headers.one("webhook-signature")? {
+                Some(signatures) => {
+                    let id = headers.one("webhook-id")?.ok_or(Refusal)?;
+                    let time = headers.recent("webhook-timestamp", now)?;
+                    Kind::Standard { before: [id, b".", time, b"."].concat(), signatures: standard(signatures)? }
+                }
+                None => Kind::Token(headers.one("x-gitlab-token")?.ok_or(Refusal)?.to_vec().into()),
+            },
+        };
+        Ok(Self { forge, proof: Proof(proof) })
+    }
+
+    /// Tells that the delivery is genuine by one of the secrets.
+    ///
+    /// # Errors
+    /// Where it is not, whatever the reason.
+    pub fn check(&self, body: &[u8], secrets: &[Secret]) -> Result<(), Refusal> {
+        self.proof.check(body, secrets)
+    }
+}
+
+impl Proof {
+    /// That of a request of a person: `X-Argon-Signature-256: sha256=HEX`, over the body.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub fn of_person(headers: &HeaderMap) -> Result<Self, Refusal> {
+        Headers(headers).body_signed(&[("x-argon-signature-256", "sha256=")]).map(Self)
+    }
+
+    /// Tells that it holds, by one of the secrets.
+    ///
+    /// # Errors
+    /// Where it does not.
+    pub fn check(&self, body: &[u8], secrets: &[Secret]) -> Result<(), Refusal> {
+        // Each is tried, so that the time does not tell which one it was. The body is gone through once for each.
+        let genuine = secrets.iter().fold(false, |found, secret| self.holds(body, secret) | found);
+        if genuine { Ok(()) } else { Err(Refusal) }
+    }
+
+    fn holds(&self, body: &[u8], secret: &Secret) -> bool {
+        match &self.0 {
+            Kind::Body(signatures) => sign(secret.0.as_bytes(), &[body])
+                .is_some_and(|own| signatures.iter().fold(true, |all, one| is_same(one, &own) & all)),
+            Kind::Standard { before, signatures } => sign(&secret.standard_key(), &[before, body])
+                .is_some_and(|own| signatures.iter().fold(false, |any, one| is_same(one, &own) | any)),
+            Kind::Token(token) => secret.is(token),
+        }
+    }
 }
 
 /// Whether a time, in seconds since 1970, is near `now`: what was signed long ago may have been overheard.
@@ -146,9 +184,13 @@ pub fn is_recent(second: i64, now: Timestamp) -> bool {
 }
 
 /// The signatures of version 1, of those that stand in the header.
-fn standard(header: &[u8]) -> Vec<Vec<u8>> {
+fn standard(header: &[u8]) -> Result<Vec<Signature>, Refusal> {
     let versioned = header.split(|byte| *byte == b' ').filter_map(|one| one.strip_prefix(b"v1,"));
-    versioned.filter_map(|coded| BASE64_STANDARD.decode(coded).ok()).collect()
+    let signatures: Vec<Signature> = versioned
+        .filter_map(|coded| BASE64_STANDARD.decode(coded).ok()?.try_into().ok())
+        .take(SIGNATURES + 1)
+        .collect();
+    if signatures.is_empty() || signatures.len() > SIGNATURES { Err(Refusal) } else { Ok(signatures) }
 }
 
 struct Headers<'a>(&'a HeaderMap);
@@ -163,7 +205,14 @@ impl<'a> Headers<'a> {
         }
     }
 
-    fn hex(&self, name: &str, prefix: &str) -> Result<Option<[u8; 32]>, Refusal> {
+    /// Signatures of the body, in the headers of these names, behind these prefixes. At least one must be there.
+    fn body_signed(&self, names: &[(&str, &str)]) -> Result<Kind, Refusal> {
+        let found = names.iter().filter_map(|(name, prefix)| self.hex(name, prefix).transpose());
+        let signatures = found.collect::<Result<Vec<_>, _>>()?;
+        if signatures.is_empty() { Err(Refusal) } else { Ok(Kind::Body(signatures)) }
+    }
+
+    fn hex(&self, name: &str, prefix: &str) -> Result<Option<Signature>, Refusal> {
         let Some(value) = self.one(name)? else { return Ok(None) };
         let digits = value.strip_prefix(prefix.as_bytes()).ok_or(Refusal)?;
         if digits.iter().any(u8::is_ascii_uppercase) {

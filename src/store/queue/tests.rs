@@ -1,0 +1,212 @@
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+
+const LASTS: Duration = Duration::from_secs(30);
+
+fn queue() -> (tempfile::TempDir, Queue) {
+    let folder = tempfile::tempdir().unwrap();
+    let queue = Queue::open(&StateDir::new(folder.path())).unwrap().0;
+    (folder, queue)
+}
+
+fn offer(delivery: &str, body: &str) -> Offer {
+    Offer {
+        forge: "github".into(),
+        repository: "repo".into(),
+        event: "push".into(),
+        delivery: Some(delivery.into()),
+        body_hash: body.into(),
+        received: at(0),
+        wanted: Wanted::Run(Order {
+            event: "push".into(),
+            latest: None,
+            trigger: "{}".into(),
+            payload: body.as_bytes().to_vec(),
+            moved: None,
+        }),
+    }
+}
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + second).unwrap()
+}
+
+fn run_of(accepted: &Accepted) -> RunId {
+    match accepted {
+        Accepted::Queued(run) | Accepted::Again(run) => run.clone(),
+        Accepted::Noted => panic!("noted"),
+    }
+}
+
+fn ended(word: &str) -> Outcome {
+    Outcome { word: word.into(), reason: None }
+}
+
+#[test]
+fn a_delivery_that_comes_again_is_the_same_run_also_under_another_id() {
+    let (_folder, mut queue) = queue();
+    let accepted = queue.accept(&[offer("1", "a"), offer("1", "b"), offer("2", "a"), offer("3", "c")]).unwrap();
+    assert!(matches!(accepted[0], Accepted::Queued(_)) && matches!(accepted[3], Accepted::Queued(_)));
+    let first = run_of(&accepted[0]);
+    assert_eq!(accepted[1..3], [Accepted::Again(first.clone()), Accepted::Again(first)]);
+    assert_eq!(queue.depth().unwrap(), Depth { queued: 2, leased: 0 });
+}
+
+#[test]
+fn what_leads_to_no_run_is_noted_and_keeps_nothing_else_out() {
+    let (_folder, mut queue) = queue();
+    let ping = Offer { wanted: Wanted::Nothing("a ping".into()), ..offer("1", "a") };
+    assert_eq!(queue.accept(&[ping.clone(), ping]).unwrap(), [Accepted::Noted, Accepted::Noted]);
+    assert!(matches!(queue.accept(&[offer("1", "a")]).unwrap()[0], Accepted::Queued(_)));
+}
+
+#[test]
+fn runs_are_leased_in_their_order_and_no_more_than_a_repository_may_have() {
+    let (_folder, mut queue) = queue();
+    let runs: Vec<RunId> = queue.accept(&[offer("1", "a"), offer("2", "b")]).unwrap().iter().map(run_of).collect();
+    let first = queue.lease("me", at(0), LASTS, 1).unwrap().unwrap();
+    assert_eq!((&first.run, first.payload.as_slice()), (&runs[0], b"a".as_slice()));
+    assert_eq!(queue.lease("me", at(0), LASTS, 1).unwrap(), None);
+    assert_eq!(queue.finish(&first, &ended("success"), at(1)).unwrap(), Held::Yes);
+    assert_eq!(queue.lease("me", at(1), LASTS, 1).unwrap().unwrap().run, runs[1]);
+}
+
+/// FAULTS 6: a holder that was stopped past its lease comes back.
+#[test]
+fn a_lease_that_ran_out_ends_nothing_any_more() {
+    let (_folder, mut queue) = queue();
+    queue.accept(&[offer("1", "a")]).unwrap();
+    let stale = queue.lease("old", at(0), LASTS, 9).unwrap().unwrap();
+    assert_eq!(queue.take_back(at(29), |_| false).unwrap(), 0);
+    assert_eq!(queue.renew(&stale, at(29), LASTS).unwrap(), Held::Yes);
+    assert_eq!(queue.take_back(at(30), |_| false).unwrap(), 0, "it was renewed");
+    assert_eq!(queue.take_back(at(59), |_| false).unwrap(), 1);
+    let fresh = queue.lease("new", at(59), LASTS, 9).unwrap().unwrap();
+    assert_eq!((&fresh.run, fresh.tries), (&stale.run, 1));
+    assert_eq!(queue.renew(&stale, at(60), LASTS).unwrap(), Held::Lost);
+    assert_eq!(queue.finish(&stale, &ended("failure"), at(60)).unwrap(), Held::Lost);
+    assert_eq!(queue.hand_back(&stale, LASTS, Try::Counts, at(60)).unwrap(), Held::Lost);
+    assert_eq!(queue.finish(&fresh, &ended("success"), at(61)).unwrap(), Held::Yes);
+    assert_eq!(queue.finish(&fresh, &ended("success"), at(61)).unwrap(), Held::Lost, "once");
+    assert_eq!(queue.entries(1).unwrap()[0].outcome.as_deref(), Some("success"));
+}
+
+/// FAULTS 27.
+#[test]
+fn a_run_whose_holder_dies_each_time_is_given_up_and_the_rest_go_on() {
+    let (_folder, mut queue) = queue();
+    queue.accept(&[offer("1", "poison"), offer("2", "good")]).unwrap();
+    for time in 0..i64::from(MAX_TRIES) {
+        assert_eq!(queue.lease("dead", at(time), LASTS, 1).unwrap().unwrap().payload, b"poison");
+        queue.take_back(at(time), |holder| holder == "dead").unwrap();
+    }
+    assert_eq!(queue.lease("me", at(9), LASTS, 1).unwrap().unwrap().payload, b"good");
+    let poison = &queue.entries(2).unwrap()[1];
+    assert_eq!(poison.outcome.as_deref(), Some("given-up"));
+    assert!(poison.reason.as_deref().unwrap().contains("3 times"), "{poison:?}");
+}
+
+/// FAULTS 33.
+#[test]
+fn of_many_pushes_to_a_branch_the_latest_is_run_and_the_others_say_so() {
+    let (_folder, mut queue) = queue();
+    let push = |number: usize| {
+        let mut offer = offer(&number.to_string(), &format!("body {number}"));
+        if let Wanted::Run(order) = &mut offer.wanted {
+            order.latest = Some("push main".into());
+        }
+        offer
+    };
+    queue.accept(&[push(0)]).unwrap();
+    let running = queue.lease("me", at(0), LASTS, 9).unwrap().unwrap();
+    let offers: Vec<Offer> = (1..=50).map(push).collect();
+    let last = run_of(queue.accept(&offers).unwrap().last().unwrap());
+    assert_eq!(queue.depth().unwrap(), Depth { queued: 1, leased: 1 }, "one that goes on is left alone");
+    assert_eq!(queue.lease("me", at(1), LASTS, 9).unwrap().unwrap().run, last);
+    let superseded = queue.entries(100).unwrap().into_iter().filter(|entry| entry.state == "done").collect::<Vec<_>>();
+    assert_eq!(superseded.len(), 49);
+    assert!(superseded.iter().all(|entry| entry.reason.as_deref().unwrap().starts_with("a newer push came: run ")));
+    assert_eq!(queue.finish(&running, &ended("success"), at(2)).unwrap(), Held::Yes);
+}
+
+#[test]
+fn a_concurrency_group_has_one_run_at_once_and_a_newcomer_may_have_it_cancelled() {
+    let (_folder, mut queue) = queue();
+    queue.accept(&[offer("1", "a"), offer("2", "b")]).unwrap();
+    let first = queue.lease("me", at(0), LASTS, 9).unwrap().unwrap();
+    let second = queue.lease("me", at(0), LASTS, 9).unwrap().unwrap();
+    assert_eq!(queue.join(&first, "deploy", InProgress::Wait, at(1)).unwrap(), Entry::Open);
+    assert_eq!(queue.join(&second, "deploy", InProgress::Cancel, at(1)).unwrap(), Entry::Busy);
+    assert_eq!(queue.renew(&second, at(1), LASTS).unwrap(), Held::Lost, "it was handed back");
+    assert!(matches!(queue.renew(&first, at(1), LASTS).unwrap(), Held::Cancel(_)));
+    assert_eq!(queue.lease("me", at(100), LASTS, 9).unwrap(), None, "it waits for the first one's end");
+    queue.finish(&first, &ended("cancelled"), at(2)).unwrap();
+    let second = queue.lease("me", at(2), LASTS, 9).unwrap().unwrap();
+    assert_eq!(second.tries, 0);
+    assert_eq!(queue.join(&second, "deploy", InProgress::Wait, at(1)).unwrap(), Entry::Open);
+}
+
+#[test]
+fn of_the_runs_that_wait_for_a_group_the_newest_is_run() {
+    let (_folder, mut queue) = queue();
+    queue.accept(&[offer("1", "a"), offer("2", "b"), offer("3", "c")]).unwrap();
+    let mut lease = || queue.lease("me", at(0), LASTS, 9).unwrap().unwrap();
+    let (first, second, third) = (lease(), lease(), lease());
+    assert_eq!(queue.join(&first, "deploy", InProgress::Wait, at(1)).unwrap(), Entry::Open);
+    assert_eq!(queue.join(&second, "deploy", InProgress::Wait, at(1)).unwrap(), Entry::Busy);
+    assert_eq!(queue.join(&third, "deploy", InProgress::Wait, at(1)).unwrap(), Entry::Busy);
+    queue.finish(&first, &ended("success"), at(2)).unwrap();
+    assert_eq!(queue.lease("me", at(2), LASTS, 9).unwrap().unwrap().run, third.run);
+    let dropped = &queue.entries(9).unwrap()[1];
+    assert_eq!((&dropped.run, dropped.outcome.as_deref()), (&second.run, Some("superseded")));
+    assert!(dropped.reason.as_deref().unwrap().contains(third.run.as_str()), "{dropped:?}");
+}
+
+#[test]
+fn what_is_long_over_is_forgotten_and_what_waits_is_not() {
+    let (_folder, mut queue) = queue();
+    queue.accept(&[offer("1", "a"), offer("2", "b")]).unwrap();
+    let lease = queue.lease("me", at(0), LASTS, 9).unwrap().unwrap();
+    queue.finish(&lease, &ended("success"), at(1)).unwrap();
+    let age = Duration::from_secs(60);
+    assert_eq!(queue.prune(age, at(59)).unwrap(), 0);
+    assert_eq!(queue.prune(age, at(62)).unwrap(), 3, "a run, and both deliveries");
+    assert_eq!(queue.depth().unwrap(), Depth { queued: 1, leased: 0 });
+}
+
+/// A lease must not look at all runs that ever were, nor a delivery at all that ever came.
+#[test]
+fn what_is_asked_for_each_delivery_is_looked_up_in_an_index() {
+    let (_folder, queue) = queue();
+    for (sql, index) in [
+        ("SELECT id FROM queue WHERE state = 'queued' ORDER BY id LIMIT 1", "queue_by_state"),
+        ("SELECT id FROM queue WHERE repository = 'r' AND latest = 'l' AND state = 'queued'", "queue_latest"),
+        (
+            "SELECT run FROM deliveries WHERE forge = 'f' AND repository = 'r' AND event = 'e' AND delivery = 'd' \
+             AND run IS NOT NULL",
+            "deliveries_by_id (forge=? AND repository=? AND event=? AND delivery=?)",
+        ),
+        (
+            "SELECT run FROM deliveries WHERE forge = 'f' AND repository = 'r' AND event = 'e' AND body_hash = 'h' \
+             AND run IS NOT NULL",
+            "deliveries_by_body (forge=? AND repository=? AND event=? AND body_hash=?)",
+        ),
+    ] {
+        let plan: String = queue.db.query_row(&format!("EXPLAIN QUERY PLAN {sql}"), [], |row| row.get(3)).unwrap();
+        assert!(plan.contains(index), "{sql}: {plan}");
+    }
+}
+
+#[test]
+fn a_run_is_cancelled_where_it_waits_and_where_it_goes_on() {
+    let (_folder, mut queue) = queue();
+    let runs: Vec<RunId> = queue.accept(&[offer("1", "a"), offer("2", "b")]).unwrap().iter().map(run_of).collect();
+    let lease = queue.lease("me", at(0), LASTS, 9).unwrap().unwrap();
+    for run in &runs {
+        assert!(queue.cancel(run, "by hand", at(1)).unwrap());
+    }
+    assert_eq!(queue.renew(&lease, at(1), LASTS).unwrap(), Held::Cancel("by hand".into()));
+    assert_eq!(queue.lease("me", at(1), LASTS, 9).unwrap(), None);
+    assert!(!queue.cancel(&RunId::from_text("unknown"), "by hand", at(1)).unwrap());
+}
