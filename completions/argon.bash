@@ -597,7 +597,7 @@ _argon() {
             return 0
             ;;
         argon__subcmd__logs)
-            opts="-f -h --job --step --failed --follow --raw --color --help"
+            opts="-f -h --job --step --failed --follow --raw --state --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -608,6 +608,10 @@ _argon() {
                     return 0
                     ;;
                 --step)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --state)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -761,7 +765,7 @@ _argon() {
             return 0
             ;;
         argon__subcmd__runs)
-            opts="-a -b -s -n -h --all --repo --branch --status --search --limit --json --color --help"
+            opts="-a -b -s -n -h --all --repo --branch --status --search --limit --json --state --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -796,6 +800,10 @@ _argon() {
                     return 0
                     ;;
                 -n)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --state)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -107,6 +107,7 @@ interrupted\t''
 running\t''"
 complete -c argon -n "__fish_argon_using_subcommand runs" -l search -d 'Runs with this text in a log' -r
 complete -c argon -n "__fish_argon_using_subcommand runs" -s n -l limit -d 'How many at most' -r
+complete -c argon -n "__fish_argon_using_subcommand runs" -l state -d 'The state folder, where history, logs and a listener\'s queue are [default: $XDG_STATE_HOME/argon]' -r -F
 complete -c argon -n "__fish_argon_using_subcommand runs" -l color -d 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE' -r -f -a "auto\t''
 always\t''
 never\t''"
@@ -115,6 +116,7 @@ complete -c argon -n "__fish_argon_using_subcommand runs" -l json -d 'Prints one
 complete -c argon -n "__fish_argon_using_subcommand runs" -s h -l help -d 'Print help'
 complete -c argon -n "__fish_argon_using_subcommand logs" -l job -d 'This job alone' -r
 complete -c argon -n "__fish_argon_using_subcommand logs" -l step -d 'This step alone, by name or number' -r
+complete -c argon -n "__fish_argon_using_subcommand logs" -l state -d 'The state folder, where history, logs and a listener\'s queue are [default: $XDG_STATE_HOME/argon]' -r -F
 complete -c argon -n "__fish_argon_using_subcommand logs" -l color -d 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE' -r -f -a "auto\t''
 always\t''
 never\t''"
@@ -140,7 +142,7 @@ complete -c argon -n "__fish_argon_using_subcommand listen" -l bind -d 'Where to
 complete -c argon -n "__fish_argon_using_subcommand listen" -l webhook-secret-file -d 'The secret of the forge\'s webhook, in a file that only you can read [default: the one in the state folder]' -r -F
 complete -c argon -n "__fish_argon_using_subcommand listen" -l webhook-secret -d 'The secret of the forge\'s webhook' -r
 complete -c argon -n "__fish_argon_using_subcommand listen" -l poll -d 'Also looks at the repository\'s branches and tags so often, as `60s`: for where no forge can reach' -r
-complete -c argon -n "__fish_argon_using_subcommand listen" -l state -d 'Where queue, history and logs are kept [default: $XDG_STATE_HOME/argon]' -r -F
+complete -c argon -n "__fish_argon_using_subcommand listen" -l state -d 'The state folder, where history, logs and a listener\'s queue are [default: $XDG_STATE_HOME/argon]' -r -F
 complete -c argon -n "__fish_argon_using_subcommand listen" -l runs -d 'How many runs go on at once' -r
 complete -c argon -n "__fish_argon_using_subcommand listen" -s j -l jobs -d 'How many jobs of a run go on at once [default: the number of cores]' -r
 complete -c argon -n "__fish_argon_using_subcommand listen" -l capacity -d 'How many runs may wait; deliveries beyond are told to come again' -r
@@ -162,7 +164,7 @@ complete -c argon -n "__fish_argon_using_subcommand listen" -s h -l help -d 'Pri
 complete -c argon -n "__fish_argon_using_subcommand trigger" -l url -d 'Where it listens' -r
 complete -c argon -n "__fish_argon_using_subcommand trigger" -l webhook-secret-file -d 'The secret of the forge\'s webhook, in a file that only you can read [default: the one in the state folder]' -r -F
 complete -c argon -n "__fish_argon_using_subcommand trigger" -l webhook-secret -d 'The secret of the forge\'s webhook' -r
-complete -c argon -n "__fish_argon_using_subcommand trigger" -l state -d 'The listener\'s state folder [default: $XDG_STATE_HOME/argon]' -r -F
+complete -c argon -n "__fish_argon_using_subcommand trigger" -l state -d 'The state folder, where history, logs and a listener\'s queue are [default: $XDG_STATE_HOME/argon]' -r -F
 complete -c argon -n "__fish_argon_using_subcommand trigger" -l color -d 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE' -r -f -a "auto\t''
 always\t''
 never\t''"

@@ -24,7 +24,26 @@ impl From<StoreError> for CommandError {
     }
 }
 
-/// The state folder: `$XDG_STATE_HOME/argon`, else `~/.local/state/argon`; `None` where there is no home.
+/// Which state folder.
+#[derive(Debug, clap::Args)]
+pub(crate) struct StateArgs {
+    /// The state folder, where history, logs and a listener's queue are [default: $XDG_STATE_HOME/argon]
+    #[arg(long, value_name = "FOLDER")]
+    state: Option<PathBuf>,
+}
+
+impl StateArgs {
+    /// The folder that was named, else the user's.
+    pub(crate) fn dir(&self) -> Result<StateDir, CommandError> {
+        self.state
+            .as_deref()
+            .map(StateDir::new)
+            .or_else(state_dir)
+            .ok_or_else(|| CommandError::usage("there is no home to keep a history in", "name a folder with `--state`"))
+    }
+}
+
+/// The user's state folder: `$XDG_STATE_HOME/argon`, else `~/.local/state/argon`; `None` where there is no home.
 pub(crate) fn state_dir() -> Option<StateDir> {
     // As the XDG Base Directory Specification has it: what is not absolute does not count.
     let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
@@ -32,15 +51,17 @@ pub(crate) fn state_dir() -> Option<StateDir> {
     Some(StateDir::new(state?.join("argon")))
 }
 
-/// The history, for a command that reads it. Runs whose argon died are told as interrupted from here on.
-pub(crate) fn look() -> Result<(History, StateDir), CommandError> {
-    let none = || CommandError::usage("no run was recorded yet", "start one: `argon run`");
-    let dir = state_dir().ok_or_else(|| {
-        CommandError::usage("there is no home to keep a history in", "set XDG_STATE_HOME to a folder")
-    })?;
-    let history = History::look(&dir)?.ok_or_else(none)?;
-    interrupt_dead(&history)?;
-    Ok((history, dir))
+/// The history of a folder, for a command that reads it; `None` where nothing was recorded yet. Runs whose argon died are told
+/// as interrupted from here on.
+pub(crate) fn look(dir: &StateDir) -> Result<Option<History>, CommandError> {
+    let history = History::look(dir)?;
+    history.as_ref().map(interrupt_dead).transpose()?;
+    Ok(history)
+}
+
+/// Nothing was recorded yet.
+pub(crate) fn no_run() -> CommandError {
+    CommandError::usage("no run was recorded yet", "start one: `argon run`")
 }
 
 /// Tells runs as interrupted whose argon is dead.
@@ -66,7 +87,7 @@ pub(crate) fn named(history: &History, name: Option<&str>) -> Result<Run, Comman
             found = history.runs(&latest(None), 1)?;
         }
         let latest = found.pop().map(|found| found.run);
-        return latest.ok_or_else(|| CommandError::usage("no run was recorded yet", "start one: `argon run`"));
+        return latest.ok_or_else(no_run);
     };
     let name = RunName::parse(text).ok_or_else(|| {
         CommandError::usage(format!("`{text}` names no run"), "give a number of `argon runs`, or the end of an id")
@@ -80,8 +101,8 @@ pub(crate) fn named(history: &History, name: Option<&str>) -> Result<Run, Comman
 pub(crate) fn sign(phase: Phase, style: &Style) -> String {
     match phase {
         Phase::Ended(status) => style.status(status),
-        Phase::Queued => style.paint(Tone::Dim, "·"),
-        Phase::Running => style.paint(Tone::Bold, "»"),
+        Phase::Queued => style.paint(Tone::Dim, style.symbols.waiting()),
+        Phase::Running => style.paint(Tone::Bold, style.symbols.begin()),
         Phase::Interrupted => style.paint(Tone::Warn, "!"),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::io::{ErrorKind, Write};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use argon::listen::config::Config;
@@ -13,10 +13,11 @@ use tracing_subscriber::EnvFilter;
 
 use super::block_on;
 use super::exit::{CommandError, Exit};
+use super::history::StateArgs;
 use super::output::{self, Look};
 use super::run::PullArg;
 use super::variables::VariableArgs;
-use super::webhook_secret::{self, SecretArgs};
+use super::webhook_secret::SecretArgs;
 
 /// Runs the pipeline of a repository when its forge says that something was pushed
 ///
@@ -35,11 +36,10 @@ pub(crate) struct ListenArgs {
     #[command(flatten)]
     secret: SecretArgs,
     /// Also looks at the repository's branches and tags so often, as `60s`: for where no forge can reach
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     poll: Option<Duration>,
-    /// Where queue, history and logs are kept [default: $XDG_STATE_HOME/argon]
-    #[arg(long, value_name = "FOLDER")]
-    state: Option<PathBuf>,
+    #[command(flatten)]
+    state: StateArgs,
     /// How many runs go on at once
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     runs: u32,
@@ -50,10 +50,10 @@ pub(crate) struct ListenArgs {
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     capacity: u64,
     /// Time for each run, as `90s`, `10m`, `1h30m`
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     timeout: Option<Duration>,
     /// How long runs may go on after SIGTERM, before they are handed back to the queue
-    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "10s")]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "10s")]
     drain: Duration,
     /// When to pull images
     #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
@@ -66,10 +66,6 @@ pub(crate) struct ListenArgs {
     /// Logs one JSON object a line
     #[arg(long)]
     log_json: bool,
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    parse_duration(text)
 }
 
 /// Listens until it is told to end.
@@ -152,7 +148,7 @@ impl From<ListenError> for CommandError {
 
 /// The configuration, and where its secret comes from.
 fn config(args: &ListenArgs) -> Result<(Config, String), CommandError> {
-    let state = webhook_secret::state(args.state.as_deref())?;
+    let state = args.state.dir()?;
     let (secret, from) = args.secret.found_or_made(&state)?;
     let repository = match Path::new(&args.repo).canonicalize() {
         Ok(folder) => folder.display().to_string(),

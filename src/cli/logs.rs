@@ -11,7 +11,7 @@ use argon::store::history::{History, Job, Phase, Run, RunName, Step};
 use argon::store::logs::{Log, LogId};
 
 use super::exit::{CommandError, Exit};
-use super::history;
+use super::history::{self, StateArgs};
 use super::output::{self, Look};
 
 /// How often a run that goes on is looked at.
@@ -43,15 +43,23 @@ pub(crate) struct LogsArgs {
     /// The bytes as the steps wrote them, and nothing else
     #[arg(long)]
     raw: bool,
+    #[command(flatten)]
+    state: StateArgs,
 }
 
 /// Shows them.
 pub(crate) fn run(args: &LogsArgs, look: &Look) -> Result<Exit, CommandError> {
-    let (history, dir) = history::look()?;
+    let dir = args.state.dir()?;
+    let history = history::look(&dir)?.ok_or_else(history::no_run)?;
     let run = history::named(&history, args.run.as_deref())?;
     check_names(args, &history.jobs(&run)?)?;
+    let number = run.number;
     let mut view = View { dir, args, style: look.stdout(), last: None, steps: HashMap::new() };
     let ended = if args.follow { follow(&history, run, &mut view) } else { view.show(&history.jobs(&run)?, &run) };
+    if ended.is_ok() && view.last.is_none() && !args.raw {
+        let what = if args.failed { "No step of it failed with output" } else { "It printed nothing" };
+        let _ = writeln!(io::stderr(), "{what}; `argon runs {number}` tells how it went");
+    }
     match ended {
         Err(Failed::Command(error)) => Err(error),
         Err(Failed::Output(error)) => output::written(Err(error)).map(|()| Exit::Success),
@@ -222,6 +230,6 @@ fn push_line(lines: &mut String, line: &str) {
 }
 
 fn header(job: &Job, step: &Step, style: &Style) -> String {
-    let name = format!("{} › {}", one_line(&job.name), one_line(&step.name));
+    let name = format!("{} {} {}", one_line(&job.name), style.symbols.inside(), one_line(&step.name));
     format!("{} {}\n", history::sign(step.phase, style), style.paint(Tone::Bold, &name))
 }

@@ -88,10 +88,10 @@ pub(crate) struct RunArgs {
     #[arg(short, long)]
     keep_going: bool,
     /// Time for the whole run, as `90s`, `10m`, `1h30m`
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     timeout: Option<Duration>,
     /// From TERM to KILL, when a step is stopped [default: 10s]
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     grace: Option<Duration>,
     /// How the run is shown
     #[arg(long, value_name = "HOW", value_enum, default_value_t)]
@@ -167,10 +167,6 @@ fn matrix_pair(text: &str) -> Result<(String, String), String> {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("write it as NAME=VALUE, as in `python=3.11`".to_owned()),
     }
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    parse_duration(text)
 }
 
 /// Runs it.

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::exit::{CommandError, Exit};
-use super::history;
+use super::history::{self, StateArgs};
 use super::output::{self, Look};
 
 /// The widest a branch is shown.
@@ -42,6 +42,8 @@ pub(crate) struct RunsArgs {
     /// Prints one JSON array; with RUN, one object
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    state: StateArgs,
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -70,34 +72,37 @@ impl From<PhaseArg> for Phase {
     }
 }
 
-/// Lists them.
+/// Lists them, or shows one.
 pub(crate) fn run(args: &RunsArgs, look: &Look) -> Result<Exit, CommandError> {
-    let style = look.stdout();
-    let text = match (&args.run, args.json) {
-        (Some(name), _) => {
-            let (history, _) = history::look()?;
-            let run = history::named(&history, Some(name))?;
-            let jobs = history.jobs(&run)?;
-            if args.json { format!("{:#}\n", whole(&run, &jobs)) } else { describe(&run, &jobs, &style) }
-        }
-        (None, json) => {
-            let found = match history::look() {
-                // Nothing to list is no failure of a list.
-                Err(error) if error.exit == Exit::Usage && json => Vec::new(),
-                Err(error) => return Err(error),
-                Ok((history, _)) => {
-                    let found = history.runs(&filter(args), args.limit)?;
-                    if !json {
-                        return output::print(&table(&history, &found, args, &style)?).map(|()| Exit::Success);
-                    }
-                    found
-                }
-            };
-            format!("{:#}\n", found.iter().map(listed).collect::<Value>())
-        }
+    let history = history::look(&args.state.dir()?)?;
+    let text = match (&args.run, &history) {
+        (Some(name), Some(history)) => one(history, name, args, &look.stdout())?,
+        (None, Some(history)) => list(history, args, &look.stdout())?,
+        // Nothing to list is no failure of a list.
+        (None, None) if args.json => "[]\n".to_owned(),
+        (_, None) => return Err(history::no_run()),
     };
     output::print(&text)?;
     Ok(Exit::Success)
+}
+
+fn one(history: &History, name: &str, args: &RunsArgs, style: &Style) -> Result<String, CommandError> {
+    let run = history::named(history, Some(name))?;
+    let jobs = history.jobs(&run)?;
+    Ok(if args.json { format!("{:#}\n", whole(&run, &jobs)) } else { describe(&run, &jobs, style) })
+}
+
+fn list(history: &History, args: &RunsArgs, style: &Style) -> Result<String, CommandError> {
+    let filter = filter(args);
+    let found = history.runs(&filter, args.limit)?;
+    if args.json {
+        return Ok(format!("{:#}\n", found.iter().map(listed).collect::<Value>()));
+    }
+    if found.is_empty() {
+        let hint = if filter.repository.is_some() { "; `argon runs --all` looks at all repositories" } else { "" };
+        return Ok(format!("No such run{hint}\n"));
+    }
+    table(history, &found, &filter, style)
 }
 
 fn filter(args: &RunsArgs) -> Filter {
@@ -117,12 +122,7 @@ fn filter(args: &RunsArgs) -> Filter {
     }
 }
 
-fn table(history: &History, found: &[Found], args: &RunsArgs, style: &Style) -> Result<String, CommandError> {
-    if found.is_empty() {
-        let elsewhere =
-            if filter(args).repository.is_some() { "; `argon runs --all` looks at all repositories" } else { "" };
-        return Ok(format!("No such run{elsewhere}\n"));
-    }
+fn table(history: &History, found: &[Found], filter: &Filter, style: &Style) -> Result<String, CommandError> {
     let now = Timestamp::now();
     let rows: Vec<Row> = found.iter().map(|found| Row::of(&found.run, now)).collect();
     let width =
@@ -143,28 +143,33 @@ fn table(history: &History, found: &[Found], args: &RunsArgs, style: &Style) -> 
             row.took,
         );
         let _ = writeln!(text, "{}", line.trim_end());
-        if filter(args).repository.is_none() {
-            let _ = writeln!(text, "  {:number$}  {}", "", style.paint(Tone::Dim, &one_line(&run.repository)));
+        let mut below = |told: &str| {
+            let _ = writeln!(text, "  {:number$}  {}", "", style.paint(Tone::Dim, &one_line(told)));
+        };
+        if filter.repository.is_none() {
+            below(&run.repository);
         }
         if let Some(line) = &found.line {
-            let told = format!("{} › {}: {}", line.job, line.step, one_line(&line.line));
-            let _ = writeln!(text, "  {:number$}  {}", "", style.paint(Tone::Dim, &one_line(&told)));
-        } else if let Some(why) = why(history, run)? {
-            let _ = writeln!(text, "  {:number$}  {}", "", style.paint(Tone::Dim, &one_line(&why)));
+            below(&format!("{} {} {}: {}", line.job, style.symbols.inside(), line.step, line.line));
+        } else if let Some(why) = why(history, run, style)? {
+            below(&why);
         }
     }
     Ok(text)
 }
 
 /// What went wrong first: of the run itself, else of its first bad job.
-fn why(history: &History, run: &Run) -> Result<Option<String>, CommandError> {
+fn why(history: &History, run: &Run, style: &Style) -> Result<Option<String>, CommandError> {
     if !run.phase.is_bad() || run.message.is_some() {
         return Ok(run.message.clone());
     }
     let jobs = history.jobs(run)?;
     let bad = jobs.iter().find(|job| job.phase.is_bad() && !job.forgiven);
     Ok(bad.map(|job| match job.steps.iter().find(|step| step.phase.is_bad() && !step.forgiven) {
-        Some(step) => format!("{} › {}: {}", job.name, step.name, step.message.as_deref().unwrap_or("")),
+        Some(step) => {
+            let inside = style.symbols.inside();
+            format!("{} {inside} {}: {}", job.name, step.name, step.message.as_deref().unwrap_or(""))
+        }
         None => format!("{}: {}", job.name, job.message.as_deref().unwrap_or("")),
     }))
 }

@@ -1,15 +1,15 @@
 //! `argon trigger`: starts a run of a listener by hand.
 
 use std::io::Write;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::block_on;
 use super::exit::{CommandError, Exit};
+use super::history::StateArgs;
 use super::output;
-use super::webhook_secret::{self, SecretArgs};
+use super::webhook_secret::SecretArgs;
 
 /// How long a listener may take to answer.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -27,14 +27,13 @@ pub(crate) struct TriggerArgs {
     url: String,
     #[command(flatten)]
     secret: SecretArgs,
-    /// The listener's state folder [default: $XDG_STATE_HOME/argon]
-    #[arg(long, value_name = "FOLDER")]
-    state: Option<PathBuf>,
+    #[command(flatten)]
+    state: StateArgs,
 }
 
 /// Asks for it.
 pub(crate) fn run(args: &TriggerArgs) -> Result<Exit, CommandError> {
-    let state = webhook_secret::state(args.state.as_deref())?;
+    let state = args.state.dir()?;
     let (secret, _) = args.secret.found(&state)?;
     let nonce = uuid::Uuid::new_v4().to_string();
     let body =

@@ -138,8 +138,9 @@ fn read_pairs(file: &Path) -> Result<Vec<(String, String)>, CommandError> {
     Ok(pairs)
 }
 
+/// Refuses a file with secrets that others can read.
 #[cfg(unix)]
-fn refuse_readable_by_others(file: &Path) -> Result<(), CommandError> {
+pub(crate) fn refuse_readable_by_others(file: &Path) -> Result<(), CommandError> {
     use std::os::unix::fs::PermissionsExt;
     let shown = file.display();
     let meta = std::fs::metadata(file).map_err(|error| {
@@ -154,7 +155,8 @@ fn refuse_readable_by_others(file: &Path) -> Result<(), CommandError> {
     ))
 }
 
+/// Refuses nothing: there are no modes here.
 #[cfg(not(unix))]
-fn refuse_readable_by_others(_: &Path) -> Result<(), CommandError> {
+pub(crate) fn refuse_readable_by_others(_: &Path) -> Result<(), CommandError> {
     Ok(())
 }

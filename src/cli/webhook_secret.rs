@@ -2,14 +2,14 @@
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use argon::listen::webhook::Secret;
 use argon::store::StateDir;
 
 use super::exit::CommandError;
-use super::history;
+use super::variables::refuse_readable_by_others;
 
 /// Bytes of randomness in a secret that is made here.
 const SECRET_BYTES: usize = 32;
@@ -53,15 +53,6 @@ impl SecretArgs {
     }
 }
 
-/// The state folder that was named, else the user's.
-pub(crate) fn state(named: Option<&Path>) -> Result<StateDir, CommandError> {
-    let hint = "name a folder with `--state`";
-    named
-        .map(StateDir::new)
-        .or_else(history::state_dir)
-        .ok_or_else(|| CommandError::usage("there is no home to keep a queue in", hint))
-}
-
 fn checked(text: &str) -> Result<Secret, CommandError> {
     Secret::new(text.trim()).ok_or_else(|| {
         CommandError::usage("the webhook's secret is shorter than 16 bytes", "make one: `openssl rand -hex 32`")
@@ -70,15 +61,9 @@ fn checked(text: &str) -> Result<Secret, CommandError> {
 
 /// The text of a file that nobody else may read.
 fn private(file: &Path) -> Result<String, CommandError> {
+    refuse_readable_by_others(file)?;
     let unreadable =
         |error| CommandError::usage(format!("cannot read `{}`: {error}", file.display()), "check the path");
-    let mode = fs::metadata(file).map_err(unreadable)?.permissions().mode();
-    if mode & 0o077 != 0 {
-        return Err(CommandError::usage(
-            format!("others can read the secret in `{}`", file.display()),
-            format!("`chmod 600 {}`", file.display()),
-        ));
-    }
     fs::read_to_string(file).map_err(unreadable)
 }
 

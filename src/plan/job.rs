@@ -146,12 +146,12 @@ fn contexts(pipeline: &Pipeline, chosen: &Chosen<'_>, options: &RunOptions) -> C
         secrets: Value::Object(secrets),
         ..options.origin.clone()
     };
-    contexts.env = Value::Object(early_env(&[&pipeline.env, &chosen.job.env], options, &contexts));
+    contexts.env = early_env(&[&pipeline.env, &chosen.job.env], options, &contexts);
     contexts
 }
 
 /// The variables whose values are known before the run. Each sees those before it; the command line wins over all.
-fn early_env(layers: &[&EnvTemplates], options: &RunOptions, contexts: &Contexts) -> Map<String, Value> {
+fn early_env(layers: &[&EnvTemplates], options: &RunOptions, contexts: &Contexts) -> Value {
     let given: Map<String, Value> =
         options.env.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str()))).collect();
     let mut contexts = Contexts { env: Value::Object(given.clone()), ..contexts.clone() };
@@ -164,10 +164,7 @@ fn early_env(layers: &[&EnvTemplates], options: &RunOptions, contexts: &Contexts
             };
         }
     }
-    match contexts.env {
-        Value::Object(env) => env,
-        _ => given,
-    }
+    contexts.env
 }
 
 /// The value of a text, where all that it rests on is known.

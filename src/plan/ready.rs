@@ -45,6 +45,18 @@ impl PlannedJob {
         render_env(&self.env, &self.overrides, &mut contexts, scope, &mut env)?;
         Ok(env)
     }
+
+    /// A step's script and variables, before the run: what is not known yet stands as it was written.
+    #[must_use]
+    pub fn preview(&self, step: &PlannedStep) -> (String, Env) {
+        let text = |template: &Template| known(template, &self.contexts).unwrap_or_else(|_| template.to_string());
+        let mut env = Env::new();
+        for (name, value) in self.env.iter().chain(&step.env) {
+            put(&mut env, name, text(value));
+        }
+        overlay(&mut env, &self.overrides);
+        (text(&step.script), env)
+    }
 }
 
 /// Renders variables into `env`, one after the other: each sees those before it, in `contexts.env`. What the command line
@@ -69,20 +81,6 @@ fn render_env(
     Ok(())
 }
 
-impl PlannedJob {
-    /// A step's script and variables, before the run: what is not known yet stands as it was written.
-    #[must_use]
-    pub fn preview(&self, step: &PlannedStep) -> (String, Env) {
-        let text = |template: &Template| known(template, &self.contexts).unwrap_or_else(|_| template.to_string());
-        let mut env = Env::new();
-        for (name, value) in self.env.iter().chain(&step.env) {
-            put(&mut env, name, text(value));
-        }
-        overlay(&mut env, &self.overrides);
-        (text(&step.script), env)
-    }
-}
-
 impl PlannedStep {
     /// Decides the rest. `env` is what the job and its earlier steps set; the command line's `overrides` win over all.
     ///
@@ -93,16 +91,15 @@ impl PlannedStep {
         let mut all = env.clone();
         overlay(&mut all, overrides);
         contexts.env = context(&all);
-        let before = contexts.env.clone();
-        render_env(&self.env, overrides, &mut contexts, scope, &mut all)?;
         // The script and the folder see `env` as the job and its earlier steps left it; the step's own are in its environment.
-        contexts.env = before;
-        let scope = Scope { contexts: &contexts, ..*scope };
-        let directory = self.working_directory.as_ref().map(|path| path.render(&scope)).transpose()?;
+        let seen = Scope { contexts: &contexts, ..*scope };
+        let script = self.script.render(&seen)?;
+        let directory = self.working_directory.as_ref().map(|path| path.render(&seen)).transpose()?;
+        render_env(&self.env, overrides, &mut contexts, scope, &mut all)?;
         Ok(ReadyStep {
             index: self.index,
             name: self.name.clone(),
-            script: self.script.render(&scope)?,
+            script,
             shell: self.shell.clone(),
             working_directory: absolute(directory.as_deref()),
             env: all,

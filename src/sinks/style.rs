@@ -47,6 +47,11 @@ impl Symbols {
         self.pick("▸", ">")
     }
 
+    /// Before what waits.
+    pub fn waiting(self) -> &'static str {
+        self.pick("·", ".")
+    }
+
     /// Between a job's name and a line of its output.
     pub fn bar(self) -> &'static str {
         self.pick("│", "|")

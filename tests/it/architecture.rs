@@ -65,6 +65,26 @@ const RULES: &[Rule] = &[
         words: &["miette", "console::", "indicatif", "\\x1b"],
     },
     Rule {
+        says: "only `listen` and the binary know `store`",
+        within: &["pipeline", "plan", "trigger", "repository", "source", "engine", "execute", "sinks", "lsp", "event"],
+        except: &[],
+        words: &["crate::store"],
+    },
+    Rule {
+        says: "only the binary knows `listen`",
+        within: &[],
+        except: &["listen", "cli", "main.rs"],
+        words: &["crate::listen"],
+    },
+    Rule {
+        says: "only `listen`, `lsp` and the binary read a pipeline file from disk",
+        within: &["pipeline", "plan", "source", "engine", "execute", "sinks", "store"],
+        except: &[],
+        words: &["crate::repository"],
+    },
+    Rule { says: "only `listen` speaks HTTP as a server", within: &[], except: &["listen"], words: &["axum"] },
+    Rule { says: "only `store` holds SQL", within: &[], except: &["store"], words: &["rusqlite"] },
+    Rule {
         says: "`pipeline` knows `glob` alone",
         within: &["pipeline"],
         except: &[],
@@ -162,7 +182,6 @@ const RULES: &[Rule] = &[
         except: &[],
         words: &["std::fs", "std::io", "std::env", "std::process", "std::thread", "tokio", "async ", ".await"],
     },
-    Rule { says: "only `store` holds SQL", within: &[], except: &["store"], words: &["rusqlite"] },
     Rule {
         says: "`store` knows `event` and `sinks` alone",
         within: &["store"],

@@ -106,15 +106,16 @@ fn logs_tell_what_the_steps_printed_and_a_name_that_is_wrong_what_was_meant() {
     let repo = pipeline();
     repo.plain(&["-e", "CODE=4"]).run().exits(1);
     let logs = |args: &[&str]| repo.argon(&[&["logs"], args].concat()).without_engine();
-    let all = logs(&[]);
-    all.exits(0);
-    let told = String::from_utf8(all.stdout).unwrap();
-    assert_eq!(
-        told,
-        "✓ build › compile\ncompiling\n✓ build › link\nneedle in the hay\n✗ test › unit\ntesting\nexit code 4\n"
-            .replace('✓', if told.contains('✓') { "✓" } else { "ok" })
-            .replace('✗', if told.contains('✗') { "✗" } else { "FAIL" })
-    );
+    for (locale, ok, bad, inside) in [("C.UTF-8", "✓", "✗", "›"), ("C", "+", "x", ">")] {
+        let all = repo.argon(&["logs"]).env("LC_ALL", locale).without_engine();
+        all.exits(0);
+        let expected = format!(
+            "{ok} build {inside} compile\ncompiling\n{ok} build {inside} link\nneedle in the hay\n\
+             {bad} test {inside} unit\ntesting\nexit code 4\n"
+        );
+        assert_eq!(String::from_utf8(all.stdout).unwrap(), expected, "{locale}");
+    }
+    logs(&["--state", "elsewhere"]).exits(2).says("no run was recorded yet");
     assert_eq!(logs(&["1", "--job", "build", "--step", "2", "--raw"]).stdout, b"needle in the hay\n");
     logs(&["--failed"]).exits(0).says("testing").never_says("compiling");
     logs(&["--job", "tset"]).exits(2).says("the run has no job `tset`").says("did you mean `test`?");

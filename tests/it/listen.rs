@@ -488,7 +488,7 @@ fn a_secret_is_made_once_and_only_its_owner_can_read_it() {
     check().exits(0);
     assert_eq!(std::fs::read_to_string(&path).unwrap(), made);
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
-    check().exits(2).says("others can read the secret").says("chmod 600");
+    check().exits(2).says("can be read by others, and holds secrets").says("chmod 600");
     let short = forge.repo.argon(&["listen", "--repo", ".", "--check"]).env("ARGON_WEBHOOK_SECRET", "short");
     short.without_engine().exits(2).says("shorter than 16 bytes");
 }

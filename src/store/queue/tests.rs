@@ -151,7 +151,7 @@ fn a_concurrency_group_has_one_run_at_once_and_a_newcomer_may_have_it_cancelled(
 fn of_the_runs_that_wait_for_a_group_the_newest_is_run() {
     let (_folder, mut queue) = queue();
     queue.accept(&[offer("1", "a"), offer("2", "b"), offer("3", "c")]).unwrap();
-    let mut lease = || queue.lease("me", at(0), LASTS, 9).unwrap().unwrap();
+    let lease = || queue.lease("me", at(0), LASTS, 9).unwrap().unwrap();
     let (first, second, third) = (lease(), lease(), lease());
     assert_eq!(queue.join(&first, "deploy", InProgress::Wait, at(1)).unwrap(), Entry::Open);
     assert_eq!(queue.join(&second, "deploy", InProgress::Wait, at(1)).unwrap(), Entry::Busy);
