@@ -11,6 +11,7 @@
 //! | `worker` | leases runs and sees them to their end |
 //! | `poll`, `schedule` | what is queued without a delivery: moves of refs, moments of `on.schedule` |
 //! | `tidy` | forgets what is too old |
+//! | [`notify`] | telling people how a run ended |
 //! | `run` | one run: source, pipeline, `on`, plan, execution, record |
 //!
 //! A delivery goes one way: `http` verifies and reads it, `keeper` puts it on the disk, the answer says so; a worker leases the run
@@ -20,6 +21,7 @@ pub mod config;
 pub mod forge;
 mod http;
 pub mod keeper;
+pub mod notify;
 mod poll;
 mod run;
 mod schedule;

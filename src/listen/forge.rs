@@ -3,11 +3,14 @@
 use std::fmt;
 
 /// A kind of server that repositories live on, by the protocol of its webhooks and statuses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Forge {
     /// GitHub, also Enterprise Server.
+    #[serde(rename = "github")]
     GitHub,
     /// GitLab.
+    #[serde(rename = "gitlab")]
     GitLab,
     /// Gitea, Forgejo and Gogs.
     Gitea,

@@ -182,6 +182,13 @@ const RULES: &[Rule] = &[
         except: &[],
         words: &["std::fs", "std::io", "std::env", "std::process", "std::thread", "tokio", "async ", ".await"],
     },
+    Rule { says: "only `listen/notify` speaks SMTP", within: &[], except: &["listen/notify"], words: &["lettre::"] },
+    Rule {
+        says: "`listen/notify` knows no store, and keeps nothing",
+        within: &["listen/notify"],
+        except: &[],
+        words: &["crate::store", "fs::write", "File::create", "OpenOptions"],
+    },
     Rule {
         says: "`store` knows `event` and `sinks` alone",
         within: &["store"],

@@ -12,6 +12,8 @@ mod history;
 mod listen;
 #[cfg(feature = "lsp")]
 mod lsp;
+#[cfg(feature = "listen")]
+mod notify;
 mod pipeline;
 mod pull;
 mod registries;
