@@ -503,7 +503,7 @@ _argon() {
             return 0
             ;;
         argon__subcmd__listen)
-            opts="-j -e -s -h --repo --bind --webhook-secret-file --webhook-secret --poll --state --runs --jobs --capacity --timeout --drain --pull --env --env-file --secret --secret-file --check --log-json --color --help"
+            opts="-c -j -e -s -h --repo --config --bind --url --webhook-secret-file --webhook-secret --poll --state --runs --jobs --capacity --timeout --drain --pull --env --env-file --secret --secret-file --check --log-json --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -513,7 +513,19 @@ _argon() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --bind)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --url)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -837,12 +849,16 @@ _argon() {
             return 0
             ;;
         argon__subcmd__trigger)
-            opts="-h --url --webhook-secret-file --webhook-secret --state --color --help"
+            opts="-h --repo --url --webhook-secret-file --webhook-secret --state --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --repo)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --url)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

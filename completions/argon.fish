@@ -138,17 +138,19 @@ always\t''
 never\t''"
 complete -c argon -n "__fish_argon_using_subcommand graph" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c argon -n "__fish_argon_using_subcommand listen" -l repo -d 'The repository to run; whatever a delivery says, nothing else is cloned' -r
-complete -c argon -n "__fish_argon_using_subcommand listen" -l bind -d 'Where to listen' -r
+complete -c argon -n "__fish_argon_using_subcommand listen" -s c -l config -d 'A configuration: several repositories, notifications, statuses at the forge; options given here win over it' -r -F
+complete -c argon -n "__fish_argon_using_subcommand listen" -l bind -d 'Where to listen [default: 127.0.0.1:8321]' -r
+complete -c argon -n "__fish_argon_using_subcommand listen" -l url -d 'Where people reach it, for links in notifications and statuses, as `https://ci.example.com`' -r
 complete -c argon -n "__fish_argon_using_subcommand listen" -l webhook-secret-file -d 'The secret of the forge\'s webhook, in a file that only you can read [default: the one in the state folder]' -r -F
 complete -c argon -n "__fish_argon_using_subcommand listen" -l webhook-secret -d 'The secret of the forge\'s webhook' -r
 complete -c argon -n "__fish_argon_using_subcommand listen" -l poll -d 'Also looks at the repository\'s branches and tags so often, as `60s`: for where no forge can reach' -r
 complete -c argon -n "__fish_argon_using_subcommand listen" -l state -d 'The state folder, where history, logs and a listener\'s queue are [default: $XDG_STATE_HOME/argon]' -r -F
-complete -c argon -n "__fish_argon_using_subcommand listen" -l runs -d 'How many runs go on at once' -r
+complete -c argon -n "__fish_argon_using_subcommand listen" -l runs -d 'How many runs go on at once [default: 1]' -r
 complete -c argon -n "__fish_argon_using_subcommand listen" -s j -l jobs -d 'How many jobs of a run go on at once [default: the number of cores]' -r
-complete -c argon -n "__fish_argon_using_subcommand listen" -l capacity -d 'How many runs may wait; deliveries beyond are told to come again' -r
+complete -c argon -n "__fish_argon_using_subcommand listen" -l capacity -d 'How many runs may wait; deliveries beyond are told to come again [default: 10000]' -r
 complete -c argon -n "__fish_argon_using_subcommand listen" -l timeout -d 'Time for each run, as `90s`, `10m`, `1h30m`' -r
-complete -c argon -n "__fish_argon_using_subcommand listen" -l drain -d 'How long runs may go on after SIGTERM, before they are handed back to the queue' -r
-complete -c argon -n "__fish_argon_using_subcommand listen" -l pull -d 'When to pull images' -r -f -a "missing\t'When the engine does not have them'
+complete -c argon -n "__fish_argon_using_subcommand listen" -l drain -d 'How long runs may go on after SIGTERM, before they are handed back to the queue [default: 10s]' -r
+complete -c argon -n "__fish_argon_using_subcommand listen" -l pull -d 'When to pull images [default: missing]' -r -f -a "missing\t'When the engine does not have them'
 always\t'Every run'
 never\t'Never'"
 complete -c argon -n "__fish_argon_using_subcommand listen" -s e -l env -d 'Sets an environment variable of all steps, over what the file says; without a value it is taken from the environment' -r
@@ -161,6 +163,7 @@ never\t''"
 complete -c argon -n "__fish_argon_using_subcommand listen" -l check -d 'Says whether it could begin, and does not'
 complete -c argon -n "__fish_argon_using_subcommand listen" -l log-json -d 'Logs one JSON object a line'
 complete -c argon -n "__fish_argon_using_subcommand listen" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c argon -n "__fish_argon_using_subcommand trigger" -l repo -d 'Which of its repositories, by URL or name, where it has several' -r
 complete -c argon -n "__fish_argon_using_subcommand trigger" -l url -d 'Where it listens' -r
 complete -c argon -n "__fish_argon_using_subcommand trigger" -l webhook-secret-file -d 'The secret of the forge\'s webhook, in a file that only you can read [default: the one in the state folder]' -r -F
 complete -c argon -n "__fish_argon_using_subcommand trigger" -l webhook-secret -d 'The secret of the forge\'s webhook' -r

@@ -147,18 +147,21 @@ Register-ArgumentCompleter -Native -CommandName 'argon' -ScriptBlock {
         }
         'argon;listen' {
             [CompletionResult]::new('--repo', '--repo', [CompletionResultType]::ParameterName, 'The repository to run; whatever a delivery says, nothing else is cloned')
-            [CompletionResult]::new('--bind', '--bind', [CompletionResultType]::ParameterName, 'Where to listen')
+            [CompletionResult]::new('-c', '-c', [CompletionResultType]::ParameterName, 'A configuration: several repositories, notifications, statuses at the forge; options given here win over it')
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'A configuration: several repositories, notifications, statuses at the forge; options given here win over it')
+            [CompletionResult]::new('--bind', '--bind', [CompletionResultType]::ParameterName, 'Where to listen [default: 127.0.0.1:8321]')
+            [CompletionResult]::new('--url', '--url', [CompletionResultType]::ParameterName, 'Where people reach it, for links in notifications and statuses, as `https://ci.example.com`')
             [CompletionResult]::new('--webhook-secret-file', '--webhook-secret-file', [CompletionResultType]::ParameterName, 'The secret of the forge''s webhook, in a file that only you can read [default: the one in the state folder]')
             [CompletionResult]::new('--webhook-secret', '--webhook-secret', [CompletionResultType]::ParameterName, 'The secret of the forge''s webhook')
             [CompletionResult]::new('--poll', '--poll', [CompletionResultType]::ParameterName, 'Also looks at the repository''s branches and tags so often, as `60s`: for where no forge can reach')
             [CompletionResult]::new('--state', '--state', [CompletionResultType]::ParameterName, 'The state folder, where history, logs and a listener''s queue are [default: $XDG_STATE_HOME/argon]')
-            [CompletionResult]::new('--runs', '--runs', [CompletionResultType]::ParameterName, 'How many runs go on at once')
+            [CompletionResult]::new('--runs', '--runs', [CompletionResultType]::ParameterName, 'How many runs go on at once [default: 1]')
             [CompletionResult]::new('-j', '-j', [CompletionResultType]::ParameterName, 'How many jobs of a run go on at once [default: the number of cores]')
             [CompletionResult]::new('--jobs', '--jobs', [CompletionResultType]::ParameterName, 'How many jobs of a run go on at once [default: the number of cores]')
-            [CompletionResult]::new('--capacity', '--capacity', [CompletionResultType]::ParameterName, 'How many runs may wait; deliveries beyond are told to come again')
+            [CompletionResult]::new('--capacity', '--capacity', [CompletionResultType]::ParameterName, 'How many runs may wait; deliveries beyond are told to come again [default: 10000]')
             [CompletionResult]::new('--timeout', '--timeout', [CompletionResultType]::ParameterName, 'Time for each run, as `90s`, `10m`, `1h30m`')
-            [CompletionResult]::new('--drain', '--drain', [CompletionResultType]::ParameterName, 'How long runs may go on after SIGTERM, before they are handed back to the queue')
-            [CompletionResult]::new('--pull', '--pull', [CompletionResultType]::ParameterName, 'When to pull images')
+            [CompletionResult]::new('--drain', '--drain', [CompletionResultType]::ParameterName, 'How long runs may go on after SIGTERM, before they are handed back to the queue [default: 10s]')
+            [CompletionResult]::new('--pull', '--pull', [CompletionResultType]::ParameterName, 'When to pull images [default: missing]')
             [CompletionResult]::new('-e', '-e', [CompletionResultType]::ParameterName, 'Sets an environment variable of all steps, over what the file says; without a value it is taken from the environment')
             [CompletionResult]::new('--env', '--env', [CompletionResultType]::ParameterName, 'Sets an environment variable of all steps, over what the file says; without a value it is taken from the environment')
             [CompletionResult]::new('--env-file', '--env-file', [CompletionResultType]::ParameterName, 'Reads environment variables from a file of NAME=VALUE lines')
@@ -173,6 +176,7 @@ Register-ArgumentCompleter -Native -CommandName 'argon' -ScriptBlock {
             break
         }
         'argon;trigger' {
+            [CompletionResult]::new('--repo', '--repo', [CompletionResultType]::ParameterName, 'Which of its repositories, by URL or name, where it has several')
             [CompletionResult]::new('--url', '--url', [CompletionResultType]::ParameterName, 'Where it listens')
             [CompletionResult]::new('--webhook-secret-file', '--webhook-secret-file', [CompletionResultType]::ParameterName, 'The secret of the forge''s webhook, in a file that only you can read [default: the one in the state folder]')
             [CompletionResult]::new('--webhook-secret', '--webhook-secret', [CompletionResultType]::ParameterName, 'The secret of the forge''s webhook')

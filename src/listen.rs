@@ -10,6 +10,8 @@
 //! | [`keeper`] | the one thread that holds the queue; deliveries that come together share a transaction |
 //! | `worker` | leases runs and sees them to their end |
 //! | `poll`, `schedule` | what is queued without a delivery: moves of refs, moments of `on.schedule` |
+//! | `outbox` | sends what waits to be told, until it was heard |
+//! | `report` | what is told of a run, from its trigger and its record |
 //! | `tidy` | forgets what is too old |
 //! | [`notify`] | telling people how a run ended |
 //! | `run` | one run: source, pipeline, `on`, plan, execution, record |
@@ -22,7 +24,9 @@ pub mod forge;
 mod http;
 pub mod keeper;
 pub mod notify;
+mod outbox;
 mod poll;
+mod report;
 mod run;
 mod schedule;
 mod shop;
@@ -109,14 +113,24 @@ impl Listener {
     pub async fn serve(self, stop: impl Future<Output = ()>) {
         let (drain, draining) = watch::channel(false);
         let (end, ending) = watch::channel(false);
-        let (limit, every) = (self.config.drain, self.config.poll);
-        let shop = Shop { config: self.config, keeper: self.keeper, queued: Arc::default(), draining, ending };
+        let limit = self.config.drain;
+        let shop = Shop {
+            config: self.config,
+            keeper: self.keeper,
+            queued: Arc::default(),
+            posted: Arc::default(),
+            draining,
+            ending,
+        };
         let mut beside = JoinSet::new();
         beside.spawn(http::serve(self.socket, shop.clone()));
-        beside.spawn(schedule::keep(shop.clone()));
         beside.spawn(tidy::keep(shop.clone()));
-        if let Some(every) = every {
-            beside.spawn(poll::poll(shop.clone(), every));
+        beside.spawn(outbox::keep(shop.clone()));
+        for repository in shop.config.repositories.clone() {
+            if let Some(every) = repository.poll {
+                beside.spawn(poll::poll(shop.clone(), repository.clone(), every));
+            }
+            beside.spawn(schedule::keep(shop.clone(), repository));
         }
         let mut worker = tokio::spawn(worker::work(shop));
         tokio::select! {

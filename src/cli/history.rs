@@ -33,6 +33,11 @@ pub(crate) struct StateArgs {
 }
 
 impl StateArgs {
+    /// The folder that was named.
+    pub(crate) fn named(&self) -> Option<&std::path::Path> {
+        self.state.as_deref()
+    }
+
     /// The folder that was named, else the user's.
     pub(crate) fn dir(&self) -> Result<StateDir, CommandError> {
         self.state

@@ -2,12 +2,16 @@
 
 use std::io::{ErrorKind, Write};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use argon::causes::with_causes;
+use argon::execute::PullPolicy;
 use argon::listen::config::Config;
+use argon::listen::config::file::{ConfigError, ConfigFile, RepositoryTable};
 use argon::listen::{ListenError, Listener};
 use argon::pipeline::parse_duration;
+use argon::store::StateDir;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -28,11 +32,17 @@ use super::webhook_secret::SecretArgs;
 #[derive(Debug, clap::Args)]
 pub(crate) struct ListenArgs {
     /// The repository to run; whatever a delivery says, nothing else is cloned
-    #[arg(long, value_name = "URL|PATH")]
-    repo: String,
-    /// Where to listen
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8321")]
-    bind: SocketAddr,
+    #[arg(long, value_name = "URL|PATH", required_unless_present = "config")]
+    repo: Option<String>,
+    /// A configuration: several repositories, notifications, statuses at the forge; options given here win over it
+    #[arg(short, long, value_name = "FILE", conflicts_with = "repo")]
+    config: Option<PathBuf>,
+    /// Where to listen [default: 127.0.0.1:8321]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    bind: Option<SocketAddr>,
+    /// Where people reach it, for links in notifications and statuses, as `https://ci.example.com`
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
     #[command(flatten)]
     secret: SecretArgs,
     /// Also looks at the repository's branches and tags so often, as `60s`: for where no forge can reach
@@ -40,24 +50,24 @@ pub(crate) struct ListenArgs {
     poll: Option<Duration>,
     #[command(flatten)]
     state: StateArgs,
-    /// How many runs go on at once
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
-    runs: u32,
+    /// How many runs go on at once [default: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    runs: Option<u32>,
     /// How many jobs of a run go on at once [default: the number of cores]
     #[arg(short = 'j', long = "jobs", value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     parallel: Option<u16>,
-    /// How many runs may wait; deliveries beyond are told to come again
-    #[arg(long, value_name = "N", default_value_t = 10_000)]
-    capacity: u64,
+    /// How many runs may wait; deliveries beyond are told to come again [default: 10000]
+    #[arg(long, value_name = "N")]
+    capacity: Option<u64>,
     /// Time for each run, as `90s`, `10m`, `1h30m`
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     timeout: Option<Duration>,
-    /// How long runs may go on after SIGTERM, before they are handed back to the queue
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "10s")]
-    drain: Duration,
-    /// When to pull images
-    #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
-    pull: PullArg,
+    /// How long runs may go on after SIGTERM, before they are handed back to the queue [default: 10s]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    drain: Option<Duration>,
+    /// When to pull images [default: missing]
+    #[arg(long, value_name = "WHEN", value_enum)]
+    pull: Option<PullArg>,
     #[command(flatten)]
     variables: VariableArgs,
     /// Says whether it could begin, and does not
@@ -72,7 +82,8 @@ pub(crate) struct ListenArgs {
 pub(crate) fn run(args: &ListenArgs, look: &Look) -> Result<Exit, CommandError> {
     log(args);
     block_on(async {
-        let (config, secret) = config(args)?;
+        let (config, secret) = config(args).await?;
+        let repositories: Vec<String> = config.repositories.iter().map(|it| it.url.clone()).collect();
         let check = args.check;
         let listener = Listener::open(config).await?;
         for warning in &listener.warnings {
@@ -85,7 +96,7 @@ pub(crate) fn run(args: &ListenArgs, look: &Look) -> Result<Exit, CommandError> 
         }
         output::print(&format!(
             "Argon listens for {} on http://{address}\n  webhook  http://{address}/webhook\n  secret   {secret}\n",
-            args.repo
+            repositories.join(", ")
         ))?;
         let stop =
             signals().map_err(|error| CommandError::infrastructure(format!("cannot watch signals: {error}"), None))?;
@@ -146,28 +157,52 @@ impl From<ListenError> for CommandError {
     }
 }
 
+impl From<ConfigError> for CommandError {
+    fn from(error: ConfigError) -> Self {
+        let hint = match &error {
+            ConfigError::Read { .. } => "check the path, or name a repository with `--repo`",
+            ConfigError::NoRepository => "add `[[repository]]` with its `url`",
+            ConfigError::Short { .. } => "make one: `openssl rand -hex 32`",
+            _ => "docs/listen.md has every key",
+        };
+        Self::usage(with_causes(&error).trim_end(), hint)
+    }
+}
+
 /// The configuration, and where its secret comes from.
-fn config(args: &ListenArgs) -> Result<(Config, String), CommandError> {
-    let state = args.state.dir()?;
-    let (secret, from) = args.secret.found_or_made(&state)?;
-    let repository = match Path::new(&args.repo).canonicalize() {
-        Ok(folder) => folder.display().to_string(),
-        Err(_) => args.repo.clone(),
+async fn config(args: &ListenArgs) -> Result<(Config, String), CommandError> {
+    let mut file = match (&args.config, &args.repo) {
+        (Some(path), _) => ConfigFile::read(path)?,
+        (None, Some(url)) => {
+            let repository = RepositoryTable { url: url.clone(), ..RepositoryTable::default() };
+            ConfigFile { repository: vec![repository], ..ConfigFile::default() }
+        }
+        (None, None) => return Err(ConfigError::NoRepository.into()),
     };
-    let config = Config {
-        repository,
-        bind: args.bind,
-        secrets: vec![secret],
-        state,
-        runs: args.runs,
-        jobs: args.parallel.map_or_else(super::run::cores, usize::from),
-        capacity: args.capacity,
-        timeout: args.timeout,
-        poll: args.poll,
-        drain: args.drain,
-        pull: args.pull.into(),
-        env: args.variables.env()?,
-        given: args.variables.secrets()?,
+    let state = match (args.state.named(), &file.state) {
+        (None, Some(folder)) => StateDir::new(folder),
+        _ => args.state.dir()?,
     };
-    Ok((config, from))
+    file.bind = args.bind.or(file.bind);
+    file.url = args.url.clone().or(file.url);
+    file.runs = args.runs.or(file.runs);
+    file.jobs = args.parallel.or(file.jobs);
+    file.capacity = args.capacity.or(file.capacity);
+    file.drain = args.drain.or(file.drain);
+    file.pull = args.pull.map(PullPolicy::from).or(file.pull);
+    let (env, secrets) = (args.variables.env()?, args.variables.secrets()?);
+    for repository in &mut file.repository {
+        repository.poll = args.poll.or(repository.poll);
+        repository.timeout = args.timeout.or(repository.timeout);
+        repository.env.extend(env.iter().cloned());
+        repository.given.extend(secrets.iter().cloned());
+    }
+    let mut place = format!("as {} says", args.config.as_deref().unwrap_or(Path::new("")).display());
+    let default = || {
+        let (secret, from) = args.secret.found_or_made(&state)?;
+        place = from;
+        Ok::<_, CommandError>(secret)
+    };
+    let config = file.resolve(state.clone(), super::run::cores(), default).await?;
+    Ok((config, place))
 }

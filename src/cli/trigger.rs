@@ -22,6 +22,9 @@ pub(crate) struct TriggerArgs {
     /// A branch, a tag or a commit [default: the default branch]
     #[arg(value_name = "REV")]
     revision: Option<String>,
+    /// Which of its repositories, by URL or name, where it has several
+    #[arg(long, value_name = "URL|NAME")]
+    repo: Option<String>,
     /// Where it listens
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8321")]
     url: String,
@@ -37,7 +40,7 @@ pub(crate) fn run(args: &TriggerArgs) -> Result<Exit, CommandError> {
     let (secret, _) = args.secret.found(&state)?;
     let nonce = uuid::Uuid::new_v4().to_string();
     let body =
-        json!({"revision": args.revision, "nonce": nonce, "time": jiff::Timestamp::now().as_second()}).to_string();
+        json!({"repository": args.repo, "revision": args.revision, "nonce": nonce, "time": jiff::Timestamp::now().as_second()}).to_string();
     let signature = format!("sha256={}", secret.sign(body.as_bytes()));
     // The HTTP client has no TLS of its own. An error only says that there is one already.
     let _installed = rustls::crypto::ring::default_provider().install_default();

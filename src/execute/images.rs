@@ -13,7 +13,8 @@ use crate::engine::{Engine, EngineError, Image};
 use crate::event::{Event, Level, PullEvent};
 
 /// When images are pulled (`--pull`).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum PullPolicy {
     /// When the engine does not have them.
     #[default]

@@ -1,8 +1,11 @@
-//! What a listener is told: which repository, where it listens, what it may use.
+//! What a listener is told: which repositories, where it listens, what it may use, whom it tells.
+
+pub mod file;
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::notify::{Rule, StatusApi};
 use super::webhook::Secret;
 use crate::execute::PullPolicy;
 use crate::pipeline::Env;
@@ -11,48 +14,93 @@ use crate::store::StateDir;
 /// What a listener is told.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The repository: a URL or a path. It alone is ever cloned, whatever a payload says.
-    pub repository: String,
     /// Where it listens.
     pub bind: SocketAddr,
-    /// What it shares with the forge; a delivery is genuine by any of them.
-    pub secrets: Vec<Secret>,
+    /// Where people reach it, for links: `https://ci.example.com`, without a `/` at its end.
+    pub url: Option<String>,
     /// Where queue, history and logs are.
     pub state: StateDir,
     /// How many runs go on at once. At least 1.
     pub runs: u32,
+    /// How many runs of one repository go on at once. At least 1.
+    pub runs_per_repository: u32,
     /// How many jobs of a run go on at once. At least 1.
     pub jobs: usize,
     /// How many runs may wait.
     pub capacity: u64,
-    /// Time for each run.
-    pub timeout: Option<Duration>,
-    /// How often the repository's refs are looked at, where at all.
-    pub poll: Option<Duration>,
     /// How long runs may go on when the listener is told to end.
     pub drain: Duration,
     /// When images are pulled.
     pub pull: PullPolicy,
+    /// The repositories. They alone are ever cloned, whatever a payload says.
+    pub repositories: Vec<Repository>,
+    /// What is shared with forges, each once.
+    pub secrets: Vec<Secret>,
+    /// Who is told how runs end.
+    pub notify: Vec<Rule>,
+}
+
+/// A repository that is listened for.
+#[derive(Debug, Clone)]
+pub struct Repository {
+    /// Where it is cloned from: a URL or a path.
+    pub url: String,
+    /// `owner/name` at its forge, where the URL does not tell it.
+    pub name: Option<String>,
+    /// Which of the listener's secrets makes a delivery for it genuine.
+    pub secret: usize,
+    /// How often its refs are looked at, where at all.
+    pub poll: Option<Duration>,
+    /// Time for each run.
+    pub timeout: Option<Duration>,
     /// Variables of all steps.
     pub env: Env,
     /// Secrets, for the steps that ask for them.
     pub given: Vec<crate::plan::Secret>,
+    /// How its forge is told of runs.
+    pub status: Option<StatusApi>,
+}
+
+/// Whether a payload is about a repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Meant {
+    Yes,
+    /// It is a folder without a name: no payload can name it.
+    CannotTell,
+    No,
 }
 
 impl Config {
-    /// Whether a payload with these names and addresses of its repository is about the one that is listened for. Any is, where
-    /// that is a folder of this machine: no payload names it.
+    /// The repository with this URL.
     #[must_use]
-    pub fn is_meant(&self, names: &[String]) -> bool {
-        let Some(own) = place(&self.repository) else { return true };
-        let path = own.split_once('/').map_or("", |(_, path)| path);
+    pub fn repository(&self, url: &str) -> Option<&Repository> {
+        self.repositories.iter().find(|repository| repository.url == url)
+    }
+
+    /// Which repository a payload with these names and addresses is about, of those that these secrets are of. A folder without
+    /// a name is it where it is the only one.
+    #[must_use]
+    pub fn meant(&self, names: &[String], secrets: &[usize]) -> Option<&Repository> {
+        let mut trusted = self.repositories.iter().filter(|repository| secrets.contains(&repository.secret));
+        let named = trusted.clone().find(|repository| repository.is_meant(names) == Meant::Yes);
+        let only = self.repositories.len() == 1;
+        named.or_else(|| trusted.find(|repository| only && repository.is_meant(names) == Meant::CannotTell))
+    }
+}
+
+impl Repository {
+    fn is_meant(&self, names: &[String]) -> Meant {
+        let own = place(&self.url);
+        let path = own.as_deref().and_then(|own| own.split_once('/')).map(|(_, path)| path);
         // Bitbucket Data Center has it before the path of every repository.
-        let path = path.rsplit_once("scm/").map_or(path, |(_, path)| path);
-        names.iter().any(|name| match place(name) {
-            Some(other) => other == own,
+        let path = path.map(|path| path.rsplit_once("scm/").map_or(path, |(_, path)| path).to_owned());
+        let Some(path) = self.name.as_deref().map(plain).or(path) else { return Meant::CannotTell };
+        let is_meant = names.iter().any(|name| match place(name) {
+            Some(other) => own.as_ref() == Some(&other),
             // `owner/name` alone.
             None => plain(name) == path,
-        })
+        });
+        if is_meant { Meant::Yes } else { Meant::No }
     }
 }
 

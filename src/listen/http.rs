@@ -23,8 +23,9 @@ use sha2::{Digest, Sha256};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::config::Repository;
 use super::keeper::Unanswered;
-use super::shop::Shop;
+use super::shop::{Shop, order};
 use super::webhook::{self, BadDelivery, Claim, Happened, Origin, Proof, Says};
 use crate::store::queue::{Accepted, Offer, Wanted};
 use crate::trigger::{EventKind, MAX_BYTES, Trigger, TriggerError};
@@ -113,6 +114,8 @@ enum Refused {
     Truncated,
     TooSlow,
     Bad(BadDelivery),
+    /// All there are.
+    WhichRepository(String),
     Later(Unanswered),
 }
 
@@ -132,6 +135,7 @@ impl IntoResponse for Refused {
             Self::Bad(error @ (BadDelivery::ContentType { .. } | BadDelivery::ContentEncoding { .. })) => {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, error.to_string())
             }
+            Self::WhichRepository(all) => (StatusCode::BAD_REQUEST, format!("name the repository, one of: {all}")),
             Self::Bad(error) => (StatusCode::BAD_REQUEST, error.to_string()),
             Self::Later(why) => {
                 tracing::warn!(%why, "a delivery was sent away");
@@ -152,16 +156,20 @@ async fn deliver(State(desk): State<Desk>, headers: HeaderMap, body: Body) -> Re
     let claim = Claim::read(&headers, now)?;
     let forge = claim.forge;
     let body = desk.whole(body).await?;
-    let secrets = desk.shop.config.clone();
-    let (delivery, body) = examined(body, move |body| {
-        claim.check(body, &secrets.secrets)?;
-        webhook::read(forge, &headers, body).map_err(Refused::Bad)
+    let config = desk.shop.config.clone();
+    let ((secrets, delivery), body) = examined(body, move |body| {
+        let secrets = claim.check(body, &config.secrets)?;
+        Ok((secrets, webhook::read(forge, &headers, body).map_err(Refused::Bad)?))
     })
     .await?;
-    let wanted = match delivery.says {
+    let meant = match &delivery.says {
+        Says::Happened(happened) => desk.shop.config.meant(&happened.repository, &secrets),
+        Says::Ping | Says::Ignored(_) => None,
+    };
+    let wanted = match &delivery.says {
         Says::Ping => Wanted::Nothing("a ping".to_owned()),
-        Says::Ignored(why) => Wanted::Nothing(why),
-        Says::Happened(happened) => desk.wanted(forge.word(), &happened, now, &body.bytes),
+        Says::Ignored(why) => Wanted::Nothing(why.clone()),
+        Says::Happened(happened) => wanted(meant, forge.word(), happened, now, &body.bytes),
     };
     let note = match &wanted {
         Wanted::Nothing(why) => Some(why.clone()),
@@ -169,7 +177,7 @@ async fn deliver(State(desk): State<Desk>, headers: HeaderMap, body: Body) -> Re
     };
     let offer = Offer {
         forge: forge.word().to_owned(),
-        repository: desk.shop.config.repository.clone(),
+        repository: meant.map_or_else(String::new, |repository| repository.url.clone()),
         event: delivery.event,
         delivery: delivery.id,
         body_hash: delivery.body_hash,
@@ -183,6 +191,9 @@ async fn deliver(State(desk): State<Desk>, headers: HeaderMap, body: Body) -> Re
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ByHand {
+    /// Which repository, as the configuration has its URL or name; needed where there are several.
+    #[serde(default)]
+    repository: Option<String>,
     /// A branch, a tag or a commit; the default branch where not said.
     revision: Option<String>,
     /// Unlike any other: asked twice, it is run once.
@@ -197,25 +208,27 @@ async fn trigger(State(desk): State<Desk>, headers: HeaderMap, body: Body) -> Re
     let proof = Proof::of_person(&headers)?;
     let body = desk.whole(body).await?;
     let config = desk.shop.config.clone();
-    let (asked, body) = examined(body, move |body| {
-        proof.check(body, &config.secrets)?;
-        serde_json::from_slice::<ByHand>(body).map_err(|source| Refused::Bad(TriggerError::NotJson { source }.into()))
+    let ((secrets, asked), body) = examined(body, move |body| {
+        let secrets = proof.check(body, &config.secrets)?;
+        let asked = serde_json::from_slice::<ByHand>(body);
+        Ok((secrets, asked.map_err(|source| Refused::Bad(TriggerError::NotJson { source }.into()))?))
     })
     .await?;
     let now = Timestamp::now();
     if !webhook::is_recent(asked.time, now) {
         return Err(Refused::NotGenuine);
     }
+    let repository = desk.named(asked.repository.as_deref(), &secrets)?;
     let kind = EventKind::Manual;
     let payload = json!({"revision": asked.revision}).to_string().into_bytes();
     let offer = Offer {
         forge: kind.name().to_owned(),
-        repository: desk.shop.config.repository.clone(),
+        repository: repository.url.clone(),
         event: kind.name().to_owned(),
         body_hash: hex::encode(Sha256::digest(&body.bytes)),
         delivery: Some(asked.nonce),
         received: now,
-        wanted: Wanted::Run(desk.shop.order(kind.name(), &Trigger::new(kind), payload, now)),
+        wanted: Wanted::Run(order(repository, kind.name(), &Trigger::new(kind), payload, now)),
     };
     desk.accept(offer, None).await
 }
@@ -236,6 +249,17 @@ async fn examined<T: Send + 'static>(
     }
     let looking = tokio::task::spawn_blocking(move || look(&body.bytes).map(|found| (found, body)));
     looking.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+}
+
+fn wanted(repository: Option<&Repository>, source: &str, happened: &Happened, now: Timestamp, body: &[u8]) -> Wanted {
+    let Some(repository) = repository else {
+        let named = happened.repository.first().map_or("another repository", String::as_str);
+        return Wanted::Nothing(format!("it is about {named}, which this does not listen for"));
+    };
+    if happened.origin == Origin::Fork {
+        return Wanted::Nothing("pull requests from forks are not run".to_owned());
+    }
+    Wanted::Run(order(repository, source, &happened.trigger, body.to_vec(), now))
 }
 
 impl Desk {
@@ -273,16 +297,18 @@ impl Desk {
         Ok(Whole { bytes: bytes.freeze(), _memory: memory })
     }
 
-    fn wanted(&self, source: &str, happened: &Happened, now: Timestamp, body: &[u8]) -> Wanted {
-        let config = &self.shop.config;
-        if !config.is_meant(&happened.repository) {
-            let named = happened.repository.first().map_or("another repository", String::as_str);
-            return Wanted::Nothing(format!("it is about {named}, and this listens for {}", config.repository));
-        }
-        if happened.origin == Origin::Fork {
-            return Wanted::Nothing("pull requests from forks are not run".to_owned());
-        }
-        Wanted::Run(self.shop.order(source, &happened.trigger, body.to_vec(), now))
+    /// The repository that a person names, of those that these secrets are of; the only one where none is named.
+    fn named(&self, name: Option<&str>, secrets: &[usize]) -> Result<&Repository, Refused> {
+        let mut trusted =
+            self.shop.config.repositories.iter().filter(|repository| secrets.contains(&repository.secret));
+        let found = match name {
+            Some(name) => trusted.find(|it| it.url == name || it.name.as_deref() == Some(name)),
+            None => trusted.next().filter(|_| trusted.next().is_none()),
+        };
+        found.ok_or_else(|| {
+            let all: Vec<&str> = self.shop.config.repositories.iter().map(|it| it.url.as_str()).collect();
+            Refused::WhichRepository(all.join(", "))
+        })
     }
 
     /// Stores the delivery, and then says so. `note`: why it leads to no run.

@@ -37,8 +37,7 @@ pub use http::{Client, client};
 pub use report::{FailedJob, OUTPUT_LINES, Report};
 pub use rule::{Channel, Rule, When};
 pub use source::{Address, SecretError, Source};
-pub(in crate::listen) use status::StatusTable;
-pub use status::{CommitStatus, State, StatusApi, StatusError};
+pub use status::{CommitStatus, State, StatusApi, StatusError, StatusTable};
 
 /// What one attempt may take, from the first look-up of a name to the last byte of the answer.
 pub const TIMEOUT: Duration = Duration::from_secs(30);

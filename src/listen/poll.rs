@@ -10,20 +10,21 @@ use jiff::Timestamp;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
+use super::config::Repository;
 use super::keeper::Unanswered;
-use super::shop::Shop;
+use super::shop::{Shop, order};
 use crate::source::{self, Refs, SourceError};
 use crate::store::queue::{Accepted, Offer, Wanted};
 use crate::trigger::{EventKind, Trigger};
 
-/// Looks again and again, until the listener drains.
-pub(super) async fn poll(shop: Shop, every: Duration) {
+/// Looks at a repository again and again, until the listener drains.
+pub(super) async fn poll(shop: Shop, repository: Repository, every: Duration) {
     let mut draining = shop.draining.clone();
     loop {
-        match look(&shop).await {
+        match look(&shop, &repository).await {
             Ok(0) => {}
-            Ok(runs) => tracing::info!(runs, "polling found something new"),
-            Err(error) => tracing::warn!(%error, "polling failed; it is tried again"),
+            Ok(runs) => tracing::info!(runs, repository = repository.url, "polling found something new"),
+            Err(error) => tracing::warn!(%error, repository = repository.url, "polling failed; it is tried again"),
         }
         tokio::select! {
             () = tokio::time::sleep(every) => {}
@@ -51,23 +52,22 @@ pub(super) async fn refs(repository: &str) -> Result<Refs, SourceError> {
 }
 
 /// Looks once; gives how many runs were queued.
-async fn look(shop: &Shop) -> Result<usize, PollError> {
-    let refs = refs(&shop.config.repository).await?;
-    let repository = shop.config.repository.clone();
-    let seen = shop.keeper.with(move |queue| queue.seen(&repository)).await?;
+async fn look(shop: &Shop, repository: &Repository) -> Result<usize, PollError> {
+    let refs = refs(&repository.url).await?;
+    let url = repository.url.clone();
+    let seen = shop.keeper.with(move |queue| queue.seen(&url)).await?;
+    let url = repository.url.clone();
     if seen.is_empty() {
-        let (repository, all) = (shop.config.repository.clone(), refs.all);
-        shop.keeper.with(move |queue| queue.take_note(&repository, &all)).await?;
+        shop.keeper.with(move |queue| queue.take_note(&url, &refs.all)).await?;
         return Ok(0);
     }
-    let repository = shop.config.repository.clone();
     let gone: Vec<String> = seen.keys().filter(|name| !refs.all.contains_key(*name)).cloned().collect();
     if !gone.is_empty() {
-        shop.keeper.with(move |queue| queue.forget(&repository, &gone)).await?;
+        shop.keeper.with(move |queue| queue.forget(&url, &gone)).await?;
     }
     let mut runs = 0;
     for (name, commit) in moved(&refs.all, &seen) {
-        let accepted = shop.accept(offer(shop, name, commit, seen.get(name).map(String::as_str))).await?;
+        let accepted = shop.accept(offer(repository, name, commit, seen.get(name).map(String::as_str))).await?;
         runs += usize::from(matches!(accepted, Accepted::Queued(_)));
     }
     Ok(runs)
@@ -82,10 +82,10 @@ fn moved<'a>(now: &'a BTreeMap<String, String>, seen: &'a BTreeMap<String, Strin
         .collect()
 }
 
-fn offer(shop: &Shop, name: &str, commit: &str, before: Option<&str>) -> Offer {
+fn offer(repository: &Repository, name: &str, commit: &str, before: Option<&str>) -> Offer {
     let now = Timestamp::now();
     let payload = json!({
-        "repositoryUrl": shop.config.repository, "branch": name, "commitId": commit, "beforeCommitId": before,
+        "repositoryUrl": repository.url, "branch": name, "commitId": commit, "beforeCommitId": before,
     });
     let payload = payload.to_string().into_bytes();
     let tag = name.strip_prefix("refs/tags/").map(str::to_owned);
@@ -93,12 +93,12 @@ fn offer(shop: &Shop, name: &str, commit: &str, before: Option<&str>) -> Offer {
     let trigger = Trigger { branch, tag, commit: Some(commit.to_owned()), ..Trigger::new(EventKind::Push) };
     Offer {
         forge: "poll".to_owned(),
-        repository: shop.config.repository.clone(),
+        repository: repository.url.clone(),
         event: "push".to_owned(),
         delivery: None,
         // A branch may come to a commit again that it was at before: the move is what counts, not where it led.
         body_hash: hex::encode(Sha256::digest(format!("{name} {commit} {now}"))),
         received: now,
-        wanted: Wanted::Run(shop.order("poll", &trigger, payload, now)),
+        wanted: Wanted::Run(order(repository, "poll", &trigger, payload, now)),
     }
 }

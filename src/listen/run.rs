@@ -7,6 +7,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
+use super::config::Repository;
+use super::report;
 use super::shop::Shop;
 use crate::causes::with_causes;
 use crate::engine::docker::{self, EngineEnv};
@@ -22,7 +24,7 @@ use crate::sinks::pump;
 use crate::source::{self, SourceError, SourceRequest, Workspace};
 use crate::store::StoreError;
 use crate::store::history::{History, Phase, RunName};
-use crate::store::queue::{Entry, InProgress, Lease, Outcome, Try};
+use crate::store::queue::{Entry, InProgress, Lease, MAX_TRIES, Outcome, Try};
 use crate::store::record::{Recorder, Subject};
 use crate::trigger::{Decision, EventKind, Trigger, decide};
 
@@ -63,7 +65,7 @@ impl End {
     /// For what another try may mend, until there were enough of them.
     fn later_or_error(lease: &Lease, why: impl Into<String>) -> Self {
         let why = why.into();
-        if lease.tries + 1 >= crate::store::queue::MAX_TRIES {
+        if lease.tries + 1 >= MAX_TRIES {
             return Self::over(Status::Error.word(), why);
         }
         Self::later(lease, Try::Counts, why)
@@ -73,7 +75,7 @@ impl End {
 /// Sees a run to its end.
 pub(super) async fn run(shop: &Shop, lease: &Lease, stopper: Stopper) -> End {
     let trigger = trigger(lease);
-    let subject = subject(shop, lease, trigger.as_ref().ok());
+    let subject = subject(lease, trigger.as_ref().ok());
     let commit = trigger.as_ref().ok().and_then(|trigger| trigger.commit.clone());
     let settled = match trigger {
         Ok(trigger) => settled(shop, lease, trigger, stopper).await,
@@ -94,14 +96,13 @@ pub(super) async fn run(shop: &Shop, lease: &Lease, stopper: Stopper) -> End {
 async fn note(shop: &Shop, lease: &Lease, subject: Subject, commit: Option<String>, outcome: Outcome) {
     let (state, run) = (shop.config.state.clone(), lease.run.clone());
     let noting = tokio::task::spawn_blocking(move || {
-        let status = match outcome.word.as_str() {
-            "failure" => Status::Failure,
-            "error" => Status::Error,
-            "cancelled" => Status::Cancelled,
-            _ => Status::Skipped,
-        };
         let history = History::open(&state)?.0;
-        history.note(&run, &subject, commit.as_deref(), (status, outcome.reason.as_deref().unwrap_or_default()))
+        history.note(
+            &run,
+            &subject,
+            commit.as_deref(),
+            (outcome.status(), outcome.reason.as_deref().unwrap_or_default()),
+        )
     });
     match noting.await {
         Ok(Ok(())) => {}
@@ -110,10 +111,10 @@ async fn note(shop: &Shop, lease: &Lease, subject: Subject, commit: Option<Strin
     }
 }
 
-fn subject(shop: &Shop, lease: &Lease, trigger: Option<&Trigger>) -> Subject {
+fn subject(lease: &Lease, trigger: Option<&Trigger>) -> Subject {
     Subject {
         event: lease.event.clone(),
-        repository: shop.config.repository.clone(),
+        repository: lease.repository.clone(),
         branch: trigger.and_then(|trigger| trigger.branch.clone()),
         tag: trigger.and_then(|trigger| trigger.tag.clone()),
         dirty_hash: Arc::default(),
@@ -127,23 +128,31 @@ async fn settled(shop: &Shop, lease: &Lease, trigger: Trigger, stopper: Stopper)
     {
         return Ok(End::Over(outcome));
     }
+    if lease.tries >= MAX_TRIES {
+        let why = format!("the argon that ran it died {} times while it ran", lease.tries);
+        return Err(End::over("given-up", why));
+    }
+    let repository = shop.config.repository(&lease.repository);
+    let repository = repository
+        .ok_or_else(|| End::over("error", "the listener's configuration does not have its repository any more"))?;
     let engine =
         docker::connect(&EngineEnv::from_process()).await.map_err(|error| End::NoEngine { why: error.to_string() })?;
-    let mut workspace = checkout(shop, lease, &trigger, &stopper).await?;
+    let mut workspace = checkout(lease, &trigger, &stopper).await?;
     let trigger = trigger.on(&workspace.info);
     if let Some(since) = trigger.since() {
         workspace.compare_with(since);
     }
     let (pipeline, workspace) = wanted(lease, workspace, &trigger, &stopper).await?;
-    let plan = planned(shop, &pipeline, &trigger)?;
+    let plan = planned(repository, &pipeline, &trigger)?;
     join_group(shop, lease, &pipeline, &trigger).await?;
     let recorder = recorder(shop, lease, &trigger).await?;
+    tell_that_it_runs(shop, repository, lease, &trigger).await;
     let settings = Settings {
         run: lease.run.clone(),
         parallel: shop.config.jobs,
         on_failure: OnFailure::FailFast,
         pull: shop.config.pull,
-        timeout: shop.config.timeout,
+        timeout: repository.timeout,
         grace: DEFAULT_GRACE,
         color: StepColor::Forced,
     };
@@ -176,17 +185,18 @@ fn recorded(shop: &Shop, lease: &Lease) -> Option<Outcome> {
     }
 }
 
-fn trigger(lease: &Lease) -> Result<Trigger, End> {
+/// What started it.
+pub(super) fn trigger(lease: &Lease) -> Result<Trigger, End> {
     let kind = EventKind::ALL.iter().copied().find(|kind| kind.name() == lease.event);
     let kind = kind.ok_or_else(|| End::over("error", format!("`{}` is no kind of event", lease.event)))?;
     Trigger::from_json(kind, &lease.payload).map_err(|error| End::over("error", error.to_string()))
 }
 
 /// The exact commit, clean.
-async fn checkout(shop: &Shop, lease: &Lease, trigger: &Trigger, stopper: &Stopper) -> Result<Workspace, End> {
+async fn checkout(lease: &Lease, trigger: &Trigger, stopper: &Stopper) -> Result<Workspace, End> {
     // Whoever starts it by hand may name a branch alone.
     let revision = trigger.commit.clone().or_else(|| Some(trigger.payload.get("revision")?.as_str()?.to_owned()));
-    let request = SourceRequest::Checkout { repository: shop.config.repository.clone(), revision };
+    let request = SourceRequest::Checkout { repository: lease.repository.clone(), revision };
     match beside(stopper, move |told| source::open_with(&request, told, &mut |_| {})).await? {
         Ok(workspace) => Ok(workspace),
         Err(error @ SourceError::RefGone { .. }) => Err(End::over("ref-gone", error.to_string())),
@@ -252,12 +262,12 @@ pub(super) fn pipeline(workspace: &Workspace, stop: &AtomicBool) -> Result<Pipel
     })
 }
 
-fn planned(shop: &Shop, pipeline: &Pipeline, trigger: &Trigger) -> Result<Plan, End> {
+fn planned(repository: &Repository, pipeline: &Pipeline, trigger: &Trigger) -> Result<Plan, End> {
     let options = RunOptions {
         selection: Selection::All,
         matrix: Vec::new(),
-        env: shop.config.env.clone(),
-        secrets: shop.config.given.clone(),
+        env: repository.env.clone(),
+        secrets: repository.given.clone(),
         images: std::collections::BTreeMap::default(),
         origin: trigger.contexts(),
     };
@@ -284,10 +294,24 @@ async fn join_group(shop: &Shop, lease: &Lease, pipeline: &Pipeline, trigger: &T
     }
 }
 
+/// Has the forge told. Where that cannot be stored, the run goes on all the same: its end will be told.
+async fn tell_that_it_runs(shop: &Shop, repository: &Repository, lease: &Lease, trigger: &Trigger) {
+    let Some(commit) = &trigger.commit else { return };
+    let letters = report::begun(&shop.config, repository, &lease.run, commit);
+    if letters.is_empty() {
+        return;
+    }
+    let run = lease.run.clone();
+    match shop.keeper.with(move |queue| queue.post(&run, &letters, Timestamp::now())).await {
+        Ok(()) => shop.posted.notify_one(),
+        Err(error) => tracing::warn!(%error, "that a run begins cannot be told"),
+    }
+}
+
 /// The recorder. A run of the listener that leaves no record is not begun: its logs are all that there is of it.
 async fn recorder(shop: &Shop, lease: &Lease, trigger: &Trigger) -> Result<Recorder, End> {
     let state = shop.config.state.clone();
-    let subject = subject(shop, lease, Some(trigger));
+    let subject = subject(lease, Some(trigger));
     let opened = tokio::task::spawn_blocking(move || -> Result<Recorder, StoreError> {
         let (history, moved) = History::open(&state)?;
         if let Some(moved) = moved {

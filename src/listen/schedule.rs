@@ -13,9 +13,10 @@ use jiff::{Timestamp, Unit};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
+use super::config::Repository;
 use super::poll::refs;
 use super::run;
-use super::shop::Shop;
+use super::shop::{Shop, order};
 use crate::source::{self, SourceError, SourceRequest};
 use crate::store::queue::{Offer, Wanted};
 use crate::trigger::{EventKind, Trigger};
@@ -60,17 +61,17 @@ impl Slots {
     }
 }
 
-/// Looks at the clock until the listener drains.
-pub(super) async fn keep(shop: Shop) {
+/// Looks at the clock for a repository, until the listener drains.
+pub(super) async fn keep(shop: Shop, repository: Repository) {
     let mut draining = shop.draining.clone();
     let mut last = minute(Timestamp::now());
     let mut known = Known::default();
     loop {
-        known.refresh(&shop).await;
+        known.refresh(&repository).await;
         let now = minute(Timestamp::now());
         for slots in &known.slots {
             if let Some(moment) = slots.latest(last, now) {
-                queue(&shop, slots, moment).await;
+                queue(&shop, &repository, slots, moment).await;
             }
         }
         // A clock that was set back goes over moments again that were run: their deliveries are known.
@@ -96,15 +97,15 @@ struct Known {
 
 impl Known {
     /// Reads them anew, where the default branch went on.
-    async fn refresh(&mut self, shop: &Shop) {
+    async fn refresh(&mut self, repository: &Repository) {
         if self.looked.is_some_and(|looked| looked.elapsed() < REFRESH) {
             return;
         }
         self.looked = Some(tokio::time::Instant::now());
-        match refs(&shop.config.repository).await {
+        match refs(&repository.url).await {
             Ok(refs) if refs.head == self.commit => {}
             Ok(refs) => {
-                if let Some(slots) = read(shop).await {
+                if let Some(slots) = read(repository).await {
                     self.slots = slots;
                     self.commit = refs.head;
                 }
@@ -114,8 +115,8 @@ impl Known {
     }
 }
 
-async fn read(shop: &Shop) -> Option<Vec<Slots>> {
-    let request = SourceRequest::Checkout { repository: shop.config.repository.clone(), revision: None };
+async fn read(repository: &Repository) -> Option<Vec<Slots>> {
+    let request = SourceRequest::Checkout { repository: repository.url.clone(), revision: None };
     let reading = tokio::task::spawn_blocking(move || {
         let workspace = source::open(&request)?;
         Ok::<Vec<Slots>, SourceError>(match run::pipeline(&workspace, &AtomicBool::new(false)) {
@@ -134,18 +135,18 @@ async fn read(shop: &Shop) -> Option<Vec<Slots>> {
     }
 }
 
-async fn queue(shop: &Shop, slots: &Slots, moment: Timestamp) {
+async fn queue(shop: &Shop, repository: &Repository, slots: &Slots, moment: Timestamp) {
     let id = format!("{} {} {moment}", slots.expression, slots.zone_name);
     let payload = json!({"cron": slots.expression, "time_zone": slots.zone_name, "time": moment.to_string()});
     let trigger = Trigger::new(EventKind::Schedule);
     let offer = Offer {
         forge: "schedule".to_owned(),
-        repository: shop.config.repository.clone(),
+        repository: repository.url.clone(),
         event: EventKind::Schedule.name().to_owned(),
         body_hash: hex::encode(Sha256::digest(&id)),
         delivery: Some(id),
         received: Timestamp::now(),
-        wanted: Wanted::Run(shop.order("schedule", &trigger, payload.to_string().into_bytes(), moment)),
+        wanted: Wanted::Run(order(repository, "schedule", &trigger, payload.to_string().into_bytes(), moment)),
     };
     if let Err(error) = shop.accept(offer).await {
         tracing::error!(%error, cron = slots.expression, "a scheduled run could not be queued");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 
-use super::config::Config;
+use super::config::{Config, Repository};
 use super::keeper::{Keeper, Unanswered};
 use super::webhook;
 use crate::store::queue::{Accepted, Moved, Offer, Order};
@@ -18,6 +18,8 @@ pub(super) struct Shop {
     pub(super) keeper: Keeper,
     /// Told when a run was queued.
     pub(super) queued: Arc<Notify>,
+    /// Told when something was put into the outbox.
+    pub(super) posted: Arc<Notify>,
     /// True when nothing new is taken or begun any more.
     pub(super) draining: watch::Receiver<bool>,
     /// True when what goes on is to be handed back.
@@ -42,23 +44,29 @@ impl Shop {
         }
         Ok(accepted)
     }
+}
 
-    /// The run that an event asks for; `source` is the forge's word, or `poll`, `schedule`, `manual`.
-    pub(super) fn order(&self, source: &str, trigger: &Trigger, payload: Vec<u8>, time: Timestamp) -> Order {
-        let reference = reference(trigger);
-        let moved = match (trigger.kind, &reference, &trigger.commit) {
-            (EventKind::Push, Some(reference), Some(commit)) => {
-                Some(Moved { reference: reference.clone(), commit: commit.clone() })
-            }
-            _ => None,
-        };
-        Order {
-            event: trigger.kind.name().to_owned(),
-            latest: reference.map(|reference| format!("{} {reference}", trigger.kind)),
-            trigger: webhook::processed(trigger, &self.config.repository, source, time).to_string(),
-            payload,
-            moved,
+/// The run that an event of a repository asks for; `source` is the forge's word, or `poll`, `schedule`, `manual`.
+pub(super) fn order(
+    repository: &Repository,
+    source: &str,
+    trigger: &Trigger,
+    payload: Vec<u8>,
+    time: Timestamp,
+) -> Order {
+    let reference = reference(trigger);
+    let moved = match (trigger.kind, &reference, &trigger.commit) {
+        (EventKind::Push, Some(reference), Some(commit)) => {
+            Some(Moved { reference: reference.clone(), commit: commit.clone() })
         }
+        _ => None,
+    };
+    Order {
+        event: trigger.kind.name().to_owned(),
+        latest: reference.map(|reference| format!("{} {reference}", trigger.kind)),
+        trigger: webhook::processed(trigger, &repository.url, source, time).to_string(),
+        payload,
+        moved,
     }
 }
 

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use tokio::task::JoinSet;
 
 use super::keeper::Unanswered;
+use super::report;
 use super::run::{self, End};
 use super::shop::Shop;
 use crate::execute::{Owner, Stopper};
@@ -104,7 +105,7 @@ impl Pause {
 
 impl Shop {
     async fn next(&self, me: &Owner, holder: &str) -> Result<Option<Lease>, Unanswered> {
-        let (me, holder, runs) = (me.clone(), holder.to_owned(), self.config.runs);
+        let (me, holder, runs) = (me.clone(), holder.to_owned(), self.config.runs_per_repository);
         self.keeper
             .with(move |queue| {
                 let now = Timestamp::now();
@@ -179,17 +180,21 @@ impl Shop {
             End::Waits => return tracing::info!(run = %lease.run, "waits for another run of its concurrency group"),
             End::NoEngine { why } => tracing::error!(run = %lease.run, %why, "there is no engine; all runs wait"),
         }
+        let letters = match &end {
+            End::Over(outcome) => report::ended(self, lease, run::trigger(lease).ok(), outcome).await,
+            End::Back { .. } | End::NoEngine { .. } | End::Waits => Vec::new(),
+        };
         loop {
-            let (lease, end) = (lease.clone(), end.clone());
+            let (lease, end, letters) = (lease.clone(), end.clone(), letters.clone());
             let told = self.keeper.with(move |queue| match &end {
-                End::Over(outcome) => queue.finish(&lease, outcome, Timestamp::now()),
+                End::Over(outcome) => queue.finish(&lease, outcome, &letters, Timestamp::now()),
                 End::Back { wait, counts, .. } => queue.hand_back(&lease, *wait, *counts, Timestamp::now()),
                 End::NoEngine { .. } => queue.hand_back(&lease, Duration::ZERO, Try::DoesNotCount, Timestamp::now()),
                 End::Waits => Ok(Held::Yes),
             });
             match told.await {
                 Ok(Held::Lost) => return tracing::warn!("a run's end was refused: its lease was lost"),
-                Ok(_) => return,
+                Ok(_) => return self.posted.notify_one(),
                 Err(Unanswered::Ending) => return,
                 Err(error) => {
                     tracing::error!(%error, "the end of a run cannot be stored; it is tried again");

@@ -352,6 +352,21 @@ impl History {
         self.db.query_row(&sql, [value], run).optional().map_err(|source| self.database(source))
     }
 
+    /// How the run before it of the same repository and branch ended, of those that succeeded, failed or met an error.
+    ///
+    /// # Errors
+    /// Where the database refuses.
+    pub fn previous(&self, run: &Run) -> Result<Option<Status>, StoreError> {
+        let word = self.db.query_row(
+            "SELECT status FROM runs WHERE repository = ?1 AND branch IS ?2 AND number < ?3 \
+             AND status IN ('success', 'failure', 'error') ORDER BY number DESC LIMIT 1",
+            params![run.repository, run.branch, run.number],
+            |row| row.get::<_, String>(0),
+        );
+        let word = word.optional().map_err(|source| self.database(source))?;
+        Ok(word.and_then(|word| STATUSES.into_iter().find(|status| status.word() == word)))
+    }
+
     /// Its jobs with their steps, in the order of the plan.
     ///
     /// # Errors

@@ -56,6 +56,21 @@ impl Log {
     }
 }
 
+impl Log {
+    /// Opens it so many bytes before its end, or at its beginning.
+    ///
+    /// # Errors
+    /// Where there is a file that cannot be read.
+    pub fn open_end(dir: &StateDir, id: &LogId, bytes: u64) -> io::Result<Self> {
+        let length = match std::fs::metadata(id.path(dir)) {
+            Ok(file) => file.len(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+            Err(error) => return Err(error),
+        };
+        Self::open(dir, id, length.saturating_sub(bytes))
+    }
+}
+
 impl Read for Log {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         self.file.as_mut().map_or(Ok(0), |file| file.read(into))

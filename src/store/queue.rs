@@ -5,6 +5,7 @@
 //! one is at. Every change is on the disk (`synchronous = FULL`) when the call returns.
 
 mod intake;
+pub mod outbox;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -13,13 +14,15 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
+pub use outbox::{Due, Letter, Part, Tried};
+
 use super::database::{self, Look, MovedAside};
 use super::{StateDir, StoreError};
-use crate::event::RunId;
+use crate::event::{RunId, Status};
 
-const MIGRATIONS: &[&str] = &[include_str!("schema/queue-1.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("schema/queue-1.sql"), include_str!("schema/queue-2.sql")];
 
-/// How many leases of a run may end without an outcome before it is given up.
+/// How many leases of a run may end without an outcome before whoever leases it next gives it up.
 pub const MAX_TRIES: u32 = 3;
 
 /// The queue of a state folder.
@@ -175,6 +178,18 @@ impl Outcome {
     pub fn new(word: &str, reason: impl Into<String>) -> Self {
         Self { word: word.to_owned(), reason: Some(reason.into()) }
     }
+
+    /// The status that it comes to.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        match self.word.as_str() {
+            "success" => Status::Success,
+            "failure" => Status::Failure,
+            "error" | "given-up" => Status::Error,
+            "cancelled" => Status::Cancelled,
+            _ => Status::Skipped,
+        }
+    }
 }
 
 impl Queue {
@@ -253,15 +268,31 @@ impl Queue {
         })
     }
 
-    /// Ends a run. `Lost` where the lease does not count any more: then nothing changes.
+    /// Ends a run, and puts what is to be told of it into the outbox. `Lost` where the lease does not count any more: then
+    /// nothing changes.
     ///
     /// # Errors
     /// Where the database refuses.
-    pub fn finish(&self, lease: &Lease, outcome: &Outcome, now: Timestamp) -> Result<Held, StoreError> {
+    pub fn finish(
+        &self,
+        lease: &Lease,
+        outcome: &Outcome,
+        letters: &[Letter],
+        now: Timestamp,
+    ) -> Result<Held, StoreError> {
         let sql = "UPDATE queue SET state = 'done', outcome = ?3, reason = ?4, finished = ?5, payload = NULL, holder = NULL \
                    WHERE id = ?1 AND fence = ?2 AND state = 'leased'";
         let values = params![lease.id, lease.fence, outcome.word, outcome.reason, now.as_millisecond()];
-        Ok(if self.done(self.db.execute(sql, values))? == 1 { Held::Yes } else { Held::Lost })
+        let work = || -> rusqlite::Result<Held> {
+            let work = self.db.unchecked_transaction()?;
+            if work.execute(sql, values)? != 1 {
+                return Ok(Held::Lost);
+            }
+            outbox::post(&work, &lease.run, letters, now)?;
+            work.commit()?;
+            Ok(Held::Yes)
+        };
+        self.done(work())
     }
 
     /// Gives a run back, to be begun again after `wait`. Only `counts` makes it one of its tries.
@@ -279,8 +310,8 @@ impl Queue {
         Ok(if self.done(self.db.execute(sql, values))? == 1 { Held::Yes } else { Held::Lost })
     }
 
-    /// Takes back the leases that ran out, and those of holders that are dead. A run that was lost too often is given up.
-    /// Gives how many runs wait again.
+    /// Takes back the leases that ran out, and those of holders that are dead; each counts as a try. Gives how many runs wait
+    /// again.
     ///
     /// # Errors
     /// Where the database refuses.
@@ -295,7 +326,7 @@ impl Queue {
             for row in rows.collect::<rusqlite::Result<Vec<_>>>()? {
                 let (id, holder, till) = row;
                 if till <= now.as_millisecond() || holder.as_deref().is_some_and(&is_dead) {
-                    back += self.one_back(id, till, now)?;
+                    back += self.one_back(id, till)?;
                 }
             }
             Ok(back)
@@ -303,17 +334,8 @@ impl Queue {
         self.done(work())
     }
 
-    fn one_back(&self, id: i64, till: i64, now: Timestamp) -> rusqlite::Result<usize> {
+    fn one_back(&self, id: i64, till: i64) -> rusqlite::Result<usize> {
         // `leased_till` again: its holder may have renewed it since it was read.
-        let given_up = self.db.execute(
-            "UPDATE queue SET state = 'done', outcome = 'given-up', finished = ?3, payload = NULL, holder = NULL, \
-             reason = 'the argon that ran it died ' || (tries + 1) || ' times while it ran' \
-             WHERE id = ?1 AND leased_till = ?2 AND state = 'leased' AND tries + 1 >= ?4",
-            params![id, till, now.as_millisecond(), MAX_TRIES],
-        )?;
-        if given_up == 1 {
-            return Ok(0);
-        }
         self.db.execute(
             "UPDATE queue SET state = 'queued', holder = NULL, crowd = NULL, tries = tries + 1 \
              WHERE id = ?1 AND leased_till = ?2 AND state = 'leased'",
@@ -388,8 +410,12 @@ impl Queue {
     /// Where the database refuses.
     pub fn prune(&self, age: Duration, now: Timestamp) -> Result<usize, StoreError> {
         let before = now.as_millisecond().saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
-        let runs = self.done(self.db.execute("DELETE FROM queue WHERE state = 'done' AND finished < ?1", [before]))?;
-        Ok(runs + self.done(self.db.execute("DELETE FROM deliveries WHERE received < ?1", [before]))?)
+        let outdated = [
+            "DELETE FROM queue WHERE state = 'done' AND finished < ?1",
+            "DELETE FROM deliveries WHERE received < ?1",
+            "DELETE FROM outbox WHERE state <> 'waiting' AND created < ?1",
+        ];
+        outdated.iter().map(|sql| self.done(self.db.execute(sql, [before]))).sum()
     }
 
     /// Where each branch and tag was when it was last heard of.

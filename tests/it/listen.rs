@@ -17,22 +17,22 @@ use crate::webhook::{SECRET, signed};
 const LATE: Duration = Duration::from_secs(40);
 
 /// A forge's side: a bare repository, and a listener for it.
-struct Forge {
-    repo: Repo,
-    address: SocketAddr,
+pub(crate) struct Forge {
+    pub(crate) repo: Repo,
+    pub(crate) address: SocketAddr,
 }
 
 /// What the listener answered.
 #[derive(Debug, PartialEq)]
-struct Answer {
-    status: u16,
-    head: String,
-    body: Value,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: Value,
 }
 
 impl Forge {
     /// A repository whose `main` has this pipeline.
-    fn new(pipeline: &str) -> Self {
+    pub(crate) fn new(pipeline: &str) -> Self {
         let repo = Repo::new(pipeline).commit();
         repo.git(&["clone", "-q", "--bare", ".", "../app.git"]);
         let free = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -40,7 +40,7 @@ impl Forge {
     }
 
     /// A job that runs this script, for pushes to `main` and `topic/…`.
-    fn script(script: &str) -> Self {
+    pub(crate) fn script(script: &str) -> Self {
         Self::new(
             &json!({"version": 1, "on": {"push": {"branches": ["main", "topic/*"]}},
                 "jobs": {"job": {"image": BUSYBOX, "steps": [{"name": "step", "run": script}]}}})
@@ -48,40 +48,40 @@ impl Forge {
         )
     }
 
-    fn bare(&self) -> PathBuf {
+    pub(crate) fn bare(&self) -> PathBuf {
         self.repo.beside().join("app.git").canonicalize().unwrap()
     }
 
-    fn commit(&self) -> String {
+    pub(crate) fn commit(&self) -> String {
         self.repo.git(&["rev-parse", "HEAD"])
     }
 
-    fn listener(&self, args: &[&str]) -> Argon {
+    pub(crate) fn listener(&self, args: &[&str]) -> Argon {
         let bind = self.address.to_string();
         let bare = self.bare();
         let args = [&["listen", "--repo", bare.to_str().unwrap(), "--bind", &bind], args].concat();
         self.repo.argon(&args).env("ARGON_WEBHOOK_SECRET", SECRET)
     }
 
-    fn listen(&self, args: &[&str]) -> Running {
+    pub(crate) fn listen(&self, args: &[&str]) -> Running {
         let mut running = self.listener(args).spawn();
         running.wait_for("Argon listens for");
         running
     }
 
-    fn state(&self) -> StateDir {
+    pub(crate) fn state(&self) -> StateDir {
         StateDir::new(self.repo.home().join("state/argon"))
     }
 
     /// The queue's runs, the first one first.
-    fn entries(&self) -> Vec<Entered> {
+    pub(crate) fn entries(&self) -> Vec<Entered> {
         let mut entries = Queue::open(&self.state()).unwrap().0.entries(100_000).unwrap();
         entries.reverse();
         entries
     }
 
     /// Waits until all runs of the queue are over; gives their outcomes, the first one first.
-    fn outcomes(&self) -> Vec<String> {
+    pub(crate) fn outcomes(&self) -> Vec<String> {
         let began = Instant::now();
         loop {
             let entries = self.entries();
@@ -93,18 +93,18 @@ impl Forge {
         }
     }
 
-    fn runs(&self) -> Vec<Value> {
+    pub(crate) fn runs(&self) -> Vec<Value> {
         let told = self.repo.argon(&["runs", "--all", "--json"]).without_engine();
         serde_json::from_slice(&told.stdout).unwrap()
     }
 
     /// A delivery, signed.
-    fn push(&self, branch: &str, commit: &str, id: &str) -> Answer {
+    pub(crate) fn push(&self, branch: &str, commit: &str, id: &str) -> Answer {
         let body = body(branch, commit);
         self.post("/webhook", &[("x-github-delivery", id)], &body, &signed(SECRET, &body))
     }
 
-    fn post(&self, path: &str, more: &[(&str, &str)], body: &[u8], signature: &str) -> Answer {
+    pub(crate) fn post(&self, path: &str, more: &[(&str, &str)], body: &[u8], signature: &str) -> Answer {
         let signature = format!("sha256={signature}");
         let headers =
             [("content-type", "application/json"), ("x-github-event", "push"), ("x-hub-signature-256", &signature)];
@@ -112,7 +112,7 @@ impl Forge {
     }
 
     /// One request on a connection of its own; `None` where the listener is not there.
-    fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Option<Answer> {
+    pub(crate) fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Option<Answer> {
         let mut stream = TcpStream::connect(self.address).ok()?;
         stream.set_read_timeout(Some(LATE)).unwrap();
         let mut head = format!("{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n");
@@ -135,7 +135,7 @@ impl Forge {
     }
 }
 
-fn body(branch: &str, commit: &str) -> Vec<u8> {
+pub(crate) fn body(branch: &str, commit: &str) -> Vec<u8> {
     json!({
         "ref": format!("refs/heads/{branch}"), "before": "0".repeat(40), "after": commit, "created": true,
         "repository": {"full_name": "team/app", "clone_url": "ext::sh -c touch% /tmp/owned"},
@@ -146,7 +146,7 @@ fn body(branch: &str, commit: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-fn end(mut running: Running) -> Ended {
+pub(crate) fn end(mut running: Running) -> Ended {
     running.signal(Signal::TERM);
     running.end()
 }
@@ -537,7 +537,7 @@ fn polling_runs_what_moved_also_while_nobody_listened_and_once_with_a_webhook() 
     end(running).exits(0);
 }
 
-fn wait(mut holds: impl FnMut() -> bool) {
+pub(crate) fn wait(mut holds: impl FnMut() -> bool) {
     let began = Instant::now();
     while !holds() {
         assert!(began.elapsed() < LATE);

@@ -10,6 +10,8 @@ mod faults;
 mod history;
 #[cfg(feature = "listen")]
 mod listen;
+#[cfg(feature = "listen")]
+mod listen_config;
 #[cfg(feature = "lsp")]
 mod lsp;
 #[cfg(feature = "listen")]

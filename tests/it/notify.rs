@@ -1,7 +1,7 @@
 //! Notifications: what each channel says, and what it makes of servers that are down, slow or in a bad mood.
 
-mod smtp;
-mod web;
+pub(crate) mod smtp;
+pub(crate) mod web;
 
 use std::io::Write;
 use std::net::TcpListener;

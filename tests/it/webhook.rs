@@ -47,7 +47,7 @@ fn secrets() -> Vec<Secret> {
 
 fn authenticate(headers: &HeaderMap, body: &[u8], secrets: &[Secret], now: Timestamp) -> Result<Forge, Refusal> {
     let claim = Claim::read(headers, now)?;
-    claim.check(body, secrets).map(|()| claim.forge)
+    claim.check(body, secrets).map(|_| claim.forge)
 }
 
 fn sender(pairs: &[(&str, &str)], body: &[u8]) -> Option<Forge> {

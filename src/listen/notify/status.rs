@@ -81,7 +81,7 @@ pub struct StatusApi {
 /// The table as it is written.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(in crate::listen) struct StatusTable {
+pub struct StatusTable {
     forge: Forge,
     token: Source,
     api: Option<String>,

@@ -75,6 +75,15 @@ fn is_same(one: &Signature, other: &Signature) -> bool {
     one.ct_eq(other).into()
 }
 
+/// In the same time whatever differs.
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        self.is(other.0.as_bytes())
+    }
+}
+
+impl Eq for Secret {}
+
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(…)")
@@ -138,11 +147,11 @@ impl Claim {
         Ok(Self { forge, proof: Proof(proof) })
     }
 
-    /// Tells that the delivery is genuine by one of the secrets.
+    /// Tells by which of the secrets the delivery is genuine.
     ///
     /// # Errors
-    /// Where it is not, whatever the reason.
-    pub fn check(&self, body: &[u8], secrets: &[Secret]) -> Result<(), Refusal> {
+    /// Where it is by none, whatever the reason.
+    pub fn check(&self, body: &[u8], secrets: &[Secret]) -> Result<Vec<usize>, Refusal> {
         self.proof.check(body, secrets)
     }
 }
@@ -156,14 +165,14 @@ impl Proof {
         Headers(headers).body_signed(&[("x-argon-signature-256", "sha256=")]).map(Self)
     }
 
-    /// Tells that it holds, by one of the secrets.
+    /// Tells by which of the secrets it holds.
     ///
     /// # Errors
-    /// Where it does not.
-    pub fn check(&self, body: &[u8], secrets: &[Secret]) -> Result<(), Refusal> {
+    /// Where it does by none.
+    pub fn check(&self, body: &[u8], secrets: &[Secret]) -> Result<Vec<usize>, Refusal> {
         // Each is tried, so that the time does not tell which one it was. The body is gone through once for each.
-        let genuine = secrets.iter().fold(false, |found, secret| self.holds(body, secret) | found);
-        if genuine { Ok(()) } else { Err(Refusal) }
+        let by: Vec<usize> = (0..secrets.len()).filter(|at| self.holds(body, &secrets[*at])).collect();
+        if by.is_empty() { Err(Refusal) } else { Ok(by) }
     }
 
     fn holds(&self, body: &[u8], secret: &Secret) -> bool {

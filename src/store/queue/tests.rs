@@ -68,7 +68,7 @@ fn runs_are_leased_in_their_order_and_no_more_than_a_repository_may_have() {
     let first = queue.lease("me", at(0), LASTS, 1).unwrap().unwrap();
     assert_eq!((&first.run, first.payload.as_slice()), (&runs[0], b"a".as_slice()));
     assert_eq!(queue.lease("me", at(0), LASTS, 1).unwrap(), None);
-    assert_eq!(queue.finish(&first, &ended("success"), at(1)).unwrap(), Held::Yes);
+    assert_eq!(queue.finish(&first, &ended("success"), &[], at(1)).unwrap(), Held::Yes);
     assert_eq!(queue.lease("me", at(1), LASTS, 1).unwrap().unwrap().run, runs[1]);
 }
 
@@ -85,26 +85,52 @@ fn a_lease_that_ran_out_ends_nothing_any_more() {
     let fresh = queue.lease("new", at(59), LASTS, 9).unwrap().unwrap();
     assert_eq!((&fresh.run, fresh.tries), (&stale.run, 1));
     assert_eq!(queue.renew(&stale, at(60), LASTS).unwrap(), Held::Lost);
-    assert_eq!(queue.finish(&stale, &ended("failure"), at(60)).unwrap(), Held::Lost);
+    assert_eq!(queue.finish(&stale, &ended("failure"), &[], at(60)).unwrap(), Held::Lost);
     assert_eq!(queue.hand_back(&stale, LASTS, Try::Counts, at(60)).unwrap(), Held::Lost);
-    assert_eq!(queue.finish(&fresh, &ended("success"), at(61)).unwrap(), Held::Yes);
-    assert_eq!(queue.finish(&fresh, &ended("success"), at(61)).unwrap(), Held::Lost, "once");
+    assert_eq!(queue.finish(&fresh, &ended("success"), &[], at(61)).unwrap(), Held::Yes);
+    assert_eq!(queue.finish(&fresh, &ended("success"), &[], at(61)).unwrap(), Held::Lost, "once");
     assert_eq!(queue.entries(1).unwrap()[0].outcome.as_deref(), Some("success"));
 }
 
 /// FAULTS 27.
 #[test]
-fn a_run_whose_holder_dies_each_time_is_given_up_and_the_rest_go_on() {
+fn a_run_whose_holder_dies_each_time_is_known_by_its_tries() {
     let (_folder, mut queue) = queue();
     queue.accept(&[offer("1", "poison"), offer("2", "good")]).unwrap();
-    for time in 0..i64::from(MAX_TRIES) {
-        assert_eq!(queue.lease("dead", at(time), LASTS, 1).unwrap().unwrap().payload, b"poison");
-        queue.take_back(at(time), |holder| holder == "dead").unwrap();
+    for time in 0..MAX_TRIES {
+        let lease = queue.lease("dead", at(time.into()), LASTS, 1).unwrap().unwrap();
+        assert_eq!((lease.payload.as_slice(), lease.tries), (b"poison".as_slice(), time));
+        assert_eq!(queue.take_back(at(time.into()), |holder| holder == "dead").unwrap(), 1);
     }
+    let poison = queue.lease("me", at(9), LASTS, 1).unwrap().unwrap();
+    assert_eq!(poison.tries, MAX_TRIES);
+    queue.finish(&poison, &ended("given-up"), &[], at(9)).unwrap();
     assert_eq!(queue.lease("me", at(9), LASTS, 1).unwrap().unwrap().payload, b"good");
-    let poison = &queue.entries(2).unwrap()[1];
-    assert_eq!(poison.outcome.as_deref(), Some("given-up"));
-    assert!(poison.reason.as_deref().unwrap().contains("3 times"), "{poison:?}");
+}
+
+/// FAULTS 29.
+#[test]
+fn what_is_to_be_told_waits_until_it_was_heard_and_is_told_once() {
+    let (folder, mut queue) = queue();
+    queue.accept(&[offer("1", "a")]).unwrap();
+    let lease = queue.lease("me", at(0), LASTS, 1).unwrap().unwrap();
+    let letter = |part, body: &str| Letter { address: "chat".into(), part, body: body.into() };
+    queue.post(&lease.run, &[letter(Part::Begun, "it runs"), letter(Part::Begun, "again")], at(0)).unwrap();
+    let due = queue.due(at(0), 9).unwrap();
+    assert_eq!((due.len(), due[0].body.as_str(), due[0].tries), (1, "it runs", 0));
+    queue.tried(due[0].id, &Tried::Again(LASTS, "it is down".into()), at(0)).unwrap();
+    assert_eq!(queue.due(at(29), 9).unwrap(), []);
+    assert_eq!(queue.due(at(30), 9).unwrap()[0].tries, 1);
+    // The end: in one transaction with the run's own, and it takes the place of a beginning that nobody heard of.
+    let over = letter(Part::Ended, "it is over");
+    assert_eq!(queue.finish(&lease, &ended("success"), std::slice::from_ref(&over), at(31)).unwrap(), Held::Yes);
+    assert_eq!(queue.finish(&lease, &ended("success"), &[over], at(31)).unwrap(), Held::Lost);
+    drop(queue);
+    let queue = Queue::open(&StateDir::new(folder.path())).unwrap().0;
+    let due = queue.due(at(60), 9).unwrap();
+    assert_eq!((due.len(), due[0].body.as_str()), (1, "it is over"));
+    queue.tried(due[0].id, &Tried::Sent, at(60)).unwrap();
+    assert_eq!(queue.due(at(999), 9).unwrap(), []);
 }
 
 /// FAULTS 33.
@@ -127,7 +153,7 @@ fn of_many_pushes_to_a_branch_the_latest_is_run_and_the_others_say_so() {
     let superseded = queue.entries(100).unwrap().into_iter().filter(|entry| entry.state == "done").collect::<Vec<_>>();
     assert_eq!(superseded.len(), 49);
     assert!(superseded.iter().all(|entry| entry.reason.as_deref().unwrap().starts_with("a newer push came: run ")));
-    assert_eq!(queue.finish(&running, &ended("success"), at(2)).unwrap(), Held::Yes);
+    assert_eq!(queue.finish(&running, &ended("success"), &[], at(2)).unwrap(), Held::Yes);
 }
 
 #[test]
@@ -141,7 +167,7 @@ fn a_concurrency_group_has_one_run_at_once_and_a_newcomer_may_have_it_cancelled(
     assert_eq!(queue.renew(&second, at(1), LASTS).unwrap(), Held::Lost, "it was handed back");
     assert!(matches!(queue.renew(&first, at(1), LASTS).unwrap(), Held::Cancel(_)));
     assert_eq!(queue.lease("me", at(100), LASTS, 9).unwrap(), None, "it waits for the first one's end");
-    queue.finish(&first, &ended("cancelled"), at(2)).unwrap();
+    queue.finish(&first, &ended("cancelled"), &[], at(2)).unwrap();
     let second = queue.lease("me", at(2), LASTS, 9).unwrap().unwrap();
     assert_eq!(second.tries, 0);
     assert_eq!(queue.join(&second, "deploy", InProgress::Wait, at(1)).unwrap(), Entry::Open);
@@ -156,7 +182,7 @@ fn of_the_runs_that_wait_for_a_group_the_newest_is_run() {
     assert_eq!(queue.join(&first, "deploy", InProgress::Wait, at(1)).unwrap(), Entry::Open);
     assert_eq!(queue.join(&second, "deploy", InProgress::Wait, at(1)).unwrap(), Entry::Busy);
     assert_eq!(queue.join(&third, "deploy", InProgress::Wait, at(1)).unwrap(), Entry::Busy);
-    queue.finish(&first, &ended("success"), at(2)).unwrap();
+    queue.finish(&first, &ended("success"), &[], at(2)).unwrap();
     assert_eq!(queue.lease("me", at(2), LASTS, 9).unwrap().unwrap().run, third.run);
     let dropped = &queue.entries(9).unwrap()[1];
     assert_eq!((&dropped.run, dropped.outcome.as_deref()), (&second.run, Some("superseded")));
@@ -168,7 +194,7 @@ fn what_is_long_over_is_forgotten_and_what_waits_is_not() {
     let (_folder, mut queue) = queue();
     queue.accept(&[offer("1", "a"), offer("2", "b")]).unwrap();
     let lease = queue.lease("me", at(0), LASTS, 9).unwrap().unwrap();
-    queue.finish(&lease, &ended("success"), at(1)).unwrap();
+    queue.finish(&lease, &ended("success"), &[], at(1)).unwrap();
     let age = Duration::from_secs(60);
     assert_eq!(queue.prune(age, at(59)).unwrap(), 0);
     assert_eq!(queue.prune(age, at(62)).unwrap(), 3, "a run, and both deliveries");
@@ -209,4 +235,28 @@ fn a_run_is_cancelled_where_it_waits_and_where_it_goes_on() {
     assert_eq!(queue.renew(&lease, at(1), LASTS).unwrap(), Held::Cancel("by hand".into()));
     assert_eq!(queue.lease("me", at(1), LASTS, 9).unwrap(), None);
     assert!(!queue.cancel(&RunId::from_text("unknown"), "by hand", at(1)).unwrap());
+}
+
+/// Each format that a release wrote is brought up to date with all that is in it.
+#[test]
+fn a_queue_of_the_first_format_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = StateDir::new(folder.path());
+    let db = Connection::open(dir.queue()).unwrap();
+    db.execute_batch(MIGRATIONS[0]).unwrap();
+    db.execute_batch(
+        "PRAGMA user_version = 1;
+         INSERT INTO queue (run, repository, event, trigger, payload, queued) VALUES ('r', 'repo', 'push', '{}', x'61', 1);
+         INSERT INTO deliveries (forge, repository, event, delivery, body_hash, received, run)
+         VALUES ('github', 'repo', 'push', '1', 'a', 1, 'r');",
+    )
+    .unwrap();
+    drop(db);
+    let mut queue = Queue::open(&dir).unwrap().0;
+    assert_eq!(queue.accept(&[offer("1", "b")]).unwrap(), [Accepted::Again(RunId::from_text("r"))]);
+    let lease = queue.lease("me", at(0), LASTS, 1).unwrap().unwrap();
+    assert_eq!(lease.payload, b"a");
+    let letter = Letter { address: "chat".into(), part: Part::Ended, body: "{}".into() };
+    assert_eq!(queue.finish(&lease, &ended("success"), &[letter], at(1)).unwrap(), Held::Yes);
+    assert_eq!(queue.due(at(1), 9).unwrap().len(), 1);
 }

@@ -51,7 +51,12 @@ pub(crate) fn answer(status: u16, headers: &str, body: &str) -> Manner {
 
 impl Web {
     pub(crate) fn start(manner: Manner) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::start_at(0, manner)
+    }
+
+    /// At this port; any free one, where it is 0.
+    pub(crate) fn start_at(port: u16, manner: Manner) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
         let this = Self { port: listener.local_addr().unwrap().port(), posted: Arc::default() };
         let posted = this.posted.clone();
         std::thread::spawn(move || {

@@ -1,0 +1,188 @@
+//! `listen.toml`: several repositories, and whom a listener tells what, until they heard it.
+
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+use argon::store::queue::Queue;
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::listen::{Forge, body, end, wait};
+use crate::notify::smtp::{self, Encryption, Smtp};
+use crate::notify::web::{Web, answer};
+use crate::support::{Argon, Running};
+use crate::webhook::{SECRET, signed};
+
+const TOKEN: &str = "a token of the tests";
+
+impl Forge {
+    /// Writes a file beside the repository that only its owner can read.
+    fn private(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.repo.beside().join(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        path
+    }
+
+    /// `[[repository]]` of this one, with these lines.
+    fn table(&self, more: &str) -> String {
+        format!("[[repository]]\nurl = {:?}\n{more}\n", self.bare())
+    }
+
+    fn configured(&self, config: &str) -> Argon {
+        let path = self.private("listen.toml", config);
+        let bind = self.address.to_string();
+        let argon = self.repo.argon(&["listen", "--config", path.to_str().unwrap(), "--bind", &bind]);
+        argon.env("ARGON_WEBHOOK_SECRET", SECRET).env("FORGE_TOKEN", TOKEN)
+    }
+
+    fn listen_with(&self, config: &str) -> Running {
+        let mut running = self.configured(config).spawn();
+        running.wait_for("Argon listens for");
+        running
+    }
+}
+
+fn bodies(web: &Web) -> Vec<Value> {
+    web.all().iter().map(crate::notify::web::Posted::json).collect()
+}
+
+#[test]
+fn how_a_run_ends_is_told_by_mail_by_webhook_and_at_the_forge() {
+    let forge = Forge::script("echo compiling; echo 'no such symbol' >&2; exit 4");
+    let mails = Smtp::start(Encryption::Never, smtp::Manner::Takes);
+    let (hook, api) = (Web::start(answer(200, "", "ok")), Web::start(answer(201, "", "{}")));
+    let mail = format!(
+        "[[notify]]\ntype = \"email\"\nhost = \"127.0.0.1\"\nport = {}\ntls = \"none\"\n\
+         from = \"ci@example.com\"\nto = [\"ada@example.com\"]\n",
+        mails.port
+    );
+    let config = format!(
+        "url = \"https://ci.example.com/\"\n{}{mail}[[notify]]\ntype = \"webhook\"\nurl = \"{}\"\n\
+         secret = {{ env = \"ARGON_WEBHOOK_SECRET\" }}\nbranches = [\"topic/*\"]\nwhen = \"always\"\n",
+        forge.table(&format!(
+            "status = {{ forge = \"gitea\", api = \"{}\", project = \"team/app\", token = {{ env = \"FORGE_TOKEN\" }} }}",
+            api.url("/api/v1")
+        )),
+        hook.url("/hook"),
+    );
+    let running = forge.listen_with(&config);
+    let run = forge.push("main", &forge.commit(), "1").body["run"].as_str().unwrap().to_owned();
+    wait(|| mails.mails().len() == 1 && api.all().len() == 2);
+    let mail = &mails.mails()[0].text;
+    for said in
+        ["failed: job on main", "exit code 4", "no such symbol", "ada", &format!("https://ci.example.com/runs/{run}")]
+    {
+        assert!(mail.contains(said), "{said}: {mail}");
+    }
+    let told = api.all();
+    assert!(told[0].line.contains(&format!("/api/v1/repos/team/app/statuses/{}", forge.commit())), "{}", told[0].line);
+    assert_eq!(told[0].headers["authorization"], format!("token {TOKEN}"));
+    let states: Vec<Value> = bodies(&api).iter().map(|body| body["state"].clone()).collect();
+    assert_eq!(states, [json!("pending"), json!("failure")]);
+    assert_eq!(bodies(&api)[1]["target_url"], json!(format!("https://ci.example.com/runs/{run}")));
+    assert_eq!(hook.all().len(), 0, "main is none of its branches");
+    forge.push("topic/x", &forge.commit(), "2");
+    wait(|| hook.all().len() == 1);
+    let posted = hook.posted();
+    assert_eq!(posted.headers["x-argon-signature-256"], format!("sha256={}", signed(SECRET, &posted.body)));
+    assert_eq!((&posted.json()["status"], &posted.json()["branch"]), (&json!("failure"), &json!("topic/x")));
+    end(running).exits(0).never_says(TOKEN);
+}
+
+/// FAULTS 29.
+#[test]
+fn what_nobody_heard_is_told_after_a_kill_and_changes_no_run() {
+    let forge = Forge::script("true");
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = free.local_addr().unwrap().port();
+    drop(free);
+    let config = format!(
+        "{}[[notify]]\ntype = \"slack\"\nwhen = \"always\"\nurl = \"http://127.0.0.1:{port}/hook\"\n",
+        forge.table("")
+    );
+    let mut running = forge.listen_with(&config);
+    forge.push("main", &forge.commit(), "1");
+    assert_eq!(forge.outcomes(), ["success"]);
+    let later = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(1);
+    wait(|| Queue::open(&forge.state()).unwrap().0.due(later, 9).unwrap().iter().any(|letter| letter.tries > 0));
+    running.signal(Signal::KILL);
+    running.wait();
+    let hook = Web::start_at(port, answer(200, "", "ok"));
+    let running = forge.listen_with(&config);
+    wait(|| hook.all().len() == 1);
+    assert!(bodies(&hook)[0]["text"].as_str().unwrap().contains("main"), "{:?}", bodies(&hook));
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    assert_eq!(hook.all().len(), 1, "once");
+    end(running).exits(0);
+}
+
+#[test]
+fn of_several_repositories_the_one_that_is_named_runs_and_only_with_its_own_secret() {
+    let (forge, other) = (Forge::script("true"), Forge::script("true"));
+    let secret = "quite another secret";
+    let file = forge.private("other-secret", secret);
+    let config = format!(
+        "runs = 2\n{}{}",
+        forge.table("name = \"team/app\""),
+        other.table(&format!("name = \"team/other\"\nwebhook-secret = {{ file = {file:?} }}"))
+    );
+    let running = forge.listen_with(&config);
+    let push = |name: &str, commit: &str, secret: &str| {
+        let mut body: Value = serde_json::from_slice(&body("main", commit)).unwrap();
+        body["repository"] = json!({"full_name": name});
+        let body = body.to_string().into_bytes();
+        let answer = forge.post("/webhook", &[], &body, &signed(secret, &body));
+        (answer.status, answer.body["status"].as_str().unwrap_or_default().to_owned())
+    };
+    assert_eq!(push("team/app", &forge.commit(), SECRET), (202, "queued".into()));
+    assert_eq!(push("team/other", &other.commit(), secret), (202, "queued".into()));
+    assert_eq!(push("team/other", &other.commit(), SECRET), (200, "ignored".into()), "another's secret");
+    assert_eq!(push("team/third", &other.commit(), SECRET), (200, "ignored".into()));
+    assert_eq!(push("team/app", &forge.commit(), "a secret of nobody").0, 401);
+    assert_eq!(forge.outcomes(), ["success", "success"]);
+    let mut repositories: Vec<String> =
+        forge.runs().iter().map(|run| run["repository"].as_str().unwrap().to_owned()).collect();
+    repositories.sort();
+    let mut expected = [forge.bare(), other.bare()].map(|path| path.display().to_string());
+    expected.sort();
+    assert_eq!(repositories, expected);
+    let url = format!("http://{}", forge.address);
+    let trigger = |more: &[&str]| {
+        let args = [&["trigger", "--url", &url], more].concat();
+        forge.repo.argon(&args).env("ARGON_WEBHOOK_SECRET", SECRET).without_engine()
+    };
+    trigger(&["--repo", "team/app"]).exits(0);
+    trigger(&["--repo", "team/other"]).exits(3).says("name the repository");
+    end(running).exits(0);
+}
+
+#[test]
+fn a_configuration_that_is_wrong_is_told_with_the_place() {
+    let forge = Forge::script("true");
+    let check = |config: &str, said: &[&str]| {
+        let told = forge.configured(config).args(&["--check"]).without_engine();
+        told.exits(2);
+        said.iter().for_each(|said| {
+            told.says(said);
+        });
+    };
+    let table = forge.table("");
+    check("", &["no repository to listen for", "[[repository]]"]);
+    check(&format!("{table}{table}"), &["stands there twice"]);
+    check(&format!("bnid = \"127.0.0.1:1\"\n{table}"), &["line 1", "unknown field `bnid`"]);
+    check(&format!("poll = \"often\"\n{table}"), &["line 1", "often"]);
+    check(&format!("runs = 0\n{table}"), &["`runs` is at least 1"]);
+    check(&forge.table("webhook-secret = { env = \"NO_SUCH\" }"), &["no variable `NO_SUCH`"]);
+    check(&forge.table("webhook-secret = \"a secret in the open\""), &["a secret is not written here"]);
+    check(&forge.table("env = { \"A-B\" = \"1\" }"), &["`A-B` is not a name"]);
+    check(
+        &forge.table("status = { forge = \"github\", token = { env = \"FORGE_TOKEN\" } }"),
+        &["no address at a forge"],
+    );
+    check(&forge.table("status = { forge = \"svn\", token = { env = \"FORGE_TOKEN\" } }"), &["unknown variant `svn`"]);
+    check(&format!("{table}[[notify]]\ntype = \"slack\"\nurl = {{ env = \"NO_SUCH\" }}"), &["no variable `NO_SUCH`"]);
+    let missing = forge.repo.argon(&["listen", "--config", "nowhere.toml"]).without_engine();
+    missing.exits(2).says("cannot read `nowhere.toml`");
+}
