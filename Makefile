@@ -4,7 +4,7 @@ CARGO ?= cargo
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help build release demo test check deny engine images registry bench completions clean
+.PHONY: help build release demo test check deny engine images browser registry bench completions clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,7 +19,7 @@ release: ## the optimised build (minutes)
 demo: engine build ## run the sample pipeline in a container
 	@dev/demo $(TARGET_DIR)/debug/argon
 
-test: engine images ## every test, with a real engine and a real registry
+test: engine images browser ## every test, with a real engine, a real registry and a real browser
 	@dev/with-registry $(CARGO) test --locked --no-fail-fast
 
 check: ## formatting and lints, with and without the optional features
@@ -37,6 +37,9 @@ engine: ## a container engine that answers
 
 images: engine ## the images that tests run in
 	@dev/images
+
+browser: ## the browser that the dashboard is tested in
+	@dev/browser
 
 registry: engine ## local registries for the pull tests; prints their addresses
 	@dev/images busybox

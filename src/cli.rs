@@ -28,6 +28,8 @@ mod signals;
 mod targets;
 #[cfg(feature = "listen")]
 mod trigger;
+#[cfg(feature = "listen")]
+mod ui;
 mod validate;
 mod variables;
 #[cfg(feature = "listen")]
@@ -77,6 +79,8 @@ enum Command {
     Listen(Box<listen::ListenArgs>),
     #[cfg(feature = "listen")]
     Trigger(trigger::TriggerArgs),
+    #[cfg(feature = "listen")]
+    Ui(ui::UiArgs),
     Init(init::InitArgs),
     Doctor(doctor::DoctorArgs),
     Clean(clean::CleanArgs),
@@ -128,6 +132,8 @@ fn dispatch(command: Command, look: &Look) -> Result<Exit, CommandError> {
         Command::Listen(args) => listen::run(&args, look),
         #[cfg(feature = "listen")]
         Command::Trigger(args) => trigger::run(&args),
+        #[cfg(feature = "listen")]
+        Command::Ui(args) => ui::run(&args),
         Command::Init(args) => init::run(&args, look),
         Command::Doctor(args) => doctor::run(&args, look),
         Command::Clean(args) => clean::run(&args, look),

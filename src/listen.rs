@@ -5,6 +5,7 @@
 //! | [`config`] | what a listener is told |
 //! | [`forge`] | which forges there are |
 //! | [`webhook`] | a delivery's headers and bytes to what it says; signatures |
+//! | [`dashboard`] | what ran and runs, in a browser |
 //! | `shop` | what the parts share, and the one way into the queue |
 //! | `http` | the HTTP side: deliveries in |
 //! | [`keeper`] | the one thread that holds the queue; deliveries that come together share a transaction |
@@ -20,6 +21,7 @@
 //! that it led to.
 
 pub mod config;
+pub mod dashboard;
 pub mod forge;
 mod http;
 pub mod keeper;
@@ -39,15 +41,18 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::causes::with_causes;
 use crate::execute::Owner;
 use crate::store::StoreError;
 use crate::store::history::History;
 use crate::store::queue::Queue;
 use config::Config;
+use dashboard::{Board, Hosts};
 use keeper::Keeper;
 use shop::Shop;
 
@@ -108,12 +113,32 @@ impl Listener {
         self.socket.local_addr()
     }
 
+    /// The names of the dashboard, where there is one.
+    fn hosts(&self) -> Option<Hosts> {
+        let address = self.address().ok().filter(|_| self.config.dashboard)?;
+        Some(Hosts::new(address, self.config.url.as_deref()))
+    }
+
+    /// A link that signs one in to the dashboard, once; `None` where there is none.
+    ///
+    /// # Errors
+    /// Where it cannot be stored.
+    pub fn login(&self) -> Result<Option<String>, ListenError> {
+        if !self.config.dashboard {
+            return Ok(None);
+        }
+        let here = self.address().map(|address| format!("http://{address}")).unwrap_or_default();
+        let base = self.config.url.clone().unwrap_or(here);
+        Ok(Some(format!("{base}{}", dashboard::login(&self.config.state, Timestamp::now())?)))
+    }
+
     /// Listens and runs until `stop` resolves. Then nothing new is taken; what goes on may end within the configured time, and
     /// the rest is handed back to the queue.
     pub async fn serve(self, stop: impl Future<Output = ()>) {
         let (drain, draining) = watch::channel(false);
         let (end, ending) = watch::channel(false);
         let limit = self.config.drain;
+        let hosts = self.hosts();
         let shop = Shop {
             config: self.config,
             keeper: self.keeper,
@@ -123,7 +148,14 @@ impl Listener {
             ending,
         };
         let mut beside = JoinSet::new();
-        beside.spawn(http::serve(self.socket, shop.clone()));
+        let mut routes = http::routes(shop.clone());
+        if let Some(hosts) = hosts {
+            match Board::open(shop.config.state.clone(), hosts, Some(shop.clone())) {
+                Ok(board) => routes = routes.merge(dashboard::routes(board)),
+                Err(error) => tracing::error!(error = with_causes(&error), "there is no dashboard"),
+            }
+        }
+        beside.spawn(http::serve(self.socket, routes));
         beside.spawn(tidy::keep(shop.clone()));
         beside.spawn(outbox::keep(shop.clone()));
         for repository in shop.config.repositories.clone() {

@@ -5,15 +5,21 @@
 //! | [`history`] | the runs, jobs and steps that were: reading them |
 //! | [`record`] | writing them, as a sink of the run's events |
 //! | [`logs`] | where a step's output lies, and finding text in it |
+//! | `access` | who may look at the dashboard (feature `listen`) |
+//! | `overview` | branches with their latest runs, and how long things took (feature `listen`) |
 //! | `queue` | what `argon listen` accepted, and the runs that wait (feature `listen`) |
 //! | [`retention`] | what is kept, and for how long |
 //! | `database` | opening a SQLite file: settings, migrations, damage |
 //!
-//! One folder, [`StateDir`], holds all of it: `history.db` and `queue.db` (SQLite, WAL), and `logs/RUN/JOB-STEP.log`.
+//! One folder, [`StateDir`], holds all of it: `history.db`, `queue.db` and `access.db` (SQLite, WAL), and `logs/RUN/JOB-STEP.log`.
 
+#[cfg(feature = "listen")]
+pub mod access;
 mod database;
 pub mod history;
 pub mod logs;
+#[cfg(feature = "listen")]
+pub mod overview;
 #[cfg(feature = "listen")]
 pub mod queue;
 pub mod record;
@@ -49,6 +55,11 @@ impl StateDir {
     #[cfg(feature = "listen")]
     fn queue(&self) -> PathBuf {
         self.0.join("queue.db")
+    }
+
+    #[cfg(feature = "listen")]
+    fn access(&self) -> PathBuf {
+        self.0.join("access.db")
     }
 
     fn all_logs(&self) -> PathBuf {

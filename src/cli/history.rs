@@ -1,7 +1,6 @@
 //! What the commands share that work on the history of runs: where it is, which run is meant, how it is told.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use argon::causes::with_causes;
 use argon::execute::Owner;
@@ -9,7 +8,6 @@ use argon::repository;
 use argon::sinks::style::{Style, Tone};
 use argon::store::history::{Filter, History, Phase, Run, RunName};
 use argon::store::{StateDir, StoreError};
-use jiff::Timestamp;
 
 use super::exit::{CommandError, Exit};
 use super::load;
@@ -129,39 +127,4 @@ pub(crate) fn commit(run: &Run) -> String {
         text.push('+');
     }
     text
-}
-
-/// How long ago that was: `12s ago`, `5 min ago`, `3 h ago`, `2 days ago`; a date beyond a month.
-pub(crate) fn ago(then: Timestamp, now: Timestamp) -> String {
-    let past = Duration::try_from(now.duration_since(then)).unwrap_or_default().as_secs();
-    match past {
-        0..60 => format!("{past}s ago"),
-        60..3600 => format!("{} min ago", past / 60),
-        3600..86_400 => format!("{} h ago", past / 3600),
-        86_400..172_800 => "1 day ago".to_owned(),
-        172_800..2_592_000 => format!("{} days ago", past / 86_400),
-        _ => then.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d").to_string(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-
-    use super::*;
-
-    #[test]
-    fn times_are_told_as_people_say_them() {
-        let now: Timestamp = "2026-03-01T12:00:00Z".parse().unwrap();
-        for (then, text) in [
-            ("2026-03-01T11:59:48Z", "12s ago"),
-            ("2026-03-01T12:00:09Z", "0s ago"),
-            ("2026-03-01T11:55:00Z", "5 min ago"),
-            ("2026-03-01T09:00:00Z", "3 h ago"),
-            ("2026-02-28T12:00:00Z", "1 day ago"),
-            ("2026-02-20T12:00:00Z", "9 days ago"),
-        ] {
-            assert_eq!(ago(then.parse().unwrap(), now), text);
-        }
-    }
 }

@@ -70,6 +70,9 @@ pub(crate) struct ListenArgs {
     pull: Option<PullArg>,
     #[command(flatten)]
     variables: VariableArgs,
+    /// Has no dashboard: only webhooks and `argon trigger` are answered
+    #[arg(long)]
+    no_dashboard: bool,
     /// Says whether it could begin, and does not
     #[arg(long)]
     check: bool,
@@ -94,8 +97,10 @@ pub(crate) fn run(args: &ListenArgs, look: &Look) -> Result<Exit, CommandError> 
             output::print("It could begin.\n")?;
             return Ok(Exit::Success);
         }
+        let login = listener.login()?;
+        let dashboard = login.map(|link| format!("  dashboard  {link}\n")).unwrap_or_default();
         output::print(&format!(
-            "Argon listens for {} on http://{address}\n  webhook  http://{address}/webhook\n  secret   {secret}\n",
+            "Argon listens for {} on http://{address}\n  webhook    http://{address}/webhook\n  secret     {secret}\n{dashboard}",
             repositories.join(", ")
         ))?;
         let stop =
@@ -117,7 +122,7 @@ fn log(args: &ListenArgs) {
 }
 
 /// Resolves at SIGTERM, SIGINT or SIGHUP. A second one ends the process at once: what it leaves is swept at the next start.
-fn signals() -> std::io::Result<impl Future<Output = ()>> {
+pub(crate) fn signals() -> std::io::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
@@ -162,6 +167,9 @@ impl From<ConfigError> for CommandError {
         let hint = match &error {
             ConfigError::Read { .. } => "check the path, or name a repository with `--repo`",
             ConfigError::NoRepository => "add `[[repository]]` with its `url`",
+            ConfigError::InTheClear { .. } => {
+                "put a proxy with TLS before it and name it, `--url https://…`; or have none, `--no-dashboard`"
+            }
             ConfigError::Short { .. } => "make one: `openssl rand -hex 32`",
             _ => "docs/listen.md has every key",
         };
@@ -184,6 +192,9 @@ async fn config(args: &ListenArgs) -> Result<(Config, String), CommandError> {
         _ => args.state.dir()?,
     };
     file.bind = args.bind.or(file.bind);
+    if args.no_dashboard {
+        file.dashboard = Some(false);
+    }
     file.url = args.url.clone().or(file.url);
     file.runs = args.runs.or(file.runs);
     file.jobs = args.parallel.or(file.jobs);

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use argon::sinks::sanitize::one_line;
-use argon::sinks::style::{Style, Tone, human};
+use argon::sinks::style::{Style, Tone, ago, human};
 use argon::store::history::{Filter, Found, History, Job, Phase, Run, Step};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -118,6 +118,7 @@ fn filter(args: &RunsArgs) -> Filter {
         repository,
         branch: args.branch.clone(),
         phases: args.status.iter().copied().map(Phase::from).collect(),
+        before: None,
         text: args.search.clone(),
     }
 }
@@ -160,17 +161,12 @@ fn table(history: &History, found: &[Found], filter: &Filter, style: &Style) -> 
 
 /// What went wrong first: of the run itself, else of its first bad job.
 fn why(history: &History, run: &Run, style: &Style) -> Result<Option<String>, CommandError> {
-    if !run.phase.is_bad() || run.message.is_some() {
+    if run.message.is_some() {
         return Ok(run.message.clone());
     }
-    let jobs = history.jobs(run)?;
-    let bad = jobs.iter().find(|job| job.phase.is_bad() && !job.forgiven);
-    Ok(bad.map(|job| match job.steps.iter().find(|step| step.phase.is_bad() && !step.forgiven) {
-        Some(step) => {
-            let inside = style.symbols.inside();
-            format!("{} {inside} {}: {}", job.name, step.name, step.message.as_deref().unwrap_or(""))
-        }
-        None => format!("{}: {}", job.name, job.message.as_deref().unwrap_or("")),
+    Ok(history.first_bad(run)?.map(|bad| {
+        let step = bad.step.map(|step| format!(" {} {step}", style.symbols.inside())).unwrap_or_default();
+        format!("{}{step}: {}", bad.job, bad.message.unwrap_or_default())
     }))
 }
 
@@ -189,7 +185,7 @@ impl Row {
             number: run.number.to_string(),
             branch: console::truncate_str(&branch, BRANCH_WIDTH, "…").into_owned(),
             commit: history::commit(run),
-            ago: history::ago(run.started, now),
+            ago: ago(run.started, now),
             took: run.duration.map(human).unwrap_or_default(),
         }
     }

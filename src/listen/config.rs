@@ -32,6 +32,8 @@ pub struct Config {
     pub drain: Duration,
     /// When images are pulled.
     pub pull: PullPolicy,
+    /// Whether there is a dashboard.
+    pub dashboard: bool,
     /// The repositories. They alone are ever cloned, whatever a payload says.
     pub repositories: Vec<Repository>,
     /// What is shared with forges, each once.

@@ -27,6 +27,8 @@ use super::config::Repository;
 use super::keeper::Unanswered;
 use super::shop::{Shop, order};
 use super::webhook::{self, BadDelivery, Claim, Happened, Origin, Proof, Says};
+use crate::store::StoreError;
+use crate::store::history::History;
 use crate::store::queue::{Accepted, Offer, Wanted};
 use crate::trigger::{EventKind, MAX_BYTES, Trigger, TriggerError};
 
@@ -46,8 +48,7 @@ const LARGE: usize = 256 * 1024;
 const RETRY_AFTER: &str = "30";
 
 /// Serves connections until the task is dropped.
-pub(super) async fn serve(listener: TcpListener, shop: Shop) {
-    let routes = routes(shop);
+pub(super) async fn serve(listener: TcpListener, routes: Router) {
     let room = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let Ok(permit) = room.clone().acquire_owned().await else { return };
@@ -79,7 +80,8 @@ async fn connection(stream: TcpStream, routes: Router) {
     }
 }
 
-fn routes(shop: Shop) -> Router {
+/// The addresses that forges, monitors and `argon trigger` use.
+pub(super) fn routes(shop: Shop) -> Router {
     Router::new()
         .route("/webhook", post(deliver))
         .route("/webhook/{forge}", post(deliver))
@@ -87,6 +89,7 @@ fn routes(shop: Shop) -> Router {
         .route("/api/trigger", post(trigger))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
         .with_state(Desk { shop, memory: Arc::new(Semaphore::new(BODIES)) })
 }
 
@@ -105,6 +108,30 @@ async fn ready(State(desk): State<Desk>) -> Result<Json<serde_json::Value>, Refu
     }
     let depth = desk.shop.keeper.with(|queue| queue.depth()).await.map_err(Refused::Later)?;
     Ok(Json(json!({"status": "ready", "queued": depth.queued, "running": depth.leased})))
+}
+
+/// Numbers for Prometheus, in its text format: <https://prometheus.io/docs/instrumenting/exposition_formats/>. They name nothing.
+async fn metrics(State(desk): State<Desk>) -> Result<impl IntoResponse, Refused> {
+    let depth = desk.shop.keeper.with(|queue| Ok((queue.depth()?, queue.unheard()?))).await.map_err(Refused::Later)?;
+    let state = desk.shop.config.state.clone();
+    let counting = tokio::task::spawn_blocking(move || -> Result<_, StoreError> {
+        History::look(&state)?.map(|history| history.counts()).transpose()
+    });
+    let counted = counting.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
+    let counts = counted.map_err(|error| Refused::Later(error.into()))?.unwrap_or_default();
+    let (depth, unheard) = depth;
+    let mut text = format!(
+        "# HELP argon_queue_runs Runs in the queue.\n# TYPE argon_queue_runs gauge\n\
+         argon_queue_runs{{state=\"queued\"}} {}\nargon_queue_runs{{state=\"running\"}} {}\n\
+         # HELP argon_outbox_waiting Messages that nobody heard yet.\n# TYPE argon_outbox_waiting gauge\n\
+         argon_outbox_waiting {unheard}\n\
+         # HELP argon_history_runs Runs that the history has.\n# TYPE argon_history_runs gauge\n",
+        depth.queued, depth.leased
+    );
+    for (phase, count) in counts {
+        text.push_str(&format!("argon_history_runs{{status=\"{phase}\"}} {count}\n"));
+    }
+    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text))
 }
 
 /// Why a delivery is not taken.

@@ -109,6 +109,9 @@ impl Shop {
         self.keeper
             .with(move |queue| {
                 let now = Timestamp::now();
+                if queue.is_paused()? {
+                    return Ok(None);
+                }
                 queue.take_back(now, |other| Owner::parse(other).is_some_and(|other| me.knows_dead(&other)))?;
                 queue.lease(&holder, now, LEASE, runs)
             })

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use crate::event::Status;
 
 /// Whether colour is used. Decided once, by [`super::choose::color`].
@@ -189,8 +191,23 @@ pub fn bytes(size: u64) -> String {
     }
 }
 
+/// How long ago that was: `12s ago`, `5 min ago`, `3 h ago`, `2 days ago`; a date beyond a month.
+pub fn ago(then: Timestamp, now: Timestamp) -> String {
+    let past = Duration::try_from(now.duration_since(then)).unwrap_or_default().as_secs();
+    match past {
+        0..60 => format!("{past}s ago"),
+        60..3600 => format!("{} min ago", past / 60),
+        3600..86_400 => format!("{} h ago", past / 3600),
+        86_400..172_800 => "1 day ago".to_owned(),
+        172_800..2_592_000 => format!("{} days ago", past / 86_400),
+        _ => then.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d").to_string(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     #[test]
@@ -217,5 +234,20 @@ mod tests {
         let on = Style { color: Color::On, ..off };
         assert_eq!(off.paint(Tone::Bad, "no"), "no");
         assert!(on.paint(Tone::Bad, "no").contains('\u{1b}'));
+    }
+
+    #[test]
+    fn times_are_told_as_people_say_them() {
+        let now: Timestamp = "2026-03-01T12:00:00Z".parse().unwrap();
+        for (then, text) in [
+            ("2026-03-01T11:59:48Z", "12s ago"),
+            ("2026-03-01T12:00:09Z", "0s ago"),
+            ("2026-03-01T11:55:00Z", "5 min ago"),
+            ("2026-03-01T09:00:00Z", "3 h ago"),
+            ("2026-02-28T12:00:00Z", "1 day ago"),
+            ("2026-02-20T12:00:00Z", "9 days ago"),
+        ] {
+            assert_eq!(ago(then.parse().unwrap(), now), text);
+        }
     }
 }

@@ -113,6 +113,11 @@ fn migrate(db: &mut Connection, path: &Path, migrations: &[&str]) -> Result<(), 
     work.commit().map_err(database)
 }
 
+/// So long after `now`, in milliseconds since 1970.
+pub(super) fn after(now: jiff::Timestamp, wait: Duration) -> i64 {
+    now.as_millisecond().saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX))
+}
+
 /// Moves the file and what belongs to it. Whoever has it open goes on with it there.
 fn move_aside(path: &Path, error: &StoreError) -> Result<MovedAside, StoreError> {
     let why = std::error::Error::source(error).map_or_else(String::new, ToString::to_string);

@@ -172,6 +172,17 @@ pub struct Step {
     pub forgiven: bool,
 }
 
+/// What went wrong first in a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FirstBad {
+    /// The job.
+    pub job: String,
+    /// The step, where it was one.
+    pub step: Option<String>,
+    /// Why.
+    pub message: Option<String>,
+}
+
 /// Which runs are asked for. All that is said must hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
@@ -181,6 +192,8 @@ pub struct Filter {
     pub branch: Option<String>,
     /// In one of these phases; empty: in any.
     pub phases: Vec<Phase>,
+    /// Older than the run of this number.
+    pub before: Option<i64>,
     /// With this text in a log.
     pub text: Option<String>,
 }
@@ -367,6 +380,22 @@ impl History {
         Ok(word.and_then(|word| STATUSES.into_iter().find(|status| status.word() == word)))
     }
 
+    /// What went wrong first in a run that did not end well.
+    ///
+    /// # Errors
+    /// Where the database refuses.
+    pub fn first_bad(&self, run: &Run) -> Result<Option<FirstBad>, StoreError> {
+        if !run.phase.is_bad() {
+            return Ok(None);
+        }
+        let bad = self.jobs(run)?.into_iter().find(|job| job.phase.is_bad() && !job.forgiven);
+        Ok(bad.map(|job| {
+            let step = job.steps.into_iter().find(|step| step.phase.is_bad() && !step.forgiven);
+            let message = step.as_ref().and_then(|step| step.message.clone()).or(job.message);
+            FirstBad { job: job.name, step: step.map(|step| step.name), message }
+        }))
+    }
+
     /// Its jobs with their steps, in the order of the plan.
     ///
     /// # Errors
@@ -394,7 +423,7 @@ impl History {
     }
 }
 
-const COLUMNS: &str = "SELECT number, id, repository, pipeline, event, branch, tag, commit_id, dirty, dirty_hash, status, \
+pub(super) const COLUMNS: &str = "SELECT number, id, repository, pipeline, event, branch, tag, commit_id, dirty, dirty_hash, status, \
                        message, started, finished, duration, log_bytes FROM runs";
 
 fn query(filter: &Filter) -> (String, Vec<Value>) {
@@ -405,6 +434,10 @@ fn query(filter: &Filter) -> (String, Vec<Value>) {
         values.push(Value::from(value));
         conditions.push(format!("{column} = ?{}", values.len()));
     }
+    if let Some(before) = filter.before {
+        values.push(Value::from(before));
+        conditions.push(format!("number < ?{}", values.len()));
+    }
     if !filter.phases.is_empty() {
         let words: Vec<String> = filter.phases.iter().map(|phase| format!("'{}'", phase.word())).collect();
         conditions.push(format!("status IN ({})", words.join(", ")));
@@ -412,7 +445,7 @@ fn query(filter: &Filter) -> (String, Vec<Value>) {
     (format!("{COLUMNS} WHERE {} ORDER BY number DESC", conditions.join(" AND ")), values)
 }
 
-fn run(row: &Row<'_>) -> rusqlite::Result<Run> {
+pub(super) fn run(row: &Row<'_>) -> rusqlite::Result<Run> {
     Ok(Run {
         number: row.get(0)?,
         id: RunId::from_text(&row.get::<_, String>(1)?),
@@ -467,7 +500,7 @@ fn step(row: &Row<'_>) -> rusqlite::Result<Step> {
     })
 }
 
-fn phase(row: &Row<'_>, column: usize) -> rusqlite::Result<Phase> {
+pub(super) fn phase(row: &Row<'_>, column: usize) -> rusqlite::Result<Phase> {
     let word: String = row.get(column)?;
     Phase::from_word(&word).ok_or_else(|| {
         let why = format!("`{word}` is no status");
@@ -479,6 +512,6 @@ fn time(millis: i64) -> Timestamp {
     Timestamp::from_millisecond(millis).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
-fn duration(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Duration>> {
+pub(super) fn duration(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Duration>> {
     Ok(row.get::<_, Option<u64>>(column)?.map(Duration::from_millis))
 }

@@ -71,6 +71,14 @@ impl Log {
     }
 }
 
+impl Log {
+    /// The file, where there is one, at the offset that it was opened at.
+    #[must_use]
+    pub fn into_file(self) -> Option<File> {
+        self.file
+    }
+}
+
 impl Read for Log {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         self.file.as_mut().map_or(Ok(0), |file| file.read(into))

@@ -16,11 +16,12 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 
 pub use outbox::{Due, Letter, Part, Tried};
 
-use super::database::{self, Look, MovedAside};
+use super::database::{self, Look, MovedAside, after};
 use super::{StateDir, StoreError};
 use crate::event::{RunId, Status};
 
-const MIGRATIONS: &[&str] = &[include_str!("schema/queue-1.sql"), include_str!("schema/queue-2.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("schema/queue-1.sql"), include_str!("schema/queue-2.sql"), include_str!("schema/queue-3.sql")];
 
 /// How many leases of a run may end without an outcome before whoever leases it next gives it up.
 pub const MAX_TRIES: u32 = 3;
@@ -157,6 +158,21 @@ pub struct Depth {
     pub queued: u64,
     /// Runs that somebody works on.
     pub leased: u64,
+}
+
+/// A run that waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// The run.
+    pub run: RunId,
+    /// Its repository, as the configuration names it.
+    pub repository: String,
+    /// The kind of its event.
+    pub event: String,
+    /// The branch or tag, by its full name.
+    pub reference: Option<String>,
+    /// Since when.
+    pub queued: Timestamp,
 }
 
 /// A run of the queue, for people.
@@ -386,6 +402,66 @@ impl Queue {
         self.done(work())
     }
 
+    /// Whether no run is to begin.
+    ///
+    /// # Errors
+    /// Where the database refuses.
+    pub fn is_paused(&self) -> Result<bool, StoreError> {
+        let mut paused = self.done(self.db.prepare_cached("SELECT 1 FROM settings WHERE name = 'paused'"))?;
+        self.done(paused.exists([]))
+    }
+
+    /// Has no run begin any more, until it is resumed; also by a listener that is started anew.
+    ///
+    /// # Errors
+    /// Where the database refuses.
+    pub fn pause(&self) -> Result<(), StoreError> {
+        let set = self.db.execute("INSERT OR REPLACE INTO settings (name, value) VALUES ('paused', '1')", []);
+        self.done(set.map(|_| ()))
+    }
+
+    /// Has runs begin again.
+    ///
+    /// # Errors
+    /// Where the database refuses.
+    pub fn resume(&self) -> Result<(), StoreError> {
+        self.done(self.db.execute("DELETE FROM settings WHERE name = 'paused'", []).map(|_| ()))
+    }
+
+    /// The runs that wait, the one that is next first.
+    ///
+    /// # Errors
+    /// Where the database refuses.
+    pub fn waiting(&self, limit: u32) -> Result<Vec<Waiting>, StoreError> {
+        let work = || -> rusqlite::Result<Vec<Waiting>> {
+            let mut waiting = self.db.prepare_cached(
+                "SELECT run, repository, event, latest, queued FROM queue WHERE state = 'queued' ORDER BY id LIMIT ?1",
+            )?;
+            let rows = waiting.query_map([limit], |row| {
+                Ok(Waiting {
+                    run: RunId::from_text(&row.get::<_, String>(0)?),
+                    repository: row.get(1)?,
+                    event: row.get(2)?,
+                    reference: row
+                        .get::<_, Option<String>>(3)?
+                        .and_then(|latest| Some(latest.split_once(' ')?.1.to_owned())),
+                    queued: Timestamp::from_millisecond(row.get(4)?).unwrap_or_default(),
+                })
+            })?;
+            rows.collect()
+        };
+        self.done(work())
+    }
+
+    /// Where a run of the queue is; `None` where it is not known.
+    ///
+    /// # Errors
+    /// Where the database refuses.
+    pub fn entry(&self, run: &RunId) -> Result<Option<Entered>, StoreError> {
+        let sql = "SELECT run, state, outcome, reason FROM queue WHERE run = ?1";
+        self.done(self.db.query_row(sql, [run.as_str()], entered).optional())
+    }
+
     /// Cancels a run: at once where it waits, else as soon as its holder hears of it. False where it is over or not known.
     ///
     /// # Errors
@@ -476,15 +552,7 @@ impl Queue {
         let work = || -> rusqlite::Result<Vec<Entered>> {
             let mut rows =
                 self.db.prepare_cached("SELECT run, state, outcome, reason FROM queue ORDER BY id DESC LIMIT ?1")?;
-            let rows = rows.query_map([limit], |row| {
-                Ok(Entered {
-                    run: RunId::from_text(&row.get::<_, String>(0)?),
-                    state: row.get(1)?,
-                    outcome: row.get(2)?,
-                    reason: row.get(3)?,
-                })
-            })?;
-            rows.collect()
+            rows.query_map([limit], entered)?.collect()
         };
         self.done(work())
     }
@@ -499,6 +567,15 @@ pub enum Try {
     DoesNotCount,
 }
 
+fn entered(row: &rusqlite::Row<'_>) -> rusqlite::Result<Entered> {
+    Ok(Entered {
+        run: RunId::from_text(&row.get::<_, String>(0)?),
+        state: row.get(1)?,
+        outcome: row.get(2)?,
+        reason: row.get(3)?,
+    })
+}
+
 fn lease(row: &rusqlite::Row<'_>) -> rusqlite::Result<Lease> {
     Ok(Lease {
         id: row.get(0)?,
@@ -509,10 +586,6 @@ fn lease(row: &rusqlite::Row<'_>) -> rusqlite::Result<Lease> {
         payload: row.get::<_, Option<Vec<u8>>>(5)?.unwrap_or_default(),
         tries: row.get(6)?,
     })
-}
-
-fn after(now: Timestamp, wait: Duration) -> i64 {
-    now.as_millisecond().saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX))
 }
 
 #[cfg(test)]

@@ -162,7 +162,7 @@ fn all(said: &[Said]) -> String {
 
 // --- Help -----------------------------------------------------------------------------------------------------------
 
-const COMMANDS: [&str; 15] = [
+const COMMANDS: [&str; 16] = [
     "run",
     "validate",
     "schema",
@@ -172,6 +172,7 @@ const COMMANDS: [&str; 15] = [
     "graph",
     "listen",
     "trigger",
+    "ui",
     "init",
     "lsp",
     "doctor",

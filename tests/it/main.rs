@@ -3,6 +3,8 @@
 
 mod architecture;
 mod cli;
+#[cfg(feature = "listen")]
+mod dashboard;
 mod documents;
 mod engine;
 mod events;

@@ -46,6 +46,8 @@ pub struct ConfigFile {
     pub drain: Option<Duration>,
     /// When images are pulled.
     pub pull: Option<PullPolicy>,
+    /// Whether there is a dashboard.
+    pub dashboard: Option<bool>,
     /// The secret of all webhooks that have none of their own.
     pub webhook_secret: Option<Source>,
     /// How often refs are looked at.
@@ -145,6 +147,12 @@ pub enum ConfigError {
     /// Statuses cannot be told.
     #[error(transparent)]
     Status(#[from] StatusError),
+    /// Others could read along who signs in, and what runs print.
+    #[error("the dashboard at {bind} would be open to other machines without TLS")]
+    InTheClear {
+        /// The address.
+        bind: SocketAddr,
+    },
     /// Links are needed, and there is no address for them.
     #[error("`status` of Bitbucket needs the listener's `url`: it takes no status without a link")]
     StatusUrl,
@@ -208,10 +216,15 @@ impl ConfigFile {
             capacity: self.capacity.unwrap_or(CAPACITY),
             drain: self.drain.unwrap_or(DRAIN),
             pull: self.pull.unwrap_or_default(),
+            dashboard: self.dashboard.unwrap_or(true),
             repositories,
             secrets,
             notify: self.notify,
         };
+        let is_secure = config.url.as_ref().is_some_and(|url| url.starts_with("https://"));
+        if config.dashboard && !config.bind.ip().is_loopback() && !is_secure {
+            return Err(ConfigError::InTheClear { bind: config.bind }.into());
+        }
         let needs_url = |repository: &Repository| repository.status.as_ref().is_some_and(|status| status.needs_url());
         if config.url.is_none() && config.repositories.iter().any(needs_url) {
             return Err(ConfigError::StatusUrl.into());

@@ -5,9 +5,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
-use super::{Queue, after};
+use super::Queue;
 use crate::event::RunId;
 use crate::store::StoreError;
+use crate::store::database::after;
 
 /// Something to be told, about one run to one address.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,6 +122,15 @@ impl Queue {
             rows.collect()
         };
         self.done(work())
+    }
+
+    /// How many letters wait.
+    ///
+    /// # Errors
+    /// Where the database refuses.
+    pub fn unheard(&self) -> Result<u64, StoreError> {
+        let sql = "SELECT COUNT(*) FROM outbox WHERE state = 'waiting'";
+        self.done(self.db.query_row(sql, [], |row| row.get(0)))
     }
 
     /// Takes note of what came of a try.

@@ -194,6 +194,12 @@ impl Running {
         self
     }
 
+    /// What it printed so far.
+    #[cfg(feature = "listen")]
+    pub(crate) fn printed(&self) -> String {
+        self.stdout.text()
+    }
+
     /// Sends it a signal.
     pub(crate) fn signal(&mut self, signal: Signal) -> &mut Self {
         kill_process(Pid::from_child(&self.child), signal).unwrap();

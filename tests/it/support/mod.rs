@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod argon;
+#[cfg(feature = "listen")]
+mod browser;
 mod ended;
 mod engine;
 mod repo;
@@ -10,6 +12,8 @@ mod repo;
 pub(crate) use argon::Argon;
 #[cfg(feature = "listen")]
 pub(crate) use argon::Running;
+#[cfg(feature = "listen")]
+pub(crate) use browser::Browser;
 pub(crate) use ended::Ended;
 pub(crate) use engine::{Engine, PrivateEngine};
 pub(crate) use repo::Repo;
