@@ -61,6 +61,9 @@ _argon() {
             argon,trigger)
                 cmd="argon__subcmd__trigger"
                 ;;
+            argon,ui)
+                cmd="argon__subcmd__ui"
+                ;;
             argon,validate)
                 cmd="argon__subcmd__validate"
                 ;;
@@ -109,6 +112,9 @@ _argon() {
             argon__subcmd__help,trigger)
                 cmd="argon__subcmd__help__subcmd__trigger"
                 ;;
+            argon__subcmd__help,ui)
+                cmd="argon__subcmd__help__subcmd__ui"
+                ;;
             argon__subcmd__help,validate)
                 cmd="argon__subcmd__help__subcmd__validate"
                 ;;
@@ -119,7 +125,7 @@ _argon() {
 
     case "${cmd}" in
         argon)
-            opts="-h -V --color --help --version run validate schema runs logs list graph listen trigger init doctor clean lsp completions man help"
+            opts="-h -V --color --help --version run validate schema runs logs list graph listen trigger ui init doctor clean lsp completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -221,7 +227,7 @@ _argon() {
             return 0
             ;;
         argon__subcmd__help)
-            opts="run validate schema runs logs list graph listen trigger init doctor clean lsp completions man help"
+            opts="run validate schema runs logs list graph listen trigger ui init doctor clean lsp completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -444,6 +450,20 @@ _argon() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        argon__subcmd__help__subcmd__ui)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         argon__subcmd__help__subcmd__validate)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -503,7 +523,7 @@ _argon() {
             return 0
             ;;
         argon__subcmd__listen)
-            opts="-c -j -e -s -h --repo --config --bind --url --webhook-secret-file --webhook-secret --poll --state --runs --jobs --capacity --timeout --drain --pull --env --env-file --secret --secret-file --check --log-json --color --help"
+            opts="-c -j -e -s -h --repo --config --bind --url --webhook-secret-file --webhook-secret --poll --state --runs --jobs --capacity --timeout --drain --pull --env --env-file --secret --secret-file --no-dashboard --check --log-json --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -868,6 +888,36 @@ _argon() {
                     return 0
                     ;;
                 --webhook-secret)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --state)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        argon__subcmd__ui)
+            opts="-h --bind --no-open --link --url --state --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --bind)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --url)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -32,6 +32,7 @@ set edit:completion:arg-completer[argon] = {|@words|
             cand graph 'Draws which job needs which'
             cand listen 'Runs the pipeline of a repository when its forge says that something was pushed'
             cand trigger 'Has a listener run its repository''s pipeline now'
+            cand ui 'Shows the runs that were, and go on, in a browser'
             cand init 'Writes a first `.runnerci.yml`, for Cargo, npm, Python, Go or Maven'
             cand doctor 'Looks for the engine, and says what Argon found and what will not work'
             cand clean 'Removes what crashed runs left on the engine'
@@ -158,6 +159,7 @@ set edit:completion:arg-completer[argon] = {|@words|
             cand --secret 'Gives a secret to the steps that ask for it; without a value it is taken from the environment. Masked in every output'
             cand --secret-file 'Reads secrets from a file of NAME=VALUE lines, which only you may be able to read'
             cand --color 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE'
+            cand --no-dashboard 'Has no dashboard: only webhooks and `argon trigger` are answered'
             cand --check 'Says whether it could begin, and does not'
             cand --log-json 'Logs one JSON object a line'
             cand -h 'Print help (see more with ''--help'')'
@@ -170,6 +172,16 @@ set edit:completion:arg-completer[argon] = {|@words|
             cand --webhook-secret 'The secret of the forge''s webhook'
             cand --state 'The state folder, where history, logs and a listener''s queue are [default: $XDG_STATE_HOME/argon]'
             cand --color 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'argon;ui'= {
+            cand --bind 'Where it is'
+            cand --url 'Where people reach that listener'
+            cand --state 'The state folder, where history, logs and a listener''s queue are [default: $XDG_STATE_HOME/argon]'
+            cand --color 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE'
+            cand --no-open 'Prints the link, and opens no browser'
+            cand --link 'Prints another link into the dashboard of a listener with this state folder, and ends'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }
@@ -216,6 +228,7 @@ set edit:completion:arg-completer[argon] = {|@words|
             cand graph 'Draws which job needs which'
             cand listen 'Runs the pipeline of a repository when its forge says that something was pushed'
             cand trigger 'Has a listener run its repository''s pipeline now'
+            cand ui 'Shows the runs that were, and go on, in a browser'
             cand init 'Writes a first `.runnerci.yml`, for Cargo, npm, Python, Go or Maven'
             cand doctor 'Looks for the engine, and says what Argon found and what will not work'
             cand clean 'Removes what crashed runs left on the engine'
@@ -241,6 +254,8 @@ set edit:completion:arg-completer[argon] = {|@words|
         &'argon;help;listen'= {
         }
         &'argon;help;trigger'= {
+        }
+        &'argon;help;ui'= {
         }
         &'argon;help;init'= {
         }

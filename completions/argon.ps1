@@ -35,6 +35,7 @@ Register-ArgumentCompleter -Native -CommandName 'argon' -ScriptBlock {
             [CompletionResult]::new('graph', 'graph', [CompletionResultType]::ParameterValue, 'Draws which job needs which')
             [CompletionResult]::new('listen', 'listen', [CompletionResultType]::ParameterValue, 'Runs the pipeline of a repository when its forge says that something was pushed')
             [CompletionResult]::new('trigger', 'trigger', [CompletionResultType]::ParameterValue, 'Has a listener run its repository''s pipeline now')
+            [CompletionResult]::new('ui', 'ui', [CompletionResultType]::ParameterValue, 'Shows the runs that were, and go on, in a browser')
             [CompletionResult]::new('init', 'init', [CompletionResultType]::ParameterValue, 'Writes a first `.runnerci.yml`, for Cargo, npm, Python, Go or Maven')
             [CompletionResult]::new('doctor', 'doctor', [CompletionResultType]::ParameterValue, 'Looks for the engine, and says what Argon found and what will not work')
             [CompletionResult]::new('clean', 'clean', [CompletionResultType]::ParameterValue, 'Removes what crashed runs left on the engine')
@@ -169,6 +170,7 @@ Register-ArgumentCompleter -Native -CommandName 'argon' -ScriptBlock {
             [CompletionResult]::new('--secret', '--secret', [CompletionResultType]::ParameterName, 'Gives a secret to the steps that ask for it; without a value it is taken from the environment. Masked in every output')
             [CompletionResult]::new('--secret-file', '--secret-file', [CompletionResultType]::ParameterName, 'Reads secrets from a file of NAME=VALUE lines, which only you may be able to read')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE')
+            [CompletionResult]::new('--no-dashboard', '--no-dashboard', [CompletionResultType]::ParameterName, 'Has no dashboard: only webhooks and `argon trigger` are answered')
             [CompletionResult]::new('--check', '--check', [CompletionResultType]::ParameterName, 'Says whether it could begin, and does not')
             [CompletionResult]::new('--log-json', '--log-json', [CompletionResultType]::ParameterName, 'Logs one JSON object a line')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
@@ -182,6 +184,17 @@ Register-ArgumentCompleter -Native -CommandName 'argon' -ScriptBlock {
             [CompletionResult]::new('--webhook-secret', '--webhook-secret', [CompletionResultType]::ParameterName, 'The secret of the forge''s webhook')
             [CompletionResult]::new('--state', '--state', [CompletionResultType]::ParameterName, 'The state folder, where history, logs and a listener''s queue are [default: $XDG_STATE_HOME/argon]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'argon;ui' {
+            [CompletionResult]::new('--bind', '--bind', [CompletionResultType]::ParameterName, 'Where it is')
+            [CompletionResult]::new('--url', '--url', [CompletionResultType]::ParameterName, 'Where people reach that listener')
+            [CompletionResult]::new('--state', '--state', [CompletionResultType]::ParameterName, 'The state folder, where history, logs and a listener''s queue are [default: $XDG_STATE_HOME/argon]')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE')
+            [CompletionResult]::new('--no-open', '--no-open', [CompletionResultType]::ParameterName, 'Prints the link, and opens no browser')
+            [CompletionResult]::new('--link', '--link', [CompletionResultType]::ParameterName, 'Prints another link into the dashboard of a listener with this state folder, and ends')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
@@ -235,6 +248,7 @@ Register-ArgumentCompleter -Native -CommandName 'argon' -ScriptBlock {
             [CompletionResult]::new('graph', 'graph', [CompletionResultType]::ParameterValue, 'Draws which job needs which')
             [CompletionResult]::new('listen', 'listen', [CompletionResultType]::ParameterValue, 'Runs the pipeline of a repository when its forge says that something was pushed')
             [CompletionResult]::new('trigger', 'trigger', [CompletionResultType]::ParameterValue, 'Has a listener run its repository''s pipeline now')
+            [CompletionResult]::new('ui', 'ui', [CompletionResultType]::ParameterValue, 'Shows the runs that were, and go on, in a browser')
             [CompletionResult]::new('init', 'init', [CompletionResultType]::ParameterValue, 'Writes a first `.runnerci.yml`, for Cargo, npm, Python, Go or Maven')
             [CompletionResult]::new('doctor', 'doctor', [CompletionResultType]::ParameterValue, 'Looks for the engine, and says what Argon found and what will not work')
             [CompletionResult]::new('clean', 'clean', [CompletionResultType]::ParameterValue, 'Removes what crashed runs left on the engine')
@@ -269,6 +283,9 @@ Register-ArgumentCompleter -Native -CommandName 'argon' -ScriptBlock {
             break
         }
         'argon;help;trigger' {
+            break
+        }
+        'argon;help;ui' {
             break
         }
         'argon;help;init' {

@@ -12,7 +12,10 @@ use super::keeper::Unanswered;
 use super::report;
 use super::run::{self, End};
 use super::shop::Shop;
+use crate::causes::with_causes;
+use crate::event::Status;
 use crate::execute::{Owner, Stopper};
+use crate::store::history::History;
 use crate::store::queue::{Held, Lease, Outcome, Try};
 
 /// How long a lease lasts.
@@ -127,17 +130,17 @@ async fn see_through(shop: Shop, lease: Lease) -> Engine {
         let mut work = std::pin::pin!(run::run(&shop, &lease, stopper.clone()));
         let mut renew = tokio::time::interval(RENEW);
         let mut ending = shop.ending.clone();
-        let mut told_to_end = false;
+        let mut cancelled: Option<String> = None;
         loop {
             tokio::select! {
-                end = &mut work => break end,
+                end = &mut work => break shop.explained(&lease, end, cancelled).await,
                 _ = renew.tick() => match shop.renew(&lease).await {
                     Ok(Held::Yes) => {}
                     Ok(Held::Cancel(why)) => {
-                        if !told_to_end {
+                        if cancelled.is_none() {
                             tracing::info!(run = %lease.run, why, "is cancelled");
                             stopper.interrupt();
-                            told_to_end = true;
+                            cancelled = Some(why);
                         }
                     }
                     Ok(Held::Lost) => {
@@ -152,7 +155,7 @@ async fn see_through(shop: Shop, lease: Lease) -> Engine {
                     // The lease lasts for a while; the next renewal may do.
                     Err(error) => tracing::warn!(run = %lease.run, %error, "the lease could not be renewed"),
                 },
-                _ = ending.changed(), if !told_to_end => {
+                _ = ending.changed(), if cancelled.is_none() => {
                     stopper.interrupt();
                     // What a stop of the listener cut short is not over.
                     let _ = tokio::time::timeout(LEASE, &mut work).await;
@@ -171,6 +174,27 @@ impl Shop {
     async fn renew(&self, lease: &Lease) -> Result<Held, Unanswered> {
         let lease = lease.clone();
         self.keeper.with(move |queue| queue.renew(&lease, Timestamp::now(), LEASE)).await
+    }
+
+    /// Of a run that was cancelled, who wanted that: all that the run itself knows is that it was stopped.
+    async fn explained(&self, lease: &Lease, end: End, cancelled: Option<String>) -> End {
+        match (end, cancelled) {
+            (End::Over(outcome), Some(why)) if outcome.status() == Status::Cancelled => {
+                let (state, run, told) = (self.config.state.clone(), lease.run.clone(), why.clone());
+                let telling = tokio::task::spawn_blocking(move || {
+                    History::look(&state)?.map_or(Ok(()), |history| history.explain(&run, &told))
+                });
+                match telling.await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => {
+                        tracing::warn!(error = with_causes(&error), "why a run was cancelled is not recorded");
+                    }
+                    Err(error) => std::panic::resume_unwind(error.into_panic()),
+                }
+                End::Over(Outcome { reason: Some(why), ..outcome })
+            }
+            (end, _) => end,
+        }
     }
 
     /// Tells the queue, until it has heard.

@@ -357,6 +357,15 @@ fn insert_run(db: &mut Connection, subject: &Subject, begun: &Begun<'_>) -> rusq
 }
 
 impl History {
+    /// Says why a run ended as it did, where the one who stopped it knows better than the run.
+    ///
+    /// # Errors
+    /// Where the database refuses.
+    pub fn explain(&self, run: &RunId, why: &str) -> Result<(), StoreError> {
+        let told = self.db().execute("UPDATE runs SET message = ?2 WHERE id = ?1", params![run.as_str(), why]);
+        told.map(|_| ()).map_err(|source| self.database(source))
+    }
+
     /// Records a run that ended before any job of it could be planned: `on` does not want it, its commit is gone.
     ///
     /// # Errors
