@@ -84,6 +84,7 @@ pub(crate) struct ListenArgs {
 /// Listens until it is told to end.
 pub(crate) fn run(args: &ListenArgs, look: &Look) -> Result<Exit, CommandError> {
     log(args);
+    raise_open_files();
     block_on(async {
         let (config, secret) = config(args).await?;
         let repositories: Vec<String> = config.repositories.iter().map(|it| it.url.clone()).collect();
@@ -108,6 +109,14 @@ pub(crate) fn run(args: &ListenArgs, look: &Look) -> Result<Exit, CommandError> 
         listener.serve(stop).await;
         Ok(Exit::Success)
     })
+}
+
+/// Takes as many open files as may be had: each connection is one, and the usual limit is 1,024.
+fn raise_open_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    // With fewer, connections wait.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }
 
 /// Logs to standard error; `RUST_LOG` says what.

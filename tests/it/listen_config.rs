@@ -91,7 +91,7 @@ fn how_a_run_ends_is_told_by_mail_by_webhook_and_at_the_forge() {
     end(running).exits(0).never_says(TOKEN);
 }
 
-/// FAULTS 29.
+/// FAULTS 35.
 #[test]
 fn what_nobody_heard_is_told_after_a_kill_and_changes_no_run() {
     let forge = Forge::script("true");

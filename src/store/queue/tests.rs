@@ -108,7 +108,7 @@ fn a_run_whose_holder_dies_each_time_is_known_by_its_tries() {
     assert_eq!(queue.lease("me", at(9), LASTS, 1).unwrap().unwrap().payload, b"good");
 }
 
-/// FAULTS 29.
+/// FAULTS 35.
 #[test]
 fn what_is_to_be_told_waits_until_it_was_heard_and_is_told_once() {
     let (folder, mut queue) = queue();
