@@ -61,6 +61,20 @@ pub struct Repository {
     pub given: Vec<crate::plan::Secret>,
     /// How its forge is told of runs.
     pub status: Option<StatusApi>,
+    /// What becomes of pull requests from forks.
+    pub forks: Forks,
+}
+
+/// What becomes of pull requests from forks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Forks {
+    /// They are not run.
+    #[default]
+    Never,
+    /// Each commit of them is run once somebody approved it, without secrets, by the pipeline file of the branch that it is to be
+    /// merged into.
+    Approve,
 }
 
 /// Whether a payload is about a repository.

@@ -23,13 +23,13 @@ use sha2::{Digest, Sha256};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::config::Repository;
+use super::config::{Forks, Repository};
 use super::keeper::Unanswered;
 use super::shop::{Shop, order};
 use super::webhook::{self, BadDelivery, Claim, Happened, Origin, Proof, Says};
 use crate::store::StoreError;
 use crate::store::history::History;
-use crate::store::queue::{Accepted, Offer, Wanted};
+use crate::store::queue::{Accepted, Offer, Order, Trust, Wanted};
 use crate::trigger::{EventKind, MAX_BYTES, Trigger, TriggerError};
 
 /// How long headers, and then a body, may take to come.
@@ -283,10 +283,12 @@ fn wanted(repository: Option<&Repository>, source: &str, happened: &Happened, no
         let named = happened.repository.first().map_or("another repository", String::as_str);
         return Wanted::Nothing(format!("it is about {named}, which this does not listen for"));
     };
-    if happened.origin == Origin::Fork {
-        return Wanted::Nothing("pull requests from forks are not run".to_owned());
-    }
-    Wanted::Run(order(repository, source, &happened.trigger, body.to_vec(), now))
+    let trust = match (happened.origin, repository.forks) {
+        (Origin::Own, _) => Trust::Own,
+        (Origin::Fork, Forks::Approve) => Trust::Fork,
+        (Origin::Fork, Forks::Never) => return Wanted::Nothing("pull requests from forks are not run".to_owned()),
+    };
+    Wanted::Run(Order { trust, ..order(repository, source, &happened.trigger, body.to_vec(), now) })
 }
 
 impl Desk {

@@ -24,7 +24,7 @@ use crate::sinks::pump;
 use crate::source::{self, SourceError, SourceRequest, Workspace};
 use crate::store::StoreError;
 use crate::store::history::{History, Phase, RunName};
-use crate::store::queue::{Entry, InProgress, Lease, MAX_TRIES, Outcome, Try};
+use crate::store::queue::{Entry, InProgress, Lease, MAX_TRIES, Outcome, Trust, Try};
 use crate::store::record::{Recorder, Subject};
 use crate::trigger::{Decision, EventKind, Trigger, decide};
 
@@ -142,8 +142,12 @@ async fn settled(shop: &Shop, lease: &Lease, trigger: Trigger, stopper: Stopper)
     if let Some(since) = trigger.since() {
         workspace.compare_with(since);
     }
-    let (pipeline, workspace) = wanted(lease, workspace, &trigger, &stopper).await?;
-    let plan = planned(repository, &pipeline, &trigger)?;
+    let file = match lease.trust {
+        Trust::Own => None,
+        Trust::Fork => Some(base(lease, &trigger, &stopper).await?),
+    };
+    let (pipeline, workspace) = wanted(lease, workspace, file, &trigger, &stopper).await?;
+    let plan = planned(repository, lease.trust, &pipeline, &trigger)?;
     join_group(shop, lease, &pipeline, &trigger).await?;
     let recorder = recorder(shop, lease, &trigger).await?;
     tell_that_it_runs(shop, repository, lease, &trigger).await;
@@ -196,6 +200,17 @@ pub(super) fn trigger(lease: &Lease) -> Result<Trigger, End> {
 async fn checkout(lease: &Lease, trigger: &Trigger, stopper: &Stopper) -> Result<Workspace, End> {
     // Whoever starts it by hand may name a branch alone.
     let revision = trigger.commit.clone().or_else(|| Some(trigger.payload.get("revision")?.as_str()?.to_owned()));
+    checkout_of(lease, revision, stopper).await
+}
+
+/// The branch that a fork's commits are to be merged into: its pipeline file is the one that counts, as theirs may be anybody's.
+async fn base(lease: &Lease, trigger: &Trigger, stopper: &Stopper) -> Result<Workspace, End> {
+    let nowhere = || End::over("error", "the pull request does not say which branch it is to be merged into");
+    let branch = trigger.base_branch.clone().ok_or_else(nowhere)?;
+    checkout_of(lease, Some(branch), stopper).await
+}
+
+async fn checkout_of(lease: &Lease, revision: Option<String>, stopper: &Stopper) -> Result<Workspace, End> {
     let request = SourceRequest::Checkout { repository: lease.repository.clone(), revision };
     match beside(stopper, move |told| source::open_with(&request, told, &mut |_| {})).await? {
         Ok(workspace) => Ok(workspace),
@@ -222,16 +237,18 @@ async fn beside<T: Send + 'static>(
     }
 }
 
-/// The pipeline, where its `on` wants the event. What a person asks for is wanted.
+/// The pipeline, where its `on` wants the event. What a person asks for is wanted. `file`: where it is read from, where that is
+/// not the workspace.
 async fn wanted(
     lease: &Lease,
     workspace: Workspace,
+    file: Option<Workspace>,
     trigger: &Trigger,
     stopper: &Stopper,
 ) -> Result<(Pipeline, Workspace), End> {
     let (trigger, lease) = (trigger.clone(), lease.clone());
     beside(stopper, move |told| {
-        let pipeline = pipeline(&workspace, told).map_err(End::Over)?;
+        let pipeline = pipeline(file.as_ref().unwrap_or(&workspace), told).map_err(End::Over)?;
         if trigger.kind == EventKind::Manual {
             return Ok((pipeline, workspace));
         }
@@ -262,12 +279,15 @@ pub(super) fn pipeline(workspace: &Workspace, stop: &AtomicBool) -> Result<Pipel
     })
 }
 
-fn planned(repository: &Repository, pipeline: &Pipeline, trigger: &Trigger) -> Result<Plan, End> {
+fn planned(repository: &Repository, trust: Trust, pipeline: &Pipeline, trigger: &Trigger) -> Result<Plan, End> {
     let options = RunOptions {
         selection: Selection::All,
         matrix: Vec::new(),
         env: repository.env.clone(),
-        secrets: repository.given.clone(),
+        secrets: match trust {
+            Trust::Own => repository.given.clone(),
+            Trust::Fork => Vec::new(),
+        },
         images: std::collections::BTreeMap::default(),
         origin: trigger.contexts(),
     };

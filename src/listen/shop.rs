@@ -8,7 +8,7 @@ use tokio::sync::{Notify, watch};
 use super::config::{Config, Repository};
 use super::keeper::{Keeper, Unanswered};
 use super::webhook;
-use crate::store::queue::{Accepted, Moved, Offer, Order};
+use crate::store::queue::{Accepted, Moved, Offer, Order, Trust};
 use crate::trigger::{EventKind, Trigger};
 
 /// What the parts of a listener share.
@@ -67,6 +67,7 @@ pub(super) fn order(
         trigger: webhook::processed(trigger, &repository.url, source, time).to_string(),
         payload,
         moved,
+        trust: Trust::Own,
     }
 }
 

@@ -30,8 +30,11 @@ pub(super) fn plan(
         key: need.value.clone(),
         jobs: all.iter().filter(|one| one.job.key.value == need.value).map(|one| one.id.clone()).collect(),
     });
-    let steps =
-        job.steps.iter().enumerate().map(|(index, step)| plan_step(job, step, StepIndex(index), options, &text));
+    let steps = job
+        .steps
+        .iter()
+        .enumerate()
+        .map(|(index, step)| plan_step(job, step, StepIndex(index), options, &contexts, &text));
     let JobImage::Reference(image) = &job.image else {
         return Err(not_built(job, "image: {build}"));
     };
@@ -66,6 +69,7 @@ fn plan_step(
     step: &Step,
     index: StepIndex,
     options: &RunOptions,
+    contexts: &Contexts,
     text: &dyn Fn(&'static str, &Template) -> Result<String, PlanError>,
 ) -> Result<PlannedStep, PlanError> {
     let name = match &step.name {
@@ -73,15 +77,15 @@ fn plan_step(
         // Where what a script has is not known yet, it is named as it was written.
         None => name_of_script(&text("run", &step.run.value).unwrap_or_else(|_| step.run.value.to_string())),
     };
-    let secrets = step
-        .secrets
-        .iter()
-        .map(|wanted| {
-            options.secrets.iter().find(|secret| secret.name == wanted.value).cloned().ok_or_else(|| {
-                PlanError::MissingSecret { name: wanted.value.clone(), job: job.key.value.clone(), step: name.clone() }
-            })
-        })
-        .collect::<Result<_, _>>()?;
+    let given = |wanted: &str| options.secrets.iter().find(|secret| secret.name == wanted).cloned();
+    let is_off = |condition: &Option<Condition>| {
+        condition.as_ref().is_some_and(|condition| known_condition(condition, contexts) == Some(false))
+    };
+    let missing = step.secrets.iter().find(|wanted| given(&wanted.value).is_none());
+    // A step that will not run needs nothing: `if: secrets.TOKEN` is how one asks.
+    if let Some(missing) = missing.filter(|_| !is_off(&step.condition) && !is_off(&job.condition)) {
+        return Err(PlanError::MissingSecret { name: missing.value.clone(), job: job.key.value.clone(), step: name });
+    }
     Ok(PlannedStep {
         index,
         id: step.id.as_ref().map(|id| id.value.clone()),
@@ -91,7 +95,7 @@ fn plan_step(
         shell: step.shell.as_ref().or(job.shell.as_ref()).cloned().unwrap_or_default(),
         working_directory: step.working_directory.as_ref().or(job.working_directory.as_ref()).cloned(),
         env: named(&step.env),
-        secrets,
+        secrets: step.secrets.iter().filter_map(|wanted| given(&wanted.value)).collect(),
         timeout: step.timeout,
         on_error: step.on_error,
     })

@@ -108,3 +108,21 @@ fn mistakes_are_named_with_the_near_miss() {
     let plan = planned(&RunOptions { selection: Selection::WithNeeds(vec!["build".into()]), ..RunOptions::default() });
     assert!(plan.is_ok(), "a secret that no chosen job needs may be missing");
 }
+
+#[test]
+fn a_step_that_is_known_not_to_run_needs_no_secret() {
+    let with_condition = |at: &str, condition: &str| {
+        let (job, step) = if at == "job" { (condition, "true") } else { ("true", condition) };
+        let text = format!(
+            "secrets: [TOKEN]\njobs:\n  a:\n    image: b:1\n    if: {job}\n    steps:\n      - run: ./ship\n        \
+             if: {step}\n        secrets: [TOKEN]\n"
+        );
+        plan(&parse(&text).0.unwrap(), &RunOptions::default()).map(|_| ())
+    };
+    for at in ["job", "step"] {
+        assert!(with_condition(at, "secrets.TOKEN").is_ok(), "{at}");
+        assert!(with_condition(at, "branch == 'main' && secrets.TOKEN").is_ok(), "{at}");
+        assert!(with_condition(at, "'!secrets.TOKEN'").is_err(), "{at}");
+    }
+    assert!(with_condition("step", "failure() && secrets.TOKEN").is_err(), "nobody knows yet");
+}

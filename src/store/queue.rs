@@ -74,6 +74,32 @@ pub struct Order {
     pub payload: Vec<u8>,
     /// What it says of a branch or a tag.
     pub moved: Option<Moved>,
+    /// Whose commits it is about.
+    pub trust: Trust,
+}
+
+/// Whose commits a run is of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Trust {
+    /// The repository's own.
+    #[default]
+    Own,
+    /// Those of a fork, whose owner may be anybody. Such a run is held until somebody approves it.
+    Fork,
+}
+
+impl Trust {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Own => "own",
+            Self::Fork => "fork",
+        }
+    }
+
+    fn from_word(word: &str) -> Self {
+        // What is not known is not trusted.
+        if word == "own" { Self::Own } else { Self::Fork }
+    }
 }
 
 /// A branch or a tag that points to another commit than before.
@@ -111,6 +137,8 @@ pub struct Lease {
     pub payload: Vec<u8>,
     /// How many leases of it ended without an outcome before.
     pub tries: u32,
+    /// Whose commits it is of.
+    pub trust: Trust,
 }
 
 /// Whether a lease still counts.
@@ -154,7 +182,7 @@ pub enum InProgress {
 /// How much waits and goes on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Depth {
-    /// Runs that wait.
+    /// Runs that wait, also for an approval.
     pub queued: u64,
     /// Runs that somebody works on.
     pub leased: u64,
@@ -173,6 +201,8 @@ pub struct Waiting {
     pub reference: Option<String>,
     /// Since when.
     pub queued: Timestamp,
+    /// It is a fork's, and waits for somebody to approve it.
+    pub is_held: bool,
 }
 
 /// A run of the queue, for people.
@@ -180,7 +210,7 @@ pub struct Waiting {
 pub struct Entered {
     /// The run.
     pub run: RunId,
-    /// `queued`, `leased`, `done`.
+    /// `queued`, `held`, `leased`, `done`.
     pub state: String,
     /// How it ended.
     pub outcome: Option<String>,
@@ -261,7 +291,7 @@ impl Queue {
                  AND NOT EXISTS (SELECT 1 FROM queue AS others
                       WHERE others.state = 'leased' AND others.crowd = mine.crowd)
                  ORDER BY id LIMIT 1
-             ) RETURNING id, fence, run, repository, event, payload, tries",
+             ) RETURNING id, fence, run, repository, event, payload, tries, trust",
         ))?;
         let till = after(now, lasts);
         self.done(claim.query_row(params![holder, now.as_millisecond(), till, per_repository], lease).optional())
@@ -435,7 +465,8 @@ impl Queue {
     pub fn waiting(&self, limit: u32) -> Result<Vec<Waiting>, StoreError> {
         let work = || -> rusqlite::Result<Vec<Waiting>> {
             let mut waiting = self.db.prepare_cached(
-                "SELECT run, repository, event, latest, queued FROM queue WHERE state = 'queued' ORDER BY id LIMIT ?1",
+                "SELECT run, repository, event, latest, queued, state FROM queue WHERE state IN ('queued', 'held') \
+                 ORDER BY id LIMIT ?1",
             )?;
             let rows = waiting.query_map([limit], |row| {
                 Ok(Waiting {
@@ -446,6 +477,7 @@ impl Queue {
                         .get::<_, Option<String>>(3)?
                         .and_then(|latest| Some(latest.split_once(' ')?.1.to_owned())),
                     queued: Timestamp::from_millisecond(row.get(4)?).unwrap_or_default(),
+                    is_held: row.get::<_, String>(5)? == "held",
                 })
             })?;
             rows.collect()
@@ -462,6 +494,15 @@ impl Queue {
         self.done(self.db.query_row(sql, [run.as_str()], entered).optional())
     }
 
+    /// Lets a run that is held begin: this one alone, of this commit. False where it is not held.
+    ///
+    /// # Errors
+    /// Where the database refuses.
+    pub fn approve(&self, run: &RunId) -> Result<bool, StoreError> {
+        let sql = "UPDATE queue SET state = 'queued' WHERE run = ?1 AND state = 'held'";
+        Ok(self.done(self.db.execute(sql, [run.as_str()]))? == 1)
+    }
+
     /// Cancels a run: at once where it waits, else as soon as its holder hears of it. False where it is over or not known.
     ///
     /// # Errors
@@ -469,7 +510,7 @@ impl Queue {
     pub fn cancel(&self, run: &RunId, why: &str, now: Timestamp) -> Result<bool, StoreError> {
         let waiting = self.done(self.db.execute(
             "UPDATE queue SET state = 'done', outcome = 'cancelled', reason = ?2, finished = ?3, payload = NULL \
-             WHERE run = ?1 AND state = 'queued'",
+             WHERE run = ?1 AND state IN ('queued', 'held')",
             params![run.as_str(), why, now.as_millisecond()],
         ))?;
         let running =
@@ -539,8 +580,8 @@ impl Queue {
     /// # Errors
     /// Where the database refuses.
     pub fn depth(&self) -> Result<Depth, StoreError> {
-        let sql = "SELECT COUNT(*) FILTER (WHERE state = 'queued'), COUNT(*) FILTER (WHERE state = 'leased') \
-                   FROM queue WHERE state IN ('queued', 'leased')";
+        let sql = "SELECT COUNT(*) FILTER (WHERE state <> 'leased'), COUNT(*) FILTER (WHERE state = 'leased') \
+                   FROM queue WHERE state IN ('queued', 'held', 'leased')";
         self.done(self.db.query_row(sql, [], |row| Ok(Depth { queued: row.get(0)?, leased: row.get(1)? })))
     }
 
@@ -585,6 +626,7 @@ fn lease(row: &rusqlite::Row<'_>) -> rusqlite::Result<Lease> {
         event: row.get(4)?,
         payload: row.get::<_, Option<Vec<u8>>>(5)?.unwrap_or_default(),
         tries: row.get(6)?,
+        trust: Trust::from_word(&row.get::<_, String>(7)?),
     })
 }
 

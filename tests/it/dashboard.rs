@@ -342,3 +342,64 @@ fn from_a_push_to_a_mail_with_the_run_live_in_a_browser() {
     assert_eq!(browser.complaints, [] as [String; 0]);
     end(running).exits(0);
 }
+
+#[test]
+fn a_forks_commit_runs_once_it_is_approved_by_the_base_branchs_file_and_without_secrets() {
+    let forge = Forge::new(
+        &json!({"version": 1, "on": {"pull-request": {}}, "secrets": ["KEY"], "jobs": {"job": {"image": BUSYBOX, "steps": [
+            {"name": "with", "if": "secrets.KEY", "run": "echo it has the secret", "secrets": ["KEY"]},
+            {"name": "built", "run": "cat built"},
+        ]}}})
+        .to_string(),
+    );
+    // Somebody's fork, of which the forge keeps the commit, with a pipeline file of its own.
+    let git = |args: &[&str]| forge.repo.git(args);
+    git(&["checkout", "-q", "-b", "fork"]);
+    std::fs::write(forge.repo.path().join("built"), "by the fork\n").unwrap();
+    let evil = json!({"version": 1, "jobs": {"job": {"image": BUSYBOX, "steps": [{"run": "echo by its own file"}]}}});
+    std::fs::write(forge.repo.path().join(".runnerci.yml"), evil.to_string()).unwrap();
+    git(&["add", "-A"]);
+    git(&["commit", "-q", "-m", "improve it"]);
+    git(&["push", "-q", "../app.git", "HEAD:refs/pull/1/head"]);
+    let here = format!("http://{}", forge.address);
+    let file = forge.repo.beside().join("listen.toml");
+    let config = format!(
+        "bind = \"{}\"\n[[repository]]\nurl = {:?}\nname = \"team/app\"\nforks = \"approve\"\n\
+         secrets = {{ KEY = {{ env = \"ARGON_WEBHOOK_SECRET\" }} }}\n",
+        forge.address,
+        forge.bare()
+    );
+    std::fs::write(&file, config).unwrap();
+    let listener = forge.repo.argon(&["listen", "--config", file.to_str().unwrap()]);
+    let mut running = listener.env("ARGON_WEBHOOK_SECRET", SECRET).spawn();
+    let link = printed(&mut running, &format!("{here}/login/"));
+    let commit = forge.commit();
+    let body = json!({
+        "action": "opened", "number": 1, "repository": {"full_name": "team/app"}, "sender": {"login": "mallory"},
+        "pull_request": {"title": "improve it", "number": 1,
+            "head": {"ref": "fork", "sha": commit, "repo": {"full_name": "mallory/app"}},
+            "base": {"ref": "main", "sha": forge.repo.git(&["rev-parse", "main"]), "repo": {"full_name": "team/app"}}},
+    });
+    let body = body.to_string().into_bytes();
+    let signature = format!("sha256={}", crate::webhook::signed(SECRET, &body));
+    let headers = [
+        ("content-type", "application/json"),
+        ("x-github-event", "pull_request"),
+        ("x-hub-signature-256", &*signature),
+    ];
+    let answer = forge.request("POST", "/webhook", &headers, &body).unwrap();
+    assert_eq!(answer.status, 202, "{answer:?}");
+    std::thread::sleep(Duration::from_millis(1500));
+    assert_eq!(forge.entries()[0].state, "held");
+    let mut browser = Browser::start();
+    browser.open(&link);
+    browser.wait("document.body.innerText.includes('held')");
+    browser.click(".runs a");
+    browser.wait("document.body.innerText.includes('whose owner may be anybody')");
+    browser.picture("approval");
+    browser.click("form[action$='/approve'] button");
+    assert_eq!(forge.outcomes(), ["success"], "{:#?}", forge.runs());
+    let told = forge.repo.argon(&["logs"]).without_engine();
+    told.says("by the fork").never_says("by its own file").never_says("it has the secret");
+    end(running).exits(0);
+}

@@ -320,7 +320,13 @@ fn no_acknowledged_delivery_is_lost_and_none_is_run_twice_when_the_listener_is_k
     for round in 0..kills {
         let mut running = forge.listen(&[]);
         let until = Instant::now() + Duration::from_millis(40 + round * 37 % 300);
+        let begun = number;
         while Instant::now() < until {
+            // With many kills, no more than can be run through afterwards.
+            if kills > 12 && number - begun >= 8 {
+                std::thread::sleep(Duration::from_millis(5));
+                continue;
+            }
             number += 1;
             // `on` does not want these, but for one now and then: the queue is what is tested.
             let branch = if number % 40 == 0 { format!("topic/{number}") } else { format!("other-{number}") };

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
 
-use super::{Config, Repository};
+use super::{Config, Forks, Repository};
 use crate::execute::PullPolicy;
 use crate::listen::notify::{Rule, SecretError, Source, StatusError, StatusTable};
 use crate::listen::webhook::Secret;
@@ -84,6 +84,8 @@ pub struct RepositoryTable {
     pub secrets: BTreeMap<String, Source>,
     /// How its forge is told of runs.
     pub status: Option<StatusTable>,
+    /// What becomes of pull requests from forks.
+    pub forks: Forks,
     /// Secrets that are known already.
     #[serde(skip)]
     pub given: Vec<crate::plan::Secret>,
@@ -288,6 +290,7 @@ impl RepositoryTable {
             env: self.env.into_iter().collect(),
             given,
             status,
+            forks: self.forks,
         })
     }
 }

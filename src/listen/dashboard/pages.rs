@@ -64,6 +64,7 @@ pub(super) fn routes(board: Arc<Board>) -> Router {
         .route("/runs/{id}/live", get(watch))
         .route("/runs/{id}/cancel", post(cancel))
         .route("/runs/{id}/again", post(again))
+        .route("/runs/{id}/approve", post(approve))
         .route("/runs/{id}/log/{job}/{step}", get(log))
         .route("/runs/{id}/log/{job}/{step}/lines", get(lines))
         .route("/runs/{id}/log/{job}/{step}/raw", get(raw))
@@ -609,6 +610,22 @@ async fn cancel(
     if !shop.keeper.with(move |queue| queue.cancel(&run, why, Timestamp::now())).await? {
         return Err(Failed::NotHere("The run is over."));
     }
+    Ok(Redirect::to(&back))
+}
+
+async fn approve(
+    State(board): State<Arc<Board>>,
+    Extension(session): Extension<Token>,
+    Path(id): Path<String>,
+    Form(sent): Form<Sent>,
+) -> Result<Redirect, Failed> {
+    let shop = changed(&board, &session, &sent)?;
+    let run = RunId::from_text(&id);
+    let back = format!("/runs/{run}");
+    if !shop.keeper.with(move |queue| queue.approve(&run)).await? {
+        return Err(Failed::NotHere("The run does not wait for an approval any more."));
+    }
+    shop.queued.notify_one();
     Ok(Redirect::to(&back))
 }
 

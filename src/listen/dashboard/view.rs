@@ -184,6 +184,7 @@ pub(super) struct WaitingView {
     pub(super) event: String,
     pub(super) on: String,
     pub(super) ago: String,
+    pub(super) status: &'static str,
 }
 
 impl WaitingView {
@@ -195,6 +196,7 @@ impl WaitingView {
             event: waiting.event.clone(),
             on: on.trim_start_matches("refs/heads/").trim_start_matches("refs/tags/").to_owned(),
             ago: ago(waiting.queued, now),
+            status: if waiting.is_held { "held" } else { "queued" },
         }
     }
 }

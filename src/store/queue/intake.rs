@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{Accepted, Offer, Order, Wanted};
+use super::{Accepted, Offer, Order, Trust, Wanted};
 use crate::event::RunId;
 
 /// Remembers a delivery, and queues the run that it leads to.
@@ -68,14 +68,28 @@ fn enqueue(db: &Connection, offer: &Offer, order: &Order) -> rusqlite::Result<Ru
     if let Some(latest) = &order.latest {
         db.prepare_cached(
             "UPDATE queue SET state = 'done', outcome = 'superseded', reason = 'a newer push came: run ' || ?3, \
-             finished = ?4, payload = NULL WHERE repository = ?1 AND latest = ?2 AND state = 'queued'",
+             finished = ?4, payload = NULL WHERE repository = ?1 AND latest = ?2 AND state IN ('queued', 'held')",
         )?
         .execute(params![offer.repository, latest, run.as_str(), now])?;
     }
     db.prepare_cached(
-        "INSERT INTO queue (run, repository, event, latest, trigger, payload, queued) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT INTO queue (run, repository, event, latest, trigger, payload, queued, trust, state) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     )?
-    .execute(params![run.as_str(), offer.repository, order.event, order.latest, order.trigger, order.payload, now])?;
+    .execute(params![
+        run.as_str(),
+        offer.repository,
+        order.event,
+        order.latest,
+        order.trigger,
+        order.payload,
+        now,
+        order.trust.word(),
+        match order.trust {
+            Trust::Own => "queued",
+            Trust::Fork => "held",
+        },
+    ])?;
     if let Some(moved) = &order.moved {
         see(db, &offer.repository, &moved.reference, &moved.commit, Some(&run))?;
     }

@@ -24,6 +24,7 @@ fn offer(delivery: &str, body: &str) -> Offer {
             trigger: "{}".into(),
             payload: body.as_bytes().to_vec(),
             moved: None,
+            trust: Trust::Own,
         }),
     }
 }
@@ -187,6 +188,29 @@ fn of_the_runs_that_wait_for_a_group_the_newest_is_run() {
     let dropped = &queue.entries(9).unwrap()[1];
     assert_eq!((&dropped.run, dropped.outcome.as_deref()), (&second.run, Some("superseded")));
     assert!(dropped.reason.as_deref().unwrap().contains(third.run.as_str()), "{dropped:?}");
+}
+
+#[test]
+fn a_forks_run_is_held_until_it_is_approved_and_the_next_one_is_held_again() {
+    let (_folder, mut queue) = queue();
+    let forked = |number: &str| {
+        let mut offer = offer(number, number);
+        if let Wanted::Run(order) = &mut offer.wanted {
+            (order.trust, order.latest) = (Trust::Fork, Some("pull-request topic".into()));
+        }
+        offer
+    };
+    let first = run_of(&queue.accept(&[forked("1")]).unwrap()[0]);
+    assert_eq!(queue.lease("me", at(0), LASTS, 9).unwrap(), None);
+    assert!(queue.waiting(9).unwrap()[0].is_held);
+    let second = run_of(&queue.accept(&[forked("2")]).unwrap()[0]);
+    assert!(!queue.approve(&first).unwrap(), "a newer push took its place");
+    assert!(queue.approve(&second).unwrap());
+    let lease = queue.lease("me", at(1), LASTS, 9).unwrap().unwrap();
+    assert_eq!((&lease.run, lease.trust), (&second, Trust::Fork));
+    queue.accept(&[forked("3")]).unwrap();
+    assert_eq!(queue.lease("me", at(2), LASTS, 9).unwrap(), None, "approved is what was looked at, and nothing else");
+    assert_eq!(queue.depth().unwrap(), Depth { queued: 1, leased: 1 });
 }
 
 #[test]
