@@ -52,7 +52,7 @@ use crate::store::StoreError;
 use crate::store::history::History;
 use crate::store::queue::Queue;
 use config::Config;
-use dashboard::{Board, Hosts};
+use dashboard::{Board, Hosts, SignIns};
 use keeper::Keeper;
 use shop::Shop;
 
@@ -119,6 +119,12 @@ impl Listener {
         Some(Hosts::new(address, self.config.url.as_deref()))
     }
 
+    /// Where people reach it.
+    fn base(&self) -> String {
+        let here = || self.address().map(|address| format!("http://{address}")).unwrap_or_default();
+        self.config.url.clone().unwrap_or_else(here)
+    }
+
     /// A link that signs one in to the dashboard, once; `None` where there is none.
     ///
     /// # Errors
@@ -127,8 +133,7 @@ impl Listener {
         if !self.config.dashboard {
             return Ok(None);
         }
-        let here = self.address().map(|address| format!("http://{address}")).unwrap_or_default();
-        let base = self.config.url.clone().unwrap_or(here);
+        let base = self.base();
         Ok(Some(format!("{base}{}", dashboard::login(&self.config.state, Timestamp::now())?)))
     }
 
@@ -139,6 +144,7 @@ impl Listener {
         let (end, ending) = watch::channel(false);
         let limit = self.config.drain;
         let hosts = self.hosts();
+        let sign_ins = SignIns::new(self.config.sign_in.clone(), self.base());
         let shop = Shop {
             config: self.config,
             keeper: self.keeper,
@@ -150,7 +156,7 @@ impl Listener {
         let mut beside = JoinSet::new();
         let mut routes = http::routes(shop.clone());
         if let Some(hosts) = hosts {
-            match Board::open(shop.config.state.clone(), hosts, Some(shop.clone())) {
+            match Board::open(shop.config.state.clone(), hosts, sign_ins, Some(shop.clone())) {
                 Ok(board) => routes = routes.merge(dashboard::routes(board)),
                 Err(error) => tracing::error!(error = with_causes(&error), "there is no dashboard"),
             }

@@ -5,6 +5,7 @@ pub mod file;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::dashboard::Provider;
 use super::notify::{Rule, StatusApi};
 use super::webhook::Secret;
 use crate::execute::PullPolicy;
@@ -34,6 +35,8 @@ pub struct Config {
     pub pull: PullPolicy,
     /// Whether there is a dashboard.
     pub dashboard: bool,
+    /// With which accounts elsewhere one signs in to it.
+    pub sign_in: Vec<Provider>,
     /// The repositories. They alone are ever cloned, whatever a payload says.
     pub repositories: Vec<Repository>,
     /// What is shared with forges, each once.

@@ -3,6 +3,7 @@
 //! | module | owns |
 //! |---|---|
 //! | `gate` | who is let in: hosts, logins, sessions, where a change comes from |
+//! | `sign_in` | signing in with an account elsewhere |
 //! | `pages` | each address, and the page that it answers with |
 //! | `view` | runs, jobs and steps as the pages show them |
 //! | `graph` | where the jobs of a run stand when they are drawn |
@@ -18,6 +19,7 @@ mod graph;
 mod lines;
 mod live;
 mod pages;
+mod sign_in;
 mod view;
 
 use std::io;
@@ -30,6 +32,7 @@ use jiff::Timestamp;
 use tokio::net::TcpListener;
 
 pub use gate::{Hosts, login};
+pub use sign_in::{Provider, ProviderError};
 
 use super::shop::Shop;
 use crate::execute::Owner;
@@ -39,6 +42,7 @@ use crate::store::{StateDir, StoreError};
 use gate::Attempts;
 use lines::Lines;
 use live::Feeds;
+pub(super) use sign_in::SignIns;
 
 /// For how long a link to sign in is good.
 pub const LOGIN_LASTS: Duration = Duration::from_secs(60 * 60);
@@ -51,16 +55,22 @@ pub(super) struct Board {
     attempts: Mutex<Attempts>,
     lines: Lines,
     feeds: Feeds,
+    sign_ins: SignIns,
     /// The listener, where this is one's: then runs can be cancelled and run again.
     shop: Option<Shop>,
 }
 
 impl Board {
     /// The dashboard of a state folder, at these hosts.
-    pub(super) fn open(state: StateDir, hosts: Hosts, shop: Option<Shop>) -> Result<Arc<Self>, StoreError> {
+    pub(super) fn open(
+        state: StateDir,
+        hosts: Hosts,
+        sign_ins: SignIns,
+        shop: Option<Shop>,
+    ) -> Result<Arc<Self>, StoreError> {
         let access = Mutex::new(Access::open(&state)?.0);
         let (lines, feeds) = (Lines::default(), Feeds::default());
-        Ok(Arc::new(Self { state, access, hosts, attempts: Mutex::default(), lines, feeds, shop }))
+        Ok(Arc::new(Self { state, access, hosts, attempts: Mutex::default(), lines, feeds, sign_ins, shop }))
     }
 
     fn access(&self) -> MutexGuard<'_, Access> {
@@ -131,7 +141,7 @@ impl Dashboard {
     /// Where the store refuses.
     pub async fn serve(self, stop: impl Future<Output = ()>) -> Result<(), StoreError> {
         let hosts = self.address().map(|address| Hosts::new(address, None)).unwrap_or_default();
-        let routes = routes(Board::open(self.state, hosts, None)?);
+        let routes = routes(Board::open(self.state, hosts, SignIns::default(), None)?);
         tokio::select! {
             () = super::http::serve(self.socket, routes) => {}
             () = stop => {}

@@ -83,6 +83,18 @@ impl Access {
         self.done(signed_in)
     }
 
+    /// Begins a session of somebody whom another has told apart.
+    ///
+    /// # Errors
+    /// Where the database refuses.
+    pub fn begin(&self, session: &TokenHash, now: Timestamp, lasts: Duration) -> Result<(), StoreError> {
+        let begun = self.db.execute(
+            "INSERT INTO sessions (hash, expires) VALUES (?1, ?2)",
+            params![session.0, database::after(now, lasts)],
+        );
+        self.done(begun.map(|_| ()))
+    }
+
     /// Whether a session is good.
     ///
     /// # Errors

@@ -130,9 +130,7 @@ fn nobody_is_let_in_without_a_link_and_a_link_is_good_once() {
     let (running, link) = ui(&repo);
     let (base, path) = (base(&link), format!("/login/{}", link.split("/login/").nth(1).unwrap()));
     let get = |path: &str, headers: &[(&str, &str)]| ask(&base, "GET", path, headers, "");
-    for page in
-        ["/", "/runs", "/runs/1", "/runs/1/live", "/runs/1/log/0/0/raw", "/trends", "/badge/app.svg", "/nothing"]
-    {
+    for page in ["/", "/runs", "/runs/1", "/runs/1/live", "/runs/1/log/0/0/raw", "/trends", "/badge/app.svg"] {
         assert_eq!(get(page, &[]).0, 401, "{page}");
     }
     assert_eq!(get("/", &[("host", "evil.example")]).0, 421, "a name that is made to lead here");
@@ -402,4 +400,116 @@ fn a_forks_commit_runs_once_it_is_approved_by_the_base_branchs_file_and_without_
     let told = forge.repo.argon(&["logs"]).without_engine();
     told.says("by the fork").never_says("by its own file").never_says("it has the secret");
     end(running).exits(0);
+}
+
+/// A provider of accounts: it asks nobody, and says who somebody is.
+struct Accounts {
+    port: u16,
+}
+
+impl Accounts {
+    fn start(user: Value) -> Self {
+        use std::io::{BufRead, BufReader, Read, Write};
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let mut lines = BufReader::new(stream.try_clone().unwrap());
+                let (mut line, mut head, mut length) = (String::new(), Vec::new(), 0);
+                while lines.read_line(&mut line).unwrap_or(0) > 2 {
+                    if let Some(said) = line.to_lowercase().strip_prefix("content-length: ") {
+                        length = said.trim().parse().unwrap();
+                    }
+                    head.push(std::mem::take(&mut line));
+                }
+                let mut body = vec![0; length];
+                lines.read_exact(&mut body).unwrap();
+                let body = String::from_utf8(body).unwrap();
+                let Some(address) = head.first().and_then(|line| line.split(' ').nth(1)) else { continue };
+                let url = reqwest::Url::parse(&format!("http://127.0.0.1:{port}{address}")).unwrap();
+                let given: std::collections::HashMap<String, String> = url.query_pairs().into_owned().collect();
+                let here = format!("http://127.0.0.1:{port}");
+                let answer = match url.path() {
+                    "/.well-known/openid-configuration" => json!({
+                        "issuer": here, "authorization_endpoint": format!("{here}/authorize"),
+                        "token_endpoint": format!("{here}/token"), "userinfo_endpoint": format!("{here}/userinfo"),
+                    }),
+                    "/authorize" => {
+                        assert_eq!((&*given["response_type"], &*given["code_challenge_method"]), ("code", "S256"));
+                        let back = format!("{}?code=c0de&state={}", given["redirect_uri"], given["state"]);
+                        let _ = write!(
+                            stream,
+                            "HTTP/1.1 302 x\r\nlocation: {back}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+                        );
+                        continue;
+                    }
+                    "/token" => {
+                        assert!(
+                            body.contains("code=c0de")
+                                && body.contains("code_verifier=")
+                                && body.contains("client_secret=")
+                        );
+                        json!({"access_token": "t0ken", "token_type": "Bearer"})
+                    }
+                    "/userinfo" => {
+                        assert!(head.iter().any(|line| line.to_lowercase().starts_with("authorization: bearer t0ken")));
+                        user.clone()
+                    }
+                    other => panic!("{other}"),
+                };
+                let text = answer.to_string();
+                let _ = write!(
+                    stream,
+                    "HTTP/1.1 200 x\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{text}",
+                    text.len()
+                );
+            }
+        });
+        Self { port }
+    }
+}
+
+#[test]
+fn an_account_elsewhere_lets_in_those_on_the_list_alone() {
+    let forge = Forge::script("true");
+    for (user, is_let_in) in [
+        (json!({"sub": "1", "email": "Ada@example.com", "email_verified": true}), true),
+        (json!({"sub": "1", "email": "ada@example.com", "email_verified": false}), false),
+        (
+            json!({"sub": "1", "email": "eve@example.com", "email_verified": true, "preferred_username": "ada@example.com"}),
+            false,
+        ),
+    ] {
+        let accounts = Accounts::start(user.clone());
+        let here = format!("http://{}", forge.address);
+        let file = forge.repo.beside().join("listen.toml");
+        let config = format!(
+            "bind = \"{}\"\n[[sign-in]]\ntype = \"oidc\"\nissuer = \"http://127.0.0.1:{}\"\nclient-id = \"argon\"\n\
+             client-secret = {{ env = \"ARGON_WEBHOOK_SECRET\" }}\nusers = [\"ada@example.com\"]\n[[repository]]\nurl = {:?}\n",
+            forge.address,
+            accounts.port,
+            forge.bare()
+        );
+        std::fs::write(&file, config).unwrap();
+        let listener = forge.repo.argon(&["listen", "--config", file.to_str().unwrap()]);
+        let mut running = listener.env("ARGON_WEBHOOK_SECRET", SECRET).spawn();
+        running.wait_for("Argon listens for");
+        let mut browser = Browser::start();
+        browser.open(&format!("{here}/runs"));
+        browser.wait("document.body.innerText.includes('Sign in with 127.0.0.1')");
+        browser.picture("sign-in");
+        browser.click(".button");
+        if is_let_in {
+            browser.wait("document.body.innerText.includes('No run yet')");
+        } else {
+            browser.wait("document.body.innerText.includes('is not on the list')");
+        }
+        // A way that this browser did not begin leads nowhere.
+        let (status, _, page) =
+            ask(&here, "GET", "/sign-in/back?code=c0de&state=guessed", &[("cookie", "argon_signing=guessed")], "");
+        assert_eq!(status, 403);
+        assert!(page.contains("was not begun here"), "{page}");
+        end(running).exits(0);
+    }
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::{Config, Forks, Repository};
 use crate::execute::PullPolicy;
+use crate::listen::dashboard::{Provider, ProviderError};
 use crate::listen::notify::{Rule, SecretError, Source, StatusError, StatusTable};
 use crate::listen::webhook::Secret;
 use crate::pipeline::parse_duration;
@@ -48,6 +49,8 @@ pub struct ConfigFile {
     pub pull: Option<PullPolicy>,
     /// Whether there is a dashboard.
     pub dashboard: Option<bool>,
+    /// With which accounts elsewhere one signs in to it.
+    pub sign_in: Vec<Provider>,
     /// The secret of all webhooks that have none of their own.
     pub webhook_secret: Option<Source>,
     /// How often refs are looked at.
@@ -149,6 +152,9 @@ pub enum ConfigError {
     /// Statuses cannot be told.
     #[error(transparent)]
     Status(#[from] StatusError),
+    /// A provider of accounts cannot be used.
+    #[error(transparent)]
+    Provider(#[from] ProviderError),
     /// Others could read along who signs in, and what runs print.
     #[error("the dashboard at {bind} would be open to other machines without TLS")]
     InTheClear {
@@ -207,6 +213,9 @@ impl ConfigFile {
         for rule in &self.notify {
             rule.channel().check().await.map_err(ConfigError::from)?;
         }
+        for provider in &self.sign_in {
+            provider.check().await.map_err(ConfigError::from)?;
+        }
         let runs = self.runs.unwrap_or(1);
         let config = Config {
             bind: self.bind.unwrap_or(BIND),
@@ -219,6 +228,7 @@ impl ConfigFile {
             drain: self.drain.unwrap_or(DRAIN),
             pull: self.pull.unwrap_or_default(),
             dashboard: self.dashboard.unwrap_or(true),
+            sign_in: self.sign_in,
             repositories,
             secrets,
             notify: self.notify,

@@ -32,6 +32,9 @@ const SESSION_LASTS: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// The cookie with the session's token.
 const SESSION: &str = "argon_session";
 
+/// The cookie of a browser that is on its way through a provider of accounts.
+const SIGNING: &str = "argon_signing";
+
 /// How many wrong logins there may be in [`ATTEMPTS_WITHIN`].
 const ATTEMPTS: u32 = 20;
 
@@ -122,7 +125,7 @@ pub fn login(state: &StateDir, now: Timestamp) -> Result<String, StoreError> {
 
 /// Lets requests of ours through, and those who signed in; says what a browser may do with the answer.
 pub(super) async fn guard(State(board): State<Arc<Board>>, mut request: Request, next: Next) -> Response {
-    let open = request.uri().path().starts_with("/assets/") || request.uri().path().starts_with("/login/");
+    let open = ["/assets/", "/login/", "/sign-in/"].iter().any(|begin| request.uri().path().starts_with(begin));
     let mut response = match check(&board, &request) {
         Err(refused) => refused.into_response(),
         Ok(Some(session)) => {
@@ -130,7 +133,7 @@ pub(super) async fn guard(State(board): State<Arc<Board>>, mut request: Request,
             next.run(request).await
         }
         Ok(None) if open => next.run(request).await,
-        Ok(None) => unknown(&request),
+        Ok(None) => unknown(&board, &request),
     };
     let headers = response.headers_mut();
     for (name, value) in [
@@ -158,7 +161,7 @@ fn check(board: &Board, request: &Request) -> Result<Option<Token>, Failed> {
     if request.method() != Method::GET && request.method() != Method::HEAD && !is_own_origin(board, headers) {
         return Err(Failed::Origin);
     }
-    let Some(token) = cookie(headers) else { return Ok(None) };
+    let Some(token) = cookie(headers, SESSION).map(|token| Token(token.to_owned())) else { return Ok(None) };
     let is_good = board.access().is_session(&token.hash(), Timestamp::now())?;
     Ok(is_good.then_some(token))
 }
@@ -172,19 +175,20 @@ fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 
-fn cookie(headers: &HeaderMap) -> Option<Token> {
+/// The value of a cookie.
+fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let cookies = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
     let mut pairs = cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(name, _)| *name == SESSION).map(|(_, token)| Token(token.to_owned()))
+    pairs.find(|(known, _)| *known == name).map(|(_, value)| value)
 }
 
 /// Somebody without a session. A link on another site brings no cookie along (`SameSite=Strict`), so such a page asks once more,
 /// from here.
-fn unknown(request: &Request) -> Response {
+fn unknown(board: &Board, request: &Request) -> Response {
     let site = request.headers().get("sec-fetch-site").and_then(|site| site.to_str().ok());
     let again = site == Some("cross-site") && request.method() == Method::GET;
     let again = again.then(|| request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned());
-    super::pages::sign_in(again)
+    super::pages::sign_in(again, board.sign_ins.names())
 }
 
 /// Signs in with a link.
@@ -199,6 +203,24 @@ pub(super) fn sign_in(board: &Board, login: String) -> Result<Response, Failed> 
         attempts.wrong += 1;
         return Err(Failed::Login);
     }
+    Ok(with_cookie(board, &session.0, SESSION_LASTS))
+}
+
+/// Sends a browser to a provider of accounts.
+pub(super) async fn leave(board: &Board, provider: usize) -> Result<Response, Failed> {
+    let (address, state) = board.sign_ins.begin(provider).await?;
+    let secure = if board.hosts.secure { "; Secure" } else { "" };
+    // Not `Strict`: the provider sends the browser back from elsewhere.
+    let cookie = format!("{SIGNING}={state}; Path=/sign-in/; HttpOnly; SameSite=Lax; Max-Age=600{secure}");
+    Ok((StatusCode::SEE_OTHER, [(SET_COOKIE, cookie), (LOCATION, address)]).into_response())
+}
+
+/// Signs in somebody who comes back from a provider of accounts.
+pub(super) async fn come_back(board: &Board, headers: &HeaderMap, state: &str, code: &str) -> Result<Response, Failed> {
+    let name = board.sign_ins.end(state, cookie(headers, SIGNING), code).await?;
+    let session = Token::new().map_err(|_| Failed::Login)?;
+    board.access().begin(&session.hash(), Timestamp::now(), SESSION_LASTS)?;
+    tracing::info!(name, "signed in");
     Ok(with_cookie(board, &session.0, SESSION_LASTS))
 }
 

@@ -6,8 +6,8 @@ use askama::Template;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Extension, Form, Path, Query, State};
-use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
+use axum::http::{HeaderMap, StatusCode};
 use axum::middleware;
 use axum::response::sse::{KeepAlive, Sse};
 use axum::response::{Html, IntoResponse, Json, Redirect, Response};
@@ -22,6 +22,7 @@ use super::gate::{self, Token};
 use super::graph::Graph;
 use super::lines::Window;
 use super::live::{self, Watched};
+use super::sign_in::SignInError;
 use super::view::{Bars, JobView, RunView, StepView, WaitingView};
 use super::{Board, badge};
 use crate::event::RunId;
@@ -75,11 +76,12 @@ pub(super) fn routes(board: Arc<Board>) -> Router {
         .route("/resume", post(resume))
         .route("/logout", post(sign_out))
         .route("/login/{token}", get(sign_in_with))
+        .route("/sign-in/to/{provider}", get(leave))
+        .route("/sign-in/back", get(come_back))
         .route("/assets/icon.svg", get(|| async { asset("image/svg+xml", ICON) }))
         .route("/assets/style.css", get(|| async { asset("text/css; charset=utf-8", STYLE) }))
         .route("/assets/app.js", get(|| async { asset("text/javascript; charset=utf-8", SCRIPT) }))
-        .fallback(|| async { Failed::NotFound })
-        .layer(middleware::from_fn_with_state(board.clone(), gate::guard))
+        .route_layer(middleware::from_fn_with_state(board.clone(), gate::guard))
         .with_state(board)
 }
 
@@ -93,11 +95,19 @@ pub(super) enum Failed {
     /// The link is used up, or none.
     Login,
     TooMany,
+    /// An account elsewhere did not do.
+    SignIn(SignInError),
     NotFound,
     /// It cannot be done here, for this reason.
     NotHere(&'static str),
     Busy,
     Store(String),
+}
+
+impl From<SignInError> for Failed {
+    fn from(error: SignInError) -> Self {
+        Self::SignIn(error)
+    }
 }
 
 impl From<StoreError> for Failed {
@@ -124,6 +134,8 @@ struct MessagePage {
     title: String,
     message: String,
     again: Option<String>,
+    /// What one may sign in with.
+    providers: Vec<String>,
 }
 
 impl IntoResponse for Failed {
@@ -142,6 +154,10 @@ impl IntoResponse for Failed {
                 "This link is used up",
                 "A link to sign in is good for once, and for an hour. For another one: argon ui --link".to_owned(),
             ),
+            Self::SignIn(error) => {
+                tracing::warn!(%error, "somebody was not signed in");
+                (StatusCode::FORBIDDEN, "Not signed in", format!("It did not work: {error}."))
+            }
             Self::TooMany => (StatusCode::TOO_MANY_REQUESTS, "Too many tries", "Try again in a minute.".to_owned()),
             Self::NotFound => (
                 StatusCode::NOT_FOUND,
@@ -155,15 +171,16 @@ impl IntoResponse for Failed {
                 (StatusCode::INTERNAL_SERVER_ERROR, "The history cannot be read", why)
             }
         };
-        (status, page(&MessagePage { title: title.to_owned(), message, again: None })).into_response()
+        (status, page(&MessagePage { title: title.to_owned(), message, again: None, providers: Vec::new() }))
+            .into_response()
     }
 }
 
 /// The page of somebody who has not signed in.
-pub(super) fn sign_in(again: Option<String>) -> Response {
+pub(super) fn sign_in(again: Option<String>, providers: Vec<String>) -> Response {
     let message = "Open the link that argon printed when it started. For another one: argon ui --link".to_owned();
     let status = if again.is_some() { StatusCode::OK } else { StatusCode::UNAUTHORIZED };
-    (status, page(&MessagePage { title: "Sign in".to_owned(), message, again })).into_response()
+    (status, page(&MessagePage { title: "Sign in".to_owned(), message, again, providers })).into_response()
 }
 
 fn page(template: &impl Template) -> Response {
@@ -702,6 +719,26 @@ async fn resume(
 
 async fn sign_in_with(State(board): State<Arc<Board>>, Path(token): Path<String>) -> Result<Response, Failed> {
     gate::sign_in(&board, token)
+}
+
+async fn leave(State(board): State<Arc<Board>>, Path(provider): Path<usize>) -> Result<Response, Failed> {
+    gate::leave(&board, provider).await
+}
+
+/// What a provider sends a browser back with.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Back {
+    state: String,
+    code: String,
+}
+
+async fn come_back(
+    State(board): State<Arc<Board>>,
+    Query(back): Query<Back>,
+    headers: HeaderMap,
+) -> Result<Response, Failed> {
+    gate::come_back(&board, &headers, &back.state, &back.code).await
 }
 
 async fn sign_out(
