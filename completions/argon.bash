@@ -523,7 +523,7 @@ _argon() {
             return 0
             ;;
         argon__subcmd__listen)
-            opts="-c -j -e -s -h --repo --config --bind --url --webhook-secret-file --webhook-secret --poll --state --runs --jobs --capacity --timeout --drain --pull --env --env-file --secret --secret-file --no-dashboard --check --log-json --color --help"
+            opts="-c -j -e -s -h --repo --config --bind --url --webhook-secret-file --webhook-secret --poll --state --runs --jobs --capacity --timeout --drain --pull --env --env-file --secret --secret-file --egress --no-dashboard --check --log-json --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -615,6 +615,10 @@ _argon() {
                     ;;
                 --secret-file)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --egress)
+                    COMPREPLY=($(compgen -W "internet all" -- "${cur}"))
                     return 0
                     ;;
                 --color)

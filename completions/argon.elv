@@ -158,6 +158,7 @@ set edit:completion:arg-completer[argon] = {|@words|
             cand -s 'Gives a secret to the steps that ask for it; without a value it is taken from the environment. Masked in every output'
             cand --secret 'Gives a secret to the steps that ask for it; without a value it is taken from the environment. Masked in every output'
             cand --secret-file 'Reads secrets from a file of NAME=VALUE lines, which only you may be able to read'
+            cand --egress 'What containers reach: the internet alone, where that can be seen to, or all that the engine''s bridge does [default: internet]'
             cand --color 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE'
             cand --no-dashboard 'Has no dashboard: only webhooks and `argon trigger` are answered'
             cand --check 'Says whether it could begin, and does not'

@@ -158,6 +158,8 @@ complete -c argon -n "__fish_argon_using_subcommand listen" -s e -l env -d 'Sets
 complete -c argon -n "__fish_argon_using_subcommand listen" -l env-file -d 'Reads environment variables from a file of NAME=VALUE lines' -r -F
 complete -c argon -n "__fish_argon_using_subcommand listen" -s s -l secret -d 'Gives a secret to the steps that ask for it; without a value it is taken from the environment. Masked in every output' -r
 complete -c argon -n "__fish_argon_using_subcommand listen" -l secret-file -d 'Reads secrets from a file of NAME=VALUE lines, which only you may be able to read' -r -F
+complete -c argon -n "__fish_argon_using_subcommand listen" -l egress -d 'What containers reach: the internet alone, where that can be seen to, or all that the engine\'s bridge does [default: internet]' -r -f -a "internet\t'Not this machine, its local network, nor a cloud\'s metadata service'
+all\t'All that the engine\'s own bridge does'"
 complete -c argon -n "__fish_argon_using_subcommand listen" -l color -d 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE' -r -f -a "auto\t''
 always\t''
 never\t''"

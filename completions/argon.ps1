@@ -169,6 +169,7 @@ Register-ArgumentCompleter -Native -CommandName 'argon' -ScriptBlock {
             [CompletionResult]::new('-s', '-s', [CompletionResultType]::ParameterName, 'Gives a secret to the steps that ask for it; without a value it is taken from the environment. Masked in every output')
             [CompletionResult]::new('--secret', '--secret', [CompletionResultType]::ParameterName, 'Gives a secret to the steps that ask for it; without a value it is taken from the environment. Masked in every output')
             [CompletionResult]::new('--secret-file', '--secret-file', [CompletionResultType]::ParameterName, 'Reads secrets from a file of NAME=VALUE lines, which only you may be able to read')
+            [CompletionResult]::new('--egress', '--egress', [CompletionResultType]::ParameterName, 'What containers reach: the internet alone, where that can be seen to, or all that the engine''s bridge does [default: internet]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE')
             [CompletionResult]::new('--no-dashboard', '--no-dashboard', [CompletionResultType]::ParameterName, 'Has no dashboard: only webhooks and `argon trigger` are answered')
             [CompletionResult]::new('--check', '--check', [CompletionResultType]::ParameterName, 'Says whether it could begin, and does not')

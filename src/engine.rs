@@ -79,10 +79,12 @@ pub struct Limits {
 }
 
 /// Whether a job's container reaches the network.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Network {
     /// The engine's default bridge.
     Bridge,
+    /// The engine's network of this name.
+    Named(String),
     /// None but loopback.
     None,
 }

@@ -31,6 +31,7 @@ pub use stop::{Stop, StopReason, StopWatch, Stopper};
 pub use sweep::sweep;
 
 use crate::engine::Engine;
+use crate::engine::Network;
 use crate::event::{Event, JobResult, Level, RunId, RunResult, Status};
 use crate::pipeline::OnError;
 use crate::pipeline::expr::{EvalError, Files, NoFiles};
@@ -81,6 +82,8 @@ pub struct Settings {
     pub grace: Duration,
     /// Colour in steps.
     pub color: StepColor,
+    /// The network of jobs that do not say `none`.
+    pub network: Network,
 }
 
 /// What every job of a run shares.

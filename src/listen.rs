@@ -11,6 +11,7 @@
 //! | [`keeper`] | the one thread that holds the queue; deliveries that come together share a transaction |
 //! | `worker` | leases runs and sees them to their end |
 //! | `poll`, `schedule` | what is queued without a delivery: moves of refs, moments of `on.schedule` |
+//! | [`egress`] | what containers of runs reach |
 //! | `outbox` | sends what waits to be told, until it was heard |
 //! | `report` | what is told of a run, from its trigger and its record |
 //! | `tidy` | forgets what is too old |
@@ -22,6 +23,7 @@
 
 pub mod config;
 pub mod dashboard;
+pub mod egress;
 pub mod forge;
 mod http;
 pub mod keeper;
@@ -150,6 +152,7 @@ impl Listener {
             keeper: self.keeper,
             queued: Arc::default(),
             posted: Arc::default(),
+            egress: Arc::default(),
             draining,
             ending,
         };

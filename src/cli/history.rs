@@ -32,6 +32,7 @@ pub(crate) struct StateArgs {
 
 impl StateArgs {
     /// The folder that was named.
+    #[cfg(feature = "listen")]
     pub(crate) fn named(&self) -> Option<&std::path::Path> {
         self.state.as_deref()
     }

@@ -9,6 +9,7 @@ use argon::causes::with_causes;
 use argon::execute::PullPolicy;
 use argon::listen::config::Config;
 use argon::listen::config::file::{ConfigError, ConfigFile, RepositoryTable};
+use argon::listen::egress::Egress;
 use argon::listen::{ListenError, Listener};
 use argon::pipeline::parse_duration;
 use argon::store::StateDir;
@@ -70,6 +71,9 @@ pub(crate) struct ListenArgs {
     pull: Option<PullArg>,
     #[command(flatten)]
     variables: VariableArgs,
+    /// What containers reach: the internet alone, where that can be seen to, or all that the engine's bridge does [default: internet]
+    #[arg(long, value_name = "WHAT", value_enum)]
+    egress: Option<EgressArg>,
     /// Has no dashboard: only webhooks and `argon trigger` are answered
     #[arg(long)]
     no_dashboard: bool,
@@ -79,6 +83,23 @@ pub(crate) struct ListenArgs {
     /// Logs one JSON object a line
     #[arg(long)]
     log_json: bool,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum EgressArg {
+    /// Not this machine, its local network, nor a cloud's metadata service
+    Internet,
+    /// All that the engine's own bridge does
+    All,
+}
+
+impl From<EgressArg> for Egress {
+    fn from(arg: EgressArg) -> Self {
+        match arg {
+            EgressArg::Internet => Self::Internet,
+            EgressArg::All => Self::All,
+        }
+    }
 }
 
 /// Listens until it is told to end.
@@ -201,6 +222,7 @@ async fn config(args: &ListenArgs) -> Result<(Config, String), CommandError> {
         _ => args.state.dir()?,
     };
     file.bind = args.bind.or(file.bind);
+    file.egress = args.egress.map(Egress::from).or(file.egress);
     if args.no_dashboard {
         file.dashboard = Some(false);
     }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use argon::engine::Network;
 use argon::engine::docker::{self, Docker, EngineEnv};
 use argon::event::{Event, Level, RunId};
 use argon::execute::{
@@ -234,6 +235,7 @@ async fn prepared(
         timeout: args.timeout,
         grace: args.grace.unwrap_or(DEFAULT_GRACE),
         color: if style.color == Color::On { StepColor::Forced } else { StepColor::Unsaid },
+        network: Network::Bridge,
     };
     let workspace = Arc::new(ready.workspace);
     let mut sinks = sinks(&args, look)?;

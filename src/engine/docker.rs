@@ -9,6 +9,8 @@ mod endpoint;
 mod error;
 mod facts;
 mod init;
+#[cfg(feature = "listen")]
+mod network;
 mod pull;
 mod reference;
 

@@ -50,6 +50,7 @@ fn settings() -> Settings {
         timeout: None,
         grace: Duration::from_millis(50),
         color: StepColor::Unsaid,
+        network: Network::Bridge,
     }
 }
 

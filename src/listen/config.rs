@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::dashboard::Provider;
+use super::egress::Egress;
 use super::notify::{Rule, StatusApi};
 use super::webhook::Secret;
 use crate::execute::PullPolicy;
@@ -33,6 +34,8 @@ pub struct Config {
     pub drain: Duration,
     /// When images are pulled.
     pub pull: PullPolicy,
+    /// What containers of runs reach.
+    pub egress: Egress,
     /// Whether there is a dashboard.
     pub dashboard: bool,
     /// With which accounts elsewhere one signs in to it.

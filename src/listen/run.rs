@@ -11,6 +11,7 @@ use super::config::Repository;
 use super::report;
 use super::shop::Shop;
 use crate::causes::with_causes;
+use crate::engine::Network;
 use crate::engine::docker::{self, EngineEnv};
 use crate::event::{RunResult, Status};
 use crate::execute::{self, DEFAULT_GRACE, EVENT_BUFFER, OnFailure, Owner, Settings, StepColor, Stopper};
@@ -151,6 +152,7 @@ async fn settled(shop: &Shop, lease: &Lease, trigger: Trigger, stopper: Stopper)
     join_group(shop, lease, &pipeline, &trigger).await?;
     let recorder = recorder(shop, lease, &trigger).await?;
     tell_that_it_runs(shop, repository, lease, &trigger).await;
+    let network = shop.egress.network(shop.config.egress, &engine).await;
     let settings = Settings {
         run: lease.run.clone(),
         parallel: shop.config.jobs,
@@ -159,6 +161,7 @@ async fn settled(shop: &Shop, lease: &Lease, trigger: Trigger, stopper: Stopper)
         timeout: repository.timeout,
         grace: DEFAULT_GRACE,
         color: StepColor::Forced,
+        network: network.map_or(Network::Bridge, Network::Named),
     };
     let (events, feed) = mpsc::channel(EVENT_BUFFER);
     let sinks: Vec<Box<dyn Sink>> = vec![Box::new(recorder)];

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 
 use super::config::{Config, Repository};
+use super::egress::Gate;
 use super::keeper::{Keeper, Unanswered};
 use super::webhook;
 use crate::store::queue::{Accepted, Moved, Offer, Order, Trust};
@@ -20,6 +21,8 @@ pub(super) struct Shop {
     pub(super) queued: Arc<Notify>,
     /// Told when something was put into the outbox.
     pub(super) posted: Arc<Notify>,
+    /// Keeps containers from where they do not belong.
+    pub(super) egress: Arc<Gate>,
     /// True when nothing new is taken or begun any more.
     pub(super) draining: watch::Receiver<bool>,
     /// True when what goes on is to be handed back.

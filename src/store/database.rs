@@ -114,6 +114,7 @@ fn migrate(db: &mut Connection, path: &Path, migrations: &[&str]) -> Result<(), 
 }
 
 /// So long after `now`, in milliseconds since 1970.
+#[cfg(feature = "listen")]
 pub(super) fn after(now: jiff::Timestamp, wait: Duration) -> i64 {
     now.as_millisecond().saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX))
 }

@@ -159,6 +159,33 @@ fn of_several_repositories_the_one_that_is_named_runs_and_only_with_its_own_secr
 }
 
 #[test]
+fn a_run_reaches_neither_this_machine_nor_its_network_where_that_can_be_seen_to() {
+    // Stands for a service of this machine; it answers on the bridge's own address, too.
+    let service = Web::start_on([0, 0, 0, 0], answer(200, "", "a service of this machine"));
+    let forge = Forge::script(&format!(
+        "here=$(ip route | awk '/default/ {{ print $3 }}'); echo from $here; \
+         printf 'POST / HTTP/1.0\\r\\ncontent-length: 0\\r\\n\\r\\n' | nc -w 3 $here {} || echo refused",
+        service.port
+    ));
+    let shown = |args: &[&str]| {
+        let running = forge.listen(args);
+        forge.push(&format!("topic/{}", args.len()), &forge.commit(), &args.len().to_string());
+        forge.outcomes();
+        let logs = forge.repo.argon(&["logs"]).without_engine();
+        let told = end(running);
+        told.exits(0);
+        let warned = String::from_utf8_lossy(&told.stderr).contains("containers reach this machine");
+        (String::from_utf8(logs.stdout).unwrap(), warned)
+    };
+    let (log, warned) = shown(&[]);
+    // Without the right to set the packet filter it is open, and says so.
+    assert_eq!(log.contains("refused"), !warned, "{log}");
+    assert_eq!(log.contains("a service of this machine"), warned, "{log}");
+    let (log, warned) = shown(&["--egress", "all"]);
+    assert!(log.contains("a service of this machine") && !warned, "{log}");
+}
+
+#[test]
 fn a_configuration_that_is_wrong_is_told_with_the_place() {
     let forge = Forge::script("true");
     let check = |config: &str, said: &[&str]| {

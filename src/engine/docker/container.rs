@@ -121,8 +121,9 @@ fn body(spec: &ContainerSpec, init: bool) -> ContainerCreateBody {
 }
 
 fn host_config(spec: &ContainerSpec, init: bool) -> HostConfig {
-    let network = match spec.network {
+    let network = match &spec.network {
         Network::Bridge => "default",
+        Network::Named(name) => name,
         Network::None => "none",
     };
     HostConfig {

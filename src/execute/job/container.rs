@@ -20,7 +20,7 @@ impl<E> JobRun<'_, E> {
             scratch: supervisor::SCRATCH.to_owned(),
             limits: limits(&self.job.resources),
             network: match self.job.network {
-                NetworkAccess::Default => engine::Network::Bridge,
+                NetworkAccess::Default => self.context.settings.network.clone(),
                 NetworkAccess::None => engine::Network::None,
             },
             labels: Labels {

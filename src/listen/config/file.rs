@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer};
 use super::{Config, Forks, Repository};
 use crate::execute::PullPolicy;
 use crate::listen::dashboard::{Provider, ProviderError};
+use crate::listen::egress::Egress;
 use crate::listen::notify::{Rule, SecretError, Source, StatusError, StatusTable};
 use crate::listen::webhook::Secret;
 use crate::pipeline::parse_duration;
@@ -47,6 +48,8 @@ pub struct ConfigFile {
     pub drain: Option<Duration>,
     /// When images are pulled.
     pub pull: Option<PullPolicy>,
+    /// What containers of runs reach.
+    pub egress: Option<Egress>,
     /// Whether there is a dashboard.
     pub dashboard: Option<bool>,
     /// With which accounts elsewhere one signs in to it.
@@ -227,6 +230,7 @@ impl ConfigFile {
             capacity: self.capacity.unwrap_or(CAPACITY),
             drain: self.drain.unwrap_or(DRAIN),
             pull: self.pull.unwrap_or_default(),
+            egress: self.egress.unwrap_or_default(),
             dashboard: self.dashboard.unwrap_or(true),
             sign_in: self.sign_in,
             repositories,

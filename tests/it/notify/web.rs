@@ -56,7 +56,15 @@ impl Web {
 
     /// At this port; any free one, where it is 0.
     pub(crate) fn start_at(port: u16, manner: Manner) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
+        Self::serve(TcpListener::bind(("127.0.0.1", port)).unwrap(), manner)
+    }
+
+    /// At this address.
+    pub(crate) fn start_on(address: [u8; 4], manner: Manner) -> Self {
+        Self::serve(TcpListener::bind((std::net::Ipv4Addr::from(address), 0)).unwrap(), manner)
+    }
+
+    fn serve(listener: TcpListener, manner: Manner) -> Self {
         let this = Self { port: listener.local_addr().unwrap().port(), posted: Arc::default() };
         let posted = this.posted.clone();
         std::thread::spawn(move || {
