@@ -24,6 +24,9 @@ use super::run::PullArg;
 use super::variables::VariableArgs;
 use super::webhook_secret::SecretArgs;
 
+/// As many open files as a listener needs: for its connections, logs and databases.
+const OPEN_FILES: u64 = 8192;
+
 /// Runs the pipeline of a repository when its forge says that something was pushed
 ///
 /// Takes signed webhooks of GitHub, GitLab, Gitea, Forgejo and Bitbucket, queues them on disk, and runs them as `argon run`
@@ -132,12 +135,16 @@ pub(crate) fn run(args: &ListenArgs, look: &Look) -> Result<Exit, CommandError> 
     })
 }
 
-/// Takes as many open files as may be had: each connection is one, and the usual limit is 1,024.
+/// Takes the open files that it needs: each connection is one, and the usual limit is 1,024. Not all that may be had: programs that it
+/// starts inherit the limit, and some close every file that they could have.
 fn raise_open_files() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
-    // With fewer, connections wait.
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+    let enough = OPEN_FILES.min(limit.maximum.unwrap_or(OPEN_FILES));
+    if limit.current.is_some_and(|current| current < enough) {
+        // With fewer, connections wait.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(enough), ..limit });
+    }
 }
 
 /// Logs to standard error; `RUST_LOG` says what.

@@ -513,3 +513,42 @@ fn an_account_elsewhere_lets_in_those_on_the_list_alone() {
         end(running).exits(0);
     }
 }
+
+/// FAULTS 21: a hundred browsers that take the stream and read nothing of it.
+#[test]
+fn browsers_that_are_stuck_hold_nothing_up_and_nothing_is_lost() {
+    use std::io::Write;
+    let script = "i=0; while [ $i -lt 100000 ]; do echo \"line $i\"; i=$((i+1)); done; sleep 1; echo over";
+    let repo = Repo::script(BUSYBOX, script).commit();
+    let (running, link) = ui(&repo);
+    let base = base(&link);
+    let (_, head, _) = ask(&base, "GET", &format!("/login/{}", link.split("/login/").nth(1).unwrap()), &[], "");
+    let cookie =
+        head.lines().find_map(|line| line.strip_prefix("set-cookie: ")).unwrap().split(';').next().unwrap().to_owned();
+    let going = repo.plain(&["-q"]).spawn();
+    wait(|| ask(&base, "GET", "/runs/1", &[("cookie", &cookie)], "").0 == 200);
+    let address = base.trim_start_matches("http://").to_owned();
+    let stuck: Vec<std::net::TcpStream> = (0..100)
+        .map(|_| {
+            let mut stream = std::net::TcpStream::connect(&address).unwrap();
+            let request =
+                format!("GET /runs/1/live?job=0&step=0 HTTP/1.1\r\nhost: {address}\r\ncookie: {cookie}\r\n\r\n");
+            stream.write_all(request.as_bytes()).unwrap();
+            stream
+        })
+        .collect();
+    let ended = going.end();
+    ended.exits(0);
+    assert!(ended.took < Duration::from_secs(30), "{:?}", ended.took);
+    let lines = |from: usize| {
+        let path = format!("/runs/1/log/0/0/lines?from={from}&count=2");
+        let (status, _, body) = ask(&base, "GET", &path, &[("cookie", &cookie)], "");
+        assert_eq!(status, 200);
+        serde_json::from_str::<Value>(&body).unwrap()
+    };
+    let whole = lines(99_999);
+    assert_eq!(whole["total"], json!(100_001));
+    assert_eq!(whole["lines"], json!([[["", "line 99999"]], [["", "over"]]]), "one that fell behind asks by number");
+    drop(stuck);
+    end(running).exits(0);
+}

@@ -111,7 +111,7 @@ impl Argon {
             stderr: Pipe::read(child.stderr.take().unwrap(), Reads::All),
             began: Instant::now(),
             engine: self.engine,
-            child,
+            child: Ends(child),
         }
     }
 }
@@ -162,11 +162,23 @@ impl Pipe {
 
 /// A command that runs.
 pub(crate) struct Running {
-    child: Child,
+    child: Ends,
     stdout: Pipe,
     stderr: Pipe,
     engine: Engine,
     began: Instant,
+}
+
+/// A child that does not outlive a test that fails.
+struct Ends(Child);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        if matches!(self.0.try_wait(), Ok(None)) {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
 }
 
 impl Running {
@@ -174,10 +186,10 @@ impl Running {
     pub(crate) fn wait_for(&mut self, text: &str) -> &mut Self {
         let began = Instant::now();
         while !self.stdout.holds(text) {
-            let ended = self.child.try_wait().unwrap();
+            let ended = self.child.0.try_wait().unwrap();
             let late = began.elapsed() > HANGS;
             if (ended.is_some() || late) && !self.stdout.holds(text) {
-                let _ = self.child.kill();
+                let _ = self.child.0.kill();
                 panic!("`{text}` never came (ended: {ended:?})\n{}\n{}", self.stdout.text(), self.stderr.text());
             }
             std::thread::sleep(Duration::from_millis(5));
@@ -202,23 +214,23 @@ impl Running {
 
     /// Sends it a signal.
     pub(crate) fn signal(&mut self, signal: Signal) -> &mut Self {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
+        kill_process(Pid::from_child(&self.child.0), signal).unwrap();
         self
     }
 
     /// The ids of its containers that are on the engine now.
     pub(crate) fn containers(&self) -> Vec<String> {
-        self.engine.containers_of(self.child.id())
+        self.engine.containers_of(self.child.0.id())
     }
 
     /// Waits for its end; what it left is not looked at.
     pub(crate) fn wait(mut self) -> Ended {
         let began = Instant::now();
         let status = loop {
-            match self.child.try_wait().unwrap() {
+            match self.child.0.try_wait().unwrap() {
                 Some(status) => break status,
                 None if began.elapsed() > HANGS => {
-                    let _ = self.child.kill();
+                    let _ = self.child.0.kill();
                     panic!("it hangs\n{}\n{}", self.stdout.text(), self.stderr.text());
                 }
                 None => std::thread::sleep(Duration::from_millis(2)),
@@ -229,7 +241,7 @@ impl Running {
             status,
             took,
             after_last_look: began.elapsed(),
-            pid: self.child.id(),
+            pid: self.child.0.id(),
             stdout: self.stdout.into_bytes(),
             stderr: self.stderr.into_bytes(),
         }
