@@ -105,14 +105,14 @@ fn hostile() -> Report {
 
 /// More of everything than any service takes.
 fn large() -> Report {
-    let text = "<&😀\\*".repeat(5_000);
-    let output: Vec<&str> = std::iter::repeat_n(text.as_str(), 200).collect();
+    let text = "<&😀\\*".repeat(1_000);
+    let output: Vec<&str> = std::iter::repeat_n(text.as_str(), 30).collect();
     Report {
         repository: text.clone(),
         message: Some(text.clone()),
         pusher_name: Some(text.clone()),
         reason: Some(text.clone()),
-        failed: (0..500).map(|_| job(&text, &output)).collect(),
+        failed: (0..60).map(|_| job(&text, &output)).collect(),
         ..failed()
     }
 }
