@@ -12,6 +12,7 @@ use super::webhook::Secret;
 use crate::execute::PullPolicy;
 use crate::pipeline::Env;
 use crate::store::StateDir;
+use crate::store::retention::Keep;
 
 /// What a listener is told.
 #[derive(Debug, Clone)]
@@ -38,6 +39,10 @@ pub struct Config {
     pub egress: Egress,
     /// Whether there is a dashboard.
     pub dashboard: bool,
+    /// How much of the history is kept.
+    pub keep: Keep,
+    /// Whether badges are shown to everybody.
+    pub public_badges: bool,
     /// With which accounts elsewhere one signs in to it.
     pub sign_in: Vec<Provider>,
     /// The repositories. They alone are ever cloned, whatever a payload says.

@@ -73,6 +73,10 @@ impl Board {
         Ok(Arc::new(Self { state, access, hosts, attempts: Mutex::default(), lines, feeds, sign_ins, shop }))
     }
 
+    fn has_public_badges(&self) -> bool {
+        self.shop.as_ref().is_some_and(|shop| shop.config.public_badges)
+    }
+
     fn access(&self) -> MutexGuard<'_, Access> {
         // What a panic left is a database, whose changes are whole or not there.
         self.access.lock().unwrap_or_else(PoisonError::into_inner)

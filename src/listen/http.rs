@@ -24,9 +24,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::config::{Forks, Repository};
+use super::forge::Forge;
 use super::keeper::Unanswered;
 use super::shop::{Shop, order};
-use super::webhook::{self, BadDelivery, Claim, Happened, Origin, Proof, Says};
+use super::webhook::{self, BadDelivery, Claim, Delivery, Happened, Origin, Proof, Says};
 use crate::store::StoreError;
 use crate::store::history::History;
 use crate::store::queue::{Accepted, Offer, Order, Trust, Wanted};
@@ -184,34 +185,25 @@ async fn deliver(State(desk): State<Desk>, headers: HeaderMap, body: Body) -> Re
     let forge = claim.forge;
     let body = desk.whole(body).await?;
     let config = desk.shop.config.clone();
-    let ((secrets, delivery), body) = examined(body, move |body| {
+    let ((secrets, deliveries), _body) = examined(body, move |body| {
         let secrets = claim.check(body, &config.secrets)?;
-        Ok((secrets, webhook::read(forge, &headers, body).map_err(Refused::Bad)?))
+        let payload = webhook::payload(&headers, body).map_err(Refused::Bad)?.into_owned();
+        let payloads = match forge {
+            Forge::Bitbucket | Forge::BitbucketDataCenter => webhook::each_change(payload),
+            Forge::GitHub | Forge::GitLab | Forge::Gitea => vec![payload],
+        };
+        let read = |payload: Vec<u8>| Ok((webhook::read(forge, &headers, &payload)?, payload));
+        Ok((secrets, payloads.into_iter().map(read).collect::<Result<Vec<_>, _>>().map_err(Refused::Bad)?))
     })
     .await?;
-    let meant = match &delivery.says {
-        Says::Happened(happened) => desk.shop.config.meant(&happened.repository, &secrets),
-        Says::Ping | Says::Ignored(_) => None,
-    };
-    let wanted = match &delivery.says {
-        Says::Ping => Wanted::Nothing("a ping".to_owned()),
-        Says::Ignored(why) => Wanted::Nothing(why.clone()),
-        Says::Happened(happened) => wanted(meant, forge.word(), happened, now, &body.bytes),
-    };
-    let note = match &wanted {
-        Wanted::Nothing(why) => Some(why.clone()),
-        Wanted::Run(_) => None,
-    };
-    let offer = Offer {
-        forge: forge.word().to_owned(),
-        repository: meant.map_or_else(String::new, |repository| repository.url.clone()),
-        event: delivery.event,
-        delivery: delivery.id,
-        body_hash: delivery.body_hash,
-        received: now,
-        wanted,
-    };
-    desk.accept(offer, note).await
+    let mut answer = StatusCode::OK.into_response();
+    let is_one = deliveries.len() == 1;
+    for (number, (delivery, payload)) in deliveries.into_iter().enumerate() {
+        // Each change of a push is a delivery of its own.
+        let id = delivery.id.clone().map(|id| if is_one { id } else { format!("{id} {number}") });
+        answer = desk.take(delivery, id, payload, &secrets, now).await?;
+    }
+    Ok(answer)
 }
 
 /// What a person asks for.
@@ -278,7 +270,13 @@ async fn examined<T: Send + 'static>(
     looking.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }
 
-fn wanted(repository: Option<&Repository>, source: &str, happened: &Happened, now: Timestamp, body: &[u8]) -> Wanted {
+fn wanted(
+    repository: Option<&Repository>,
+    source: &str,
+    happened: &Happened,
+    now: Timestamp,
+    payload: Vec<u8>,
+) -> Wanted {
     let Some(repository) = repository else {
         let named = happened.repository.first().map_or("another repository", String::as_str);
         return Wanted::Nothing(format!("it is about {named}, which this does not listen for"));
@@ -288,7 +286,13 @@ fn wanted(repository: Option<&Repository>, source: &str, happened: &Happened, no
         (Origin::Fork, Forks::Approve) => Trust::Fork,
         (Origin::Fork, Forks::Never) => return Wanted::Nothing("pull requests from forks are not run".to_owned()),
     };
-    Wanted::Run(Order { trust, ..order(repository, source, &happened.trigger, body.to_vec(), now) })
+    let order = order(repository, source, &happened.trigger, payload, now);
+    // A fork may call its branch as it likes: its runs take the place of one another's alone.
+    let latest = order.latest.map(|latest| match (trust, &happened.from) {
+        (Trust::Own, _) => latest,
+        (Trust::Fork, from) => format!("fork {} {latest}", from.as_deref().unwrap_or_default()),
+    });
+    Wanted::Run(Order { trust, latest, ..order })
 }
 
 impl Desk {
@@ -338,6 +342,41 @@ impl Desk {
             let all: Vec<&str> = self.shop.config.repositories.iter().map(|it| it.url.as_str()).collect();
             Refused::WhichRepository(all.join(", "))
         })
+    }
+
+    /// Takes in one delivery that is genuine.
+    async fn take(
+        &self,
+        delivery: Delivery,
+        id: Option<String>,
+        payload: Vec<u8>,
+        secrets: &[usize],
+        now: Timestamp,
+    ) -> Result<Response, Refused> {
+        let forge = delivery.forge;
+        let meant = match &delivery.says {
+            Says::Happened(happened) => self.shop.config.meant(&happened.repository, secrets),
+            Says::Ping | Says::Ignored(_) => None,
+        };
+        let wanted = match &delivery.says {
+            Says::Ping => Wanted::Nothing("a ping".to_owned()),
+            Says::Ignored(why) => Wanted::Nothing(why.clone()),
+            Says::Happened(happened) => wanted(meant, forge.word(), happened, now, payload),
+        };
+        let note = match &wanted {
+            Wanted::Nothing(why) => Some(why.clone()),
+            Wanted::Run(_) => None,
+        };
+        let offer = Offer {
+            forge: forge.word().to_owned(),
+            repository: meant.map_or_else(String::new, |repository| repository.url.clone()),
+            event: delivery.event,
+            delivery: id,
+            body_hash: delivery.body_hash,
+            received: now,
+            wanted,
+        };
+        self.accept(offer, note).await
     }
 
     /// Stores the delivery, and then says so. `note`: why it leads to no run.

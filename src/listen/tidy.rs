@@ -8,7 +8,6 @@ use super::shop::Shop;
 use crate::causes::with_causes;
 use crate::store::StoreError;
 use crate::store::history::History;
-use crate::store::retention::Keep;
 
 /// How often.
 const EVERY: Duration = Duration::from_secs(60 * 60);
@@ -24,9 +23,9 @@ pub(super) async fn keep(shop: Shop) {
             Ok(rows) => tracing::info!(rows, "the queue forgot what is long over"),
             Err(error) => tracing::warn!(%error, "the queue could not be tidied up"),
         }
-        let state = shop.config.state.clone();
+        let (state, keep) = (shop.config.state.clone(), shop.config.keep);
         let pruning = tokio::task::spawn_blocking(move || -> Result<usize, StoreError> {
-            History::look(&state)?.map_or(Ok(0), |history| history.prune(&Keep::default(), Timestamp::now()))
+            History::look(&state)?.map_or(Ok(0), |history| history.prune(&keep, Timestamp::now()))
         });
         match pruning.await {
             Ok(Ok(0)) => {}

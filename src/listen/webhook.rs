@@ -6,8 +6,11 @@
 
 mod signature;
 
+use std::borrow::Cow;
+
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use reqwest::Url;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -15,6 +18,12 @@ pub use signature::{Claim, Proof, Refusal, Secret, is_recent};
 
 use super::forge::Forge;
 use crate::trigger::{EventKind, Trigger, TriggerError};
+
+/// How many branches and tags of one push are run; Bitbucket Cloud tells five.
+const CHANGES: usize = 50;
+
+/// The media type of forms.
+const FORM: &str = "application/x-www-form-urlencoded";
 
 /// What a delivery says.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,6 +60,8 @@ pub struct Happened {
     pub repository: Vec<String>,
     /// Where the commits of a pull request come from.
     pub origin: Origin,
+    /// The repository that they come from, by the forge's name for it.
+    pub from: Option<String>,
 }
 
 /// Whose commits are to be run.
@@ -66,6 +77,9 @@ pub enum Origin {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BadDelivery {
+    /// A form without a payload.
+    #[error("the form has no `payload`")]
+    NoPayload,
     /// Its body is not said to be JSON.
     #[error("the content type is {found}: set it to application/json in the webhook's settings")]
     ContentType {
@@ -95,20 +109,58 @@ pub enum BadDelivery {
 /// Checks what can be told of a body before it is there.
 ///
 /// # Errors
-/// Where it is compressed or not JSON.
+/// Where it is compressed, or neither JSON nor a form.
 pub fn check_form(headers: &HeaderMap) -> Result<(), BadDelivery> {
     let text = |name| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase());
     if let Some(found) = text(CONTENT_ENCODING).filter(|encoding| encoding != "identity") {
         return Err(BadDelivery::ContentEncoding { found });
     }
-    let found = text(CONTENT_TYPE).unwrap_or_else(|| "not said".to_owned());
-    match found.split(';').next().map(str::trim) {
-        Some("application/json") => Ok(()),
-        _ => Err(BadDelivery::ContentType { found }),
+    match content_type(headers) {
+        Some(kind) if kind == "application/json" || kind == FORM => Ok(()),
+        found => Err(BadDelivery::ContentType { found: found.unwrap_or_else(|| "not said".to_owned()) }),
     }
 }
 
-/// Reads a delivery whose signature was verified.
+/// The payload of a body: itself, or what stands under `payload` in a form, as GitHub sends it where nobody chose JSON.
+///
+/// # Errors
+/// Where a form has none.
+pub fn payload<'a>(headers: &HeaderMap, body: &'a [u8]) -> Result<Cow<'a, [u8]>, BadDelivery> {
+    if content_type(headers).as_deref() != Some(FORM) {
+        return Ok(Cow::Borrowed(body));
+    }
+    let form = std::str::from_utf8(body).ok().and_then(|form| Url::parse(&format!("http://form/?{form}")).ok());
+    let pairs = form.as_ref().into_iter().flat_map(Url::query_pairs);
+    let payload = pairs.into_iter().find(|(key, _)| key == "payload").map(|(_, payload)| payload.into_owned());
+    payload.map(|payload| Cow::Owned(payload.into_bytes())).ok_or(BadDelivery::NoPayload)
+}
+
+/// The payloads of a push, one for each branch and tag that it moved: Bitbucket tells all of them at once.
+#[must_use]
+pub fn each_change(payload: Vec<u8>) -> Vec<Vec<u8>> {
+    const LISTS: [&str; 2] = ["/push/changes", "/changes"];
+    // Only what may have several is taken apart.
+    let Ok(whole) = serde_json::from_slice::<Value>(&payload) else { return vec![payload] };
+    let several = |path: &&&str| whole.pointer(path).and_then(Value::as_array).is_some_and(|changes| changes.len() > 1);
+    let Some(path) = LISTS.iter().find(several) else { return vec![payload] };
+    let changes = whole.pointer(path).and_then(Value::as_array).cloned().unwrap_or_default();
+    let one = |change: Value| {
+        let mut one = whole.clone();
+        if let Some(list) = one.pointer_mut(path) {
+            *list = Value::Array(vec![change]);
+        }
+        one.to_string().into_bytes()
+    };
+    changes.into_iter().take(CHANGES).map(one).collect()
+}
+
+/// The media type of a body, without its parameters.
+fn content_type(headers: &HeaderMap) -> Option<String> {
+    let text = String::from_utf8_lossy(headers.get(CONTENT_TYPE)?.as_bytes()).to_ascii_lowercase();
+    text.split(';').next().map(|kind| kind.trim().to_owned())
+}
+
+/// Reads the payload of a delivery whose signature was verified.
 ///
 /// # Errors
 /// Where the event is not named, or the payload is not what it should be.
@@ -168,8 +220,8 @@ fn happened(kind: EventKind, body: &[u8]) -> Result<Says, BadDelivery> {
     for name in [&trigger.branch, &trigger.tag, &trigger.base_branch].into_iter().flatten() {
         check_name(name)?;
     }
-    let (repository, origin) = (names(&trigger.payload), origin(&trigger.payload));
-    Ok(Says::Happened(Box::new(Happened { trigger, repository, origin })))
+    let (repository, (origin, from)) = (names(&trigger.payload), origin(&trigger.payload));
+    Ok(Says::Happened(Box::new(Happened { trigger, repository, origin, from })))
 }
 
 /// Why a pull request's event brings no commit that was not there before: it was closed, labelled, assigned.
@@ -215,8 +267,8 @@ fn names_of_data_center(repository: &Value) -> impl Iterator<Item = String> {
     name.into_iter().chain(clones.filter_map(|clone| Some(clone.get("href")?.as_str()?.to_owned())))
 }
 
-/// Whether a pull request's commits come from another repository. Where the payload does not say, they do.
-fn origin(payload: &Value) -> Origin {
+/// Whether a pull request's commits come from another repository, and which. Where the payload does not say, they do.
+fn origin(payload: &Value) -> (Origin, Option<String>) {
     const PAIRS: [(&str, &str); 4] = [
         ("/pull_request/head/repo/full_name", "/pull_request/base/repo/full_name"),
         ("/object_attributes/source_project_id", "/object_attributes/target_project_id"),
@@ -225,10 +277,11 @@ fn origin(payload: &Value) -> Origin {
     ];
     let is_pull = ["pull_request", "object_attributes", "pullrequest", "pullRequest"];
     if !is_pull.iter().any(|key| payload.get(key).is_some()) {
-        return Origin::Own;
+        return (Origin::Own, None);
     }
-    let same = PAIRS.iter().find_map(|(from, to)| Some(payload.pointer(from)? == payload.pointer(to)?));
-    if same == Some(true) { Origin::Own } else { Origin::Fork }
+    let sides = PAIRS.iter().find_map(|(from, to)| Some((payload.pointer(from)?, payload.pointer(to)?)));
+    let from = sides.map(|(from, _)| from.as_str().map_or_else(|| from.to_string(), str::to_owned));
+    (if sides.is_some_and(|(from, to)| from == to) { Origin::Own } else { Origin::Fork }, from)
 }
 
 /// The rules of git-check-ref-format(1), and no name that could be taken for an option.

@@ -395,7 +395,8 @@ impl Queue {
     /// # Errors
     /// Where the database refuses.
     pub fn join(&self, lease: &Lease, group: &str, others: InProgress, now: Timestamp) -> Result<Entry, StoreError> {
-        let crowd = format!("{}\n{group}", lease.repository);
+        // A fork's runs have groups of their own: they neither wait for the repository's runs nor stop them.
+        let crowd = format!("{}\n{}\n{group}", lease.repository, lease.trust.word());
         let work = || -> rusqlite::Result<Entry> {
             let busy: bool = self.db.query_row(
                 "SELECT EXISTS (SELECT 1 FROM queue WHERE state = 'leased' AND crowd = ?1 AND id <> ?2)",
@@ -475,7 +476,7 @@ impl Queue {
                     event: row.get(2)?,
                     reference: row
                         .get::<_, Option<String>>(3)?
-                        .and_then(|latest| Some(latest.split_once(' ')?.1.to_owned())),
+                        .and_then(|latest| Some(latest.rsplit_once(' ')?.1.to_owned())),
                     queued: Timestamp::from_millisecond(row.get(4)?).unwrap_or_default(),
                     is_held: row.get::<_, String>(5)? == "held",
                 })

@@ -212,6 +212,40 @@ async fn an_engine_that_does_not_answer_is_given_up_within_two_seconds() {
     }
 }
 
+/// As Docker 20.10 does now and then: who waits for the removal of a container that is just being removed hears nothing.
+#[tokio::test]
+async fn a_removal_that_the_engine_does_not_tell_is_seen_all_the_same() {
+    use std::io::{BufRead, BufReader, Write};
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("engine.sock");
+    let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            std::thread::spawn(move || {
+                let mut stream = stream.unwrap();
+                let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+                while let Some(Ok(request)) = lines.next() {
+                    while lines.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
+                    let answer = match request.split(' ').nth(1).unwrap_or_default() {
+                        path if path.ends_with("/_ping") => {
+                            "200 OK\r\napi-version: 1.41\r\ncontent-length: 2\r\n\r\nOK"
+                        }
+                        path if path.contains("/wait") => continue,
+                        _ => {
+                            "404 Not Found\r\ncontent-type: application/json\r\ncontent-length: 34\r\n\r\n{\"message\":\"No such container: x\"}"
+                        }
+                    };
+                    let _ = write!(stream, "HTTP/1.1 {answer}");
+                }
+            });
+        }
+    });
+    let env = EngineEnv { docker_host: Some(format!("unix://{}", socket.display())), ..EngineEnv::default() };
+    let engine = connect(&env).await.unwrap();
+    let end = timeout(Duration::from_secs(5), engine.removed(&ContainerId("x".to_owned()))).await;
+    assert_eq!(end.expect("it is seen").unwrap().exit_code, None);
+}
+
 #[tokio::test]
 async fn a_gigabyte_passes_whole() {
     let engine = engine().await;

@@ -159,6 +159,52 @@ fn of_several_repositories_the_one_that_is_named_runs_and_only_with_its_own_secr
 }
 
 #[test]
+fn each_branch_of_a_push_of_bitbucket_is_a_run_and_its_badge_may_be_seen_by_everybody() {
+    let forge = Forge::script("true");
+    let running = forge.listen_with(&format!("public-badges = true\n{}", forge.table("name = \"team/app\"")));
+    let change = |branch: &str| json!({"new": {"type": "branch", "name": branch, "target": {"hash": forge.commit(), "message": "m"}}, "old": null});
+    let body = json!({
+        "actor": {"display_name": "Ada"}, "repository": {"full_name": "team/app"},
+        "push": {"changes": [change("main"), change("topic/a"), change("other")]},
+    });
+    let body = body.to_string().into_bytes();
+    let signature = format!("sha256={}", signed(SECRET, &body));
+    let headers = [
+        ("content-type", "application/json"),
+        ("x-event-key", "repo:push"),
+        ("x-request-uuid", "1"),
+        ("x-hub-signature", &*signature),
+    ];
+    let deliver = || forge.request("POST", "/webhook", &headers, &body).unwrap().status;
+    assert_eq!(deliver(), 202);
+    assert_eq!(deliver(), 200, "it is known");
+    let mut outcomes = forge.outcomes();
+    outcomes.sort();
+    assert_eq!(outcomes, ["not-triggered", "success", "success"]);
+    let host = forge.address.to_string();
+    let get = |path: &str| forge.request("GET", path, &[("host", &host)], b"").unwrap();
+    assert_eq!(get("/badge/app.svg?branch=main").status, 200);
+    assert_eq!(get("/runs").status, 401);
+    end(running).exits(0);
+}
+
+#[test]
+fn the_history_is_kept_as_the_configuration_says() {
+    let forge = Forge::script("true");
+    let config = format!("{}[keep]\nruns = 2\n", forge.table(""));
+    let running = forge.listen_with(&config);
+    for number in 0..4 {
+        forge.push(&format!("topic/{number}"), &forge.commit(), &number.to_string());
+    }
+    forge.outcomes();
+    assert_eq!(forge.runs().len(), 4, "it is tidied up at the start, and hourly");
+    end(running).exits(0);
+    let running = forge.listen_with(&config);
+    wait(|| forge.runs().len() == 2);
+    end(running).exits(0);
+}
+
+#[test]
 fn a_run_reaches_neither_this_machine_nor_its_network_where_that_can_be_seen_to() {
     // Stands for a service of this machine; it answers on the bridge's own address, too.
     let service = Web::start_on([0, 0, 0, 0], answer(200, "", "a service of this machine"));
@@ -200,6 +246,7 @@ fn a_configuration_that_is_wrong_is_told_with_the_place() {
     check(&format!("{table}{table}"), &["stands there twice"]);
     check(&format!("bnid = \"127.0.0.1:1\"\n{table}"), &["line 1", "unknown field `bnid`"]);
     check(&format!("poll = \"often\"\n{table}"), &["line 1", "often"]);
+    check(&format!("{table}[keep]\nyears = 1\n"), &["unknown field `years`"]);
     check(&format!("runs = 0\n{table}"), &["`runs` is at least 1"]);
     check(&forge.table("webhook-secret = { env = \"NO_SUCH\" }"), &["no variable `NO_SUCH`"]);
     check(&forge.table("webhook-secret = \"a secret in the open\""), &["a secret is not written here"]);

@@ -278,8 +278,19 @@ fn bodies_that_are_not_json_or_compressed_are_refused_by_their_headers() {
     assert!(form(&[("content-type", "Application/JSON; charset=utf-8"), ("content-encoding", "identity")]).is_ok());
     assert!(matches!(form(&[]), Err(BadDelivery::ContentType { .. })));
     assert!(matches!(form(&[("content-type", "text/plain")]), Err(BadDelivery::ContentType { .. })));
+    assert!(form(&[("content-type", "application/x-www-form-urlencoded")]).is_ok());
     let gzip = form(&[("content-type", "application/json"), ("content-encoding", "gzip")]);
     assert!(matches!(gzip, Err(BadDelivery::ContentEncoding { .. })));
+}
+
+#[test]
+fn a_form_is_read_by_its_payload() {
+    let headers = headers(&[("content-type", "application/x-www-form-urlencoded; charset=utf-8")]);
+    let of = |body: &[u8]| argon::listen::webhook::payload(&headers, body).map(std::borrow::Cow::into_owned).ok();
+    assert_eq!(of(b"a=1&payload=%7B%22ref%22%3A+%22x%26y%22%7D").unwrap(), br#"{"ref": "x&y"}"#);
+    for bad in [&b"a=1"[..], b"", b"payload", &[0xff, 0xfe]] {
+        assert!(of(bad).is_none_or(|payload| payload.is_empty()), "{bad:?}");
+    }
 }
 
 #[test]

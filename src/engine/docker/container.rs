@@ -28,6 +28,9 @@ const CAPABILITIES: [&str; 9] =
 /// The scratch directory is for scripts and environments, which are small; it counts as the container's memory.
 const SCRATCH: &str = "rw,exec,nosuid,nodev,mode=1777,size=64m";
 
+/// How often a container that is waited for is looked for.
+const LOOK: Duration = Duration::from_millis(500);
+
 /// How long a removal that someone else began may take.
 const REMOVAL: Duration = Duration::from_secs(60);
 
@@ -165,6 +168,25 @@ pub(super) async fn start(docker: &Docker, id: &ContainerId) -> Result<(), Engin
 
 /// Waits until the container is gone.
 pub(super) async fn removed(docker: &Docker, id: &ContainerId) -> Result<ContainerEnd, EngineError> {
+    tokio::select! {
+        end = told_removed(docker, id) => end,
+        () = seen_gone(docker, id) => Ok(ContainerEnd { exit_code: None }),
+    }
+}
+
+/// Looks whether the container is there. An engine (seen with Docker 20.10, now and then) does not answer who waits for the removal of
+/// a container that it is just removing.
+async fn seen_gone(docker: &Docker, id: &ContainerId) {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let found = docker.client.inspect_container(&id.0, None::<InspectContainerOptions>).await;
+        if found.is_err_and(|error| error::is_not_found(&error)) {
+            return;
+        }
+    }
+}
+
+async fn told_removed(docker: &Docker, id: &ContainerId) -> Result<ContainerEnd, EngineError> {
     let options = WaitContainerOptions { condition: "removed".to_owned() };
     let mut answers = std::pin::pin!(docker.client.wait_container(&id.0, Some(options)));
     match answers.next().await {

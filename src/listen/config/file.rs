@@ -15,6 +15,7 @@ use crate::listen::notify::{Rule, SecretError, Source, StatusError, StatusTable}
 use crate::listen::webhook::Secret;
 use crate::pipeline::parse_duration;
 use crate::store::StateDir;
+use crate::store::retention::Keep;
 
 /// Where a listener listens when nobody says.
 const BIND: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8321);
@@ -52,6 +53,10 @@ pub struct ConfigFile {
     pub egress: Option<Egress>,
     /// Whether there is a dashboard.
     pub dashboard: Option<bool>,
+    /// How much of the history is kept.
+    pub keep: KeepTable,
+    /// Whether badges are shown to everybody.
+    pub public_badges: bool,
     /// With which accounts elsewhere one signs in to it.
     pub sign_in: Vec<Provider>,
     /// The secret of all webhooks that have none of their own.
@@ -66,6 +71,29 @@ pub struct ConfigFile {
     pub repository: Vec<RepositoryTable>,
     /// Who is told how runs end.
     pub notify: Vec<Rule>,
+}
+
+/// `[keep]`.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct KeepTable {
+    /// Runs.
+    pub runs: Option<u64>,
+    /// Their age.
+    pub days: Option<u64>,
+    /// Their logs.
+    pub megabytes: Option<u64>,
+}
+
+impl From<KeepTable> for Keep {
+    fn from(table: KeepTable) -> Self {
+        let usual = Self::default();
+        Self {
+            runs: table.runs.unwrap_or(usual.runs),
+            age: table.days.map_or(usual.age, |days| Duration::from_secs(days.saturating_mul(24 * 60 * 60))),
+            bytes: table.megabytes.map_or(usual.bytes, |megabytes| megabytes.saturating_mul(1 << 20)),
+        }
+    }
 }
 
 /// `[[repository]]`.
@@ -232,6 +260,8 @@ impl ConfigFile {
             pull: self.pull.unwrap_or_default(),
             egress: self.egress.unwrap_or_default(),
             dashboard: self.dashboard.unwrap_or(true),
+            keep: self.keep.into(),
+            public_badges: self.public_badges,
             sign_in: self.sign_in,
             repositories,
             secrets,

@@ -125,7 +125,8 @@ pub fn login(state: &StateDir, now: Timestamp) -> Result<String, StoreError> {
 
 /// Lets requests of ours through, and those who signed in; says what a browser may do with the answer.
 pub(super) async fn guard(State(board): State<Arc<Board>>, mut request: Request, next: Next) -> Response {
-    let open = ["/assets/", "/login/", "/sign-in/"].iter().any(|begin| request.uri().path().starts_with(begin));
+    let badges = if board.has_public_badges() { "/badge/" } else { "/assets/" };
+    let open = ["/assets/", "/login/", "/sign-in/", badges].iter().any(|begin| request.uri().path().starts_with(begin));
     let mut response = match check(&board, &request) {
         Err(refused) => refused.into_response(),
         Ok(Some(session)) => {
