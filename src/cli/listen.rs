@@ -228,6 +228,9 @@ async fn config(args: &ListenArgs) -> Result<(Config, String), CommandError> {
         (None, Some(folder)) => StateDir::new(folder),
         _ => args.state.dir()?,
     };
+    if args.secret.is_named() {
+        file.webhook_secret = None;
+    }
     file.bind = args.bind.or(file.bind);
     file.egress = args.egress.map(Egress::from).or(file.egress);
     if args.no_dashboard {

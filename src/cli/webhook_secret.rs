@@ -48,7 +48,8 @@ impl SecretArgs {
         Ok((checked(&text)?, place))
     }
 
-    fn is_named(&self) -> bool {
+    /// Whether one was named.
+    pub(crate) fn is_named(&self) -> bool {
         self.webhook_secret_file.is_some() || self.webhook_secret.is_some()
     }
 }

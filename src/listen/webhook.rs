@@ -22,6 +22,9 @@ use crate::trigger::{EventKind, Trigger, TriggerError};
 /// How many branches and tags of one push are run; Bitbucket Cloud tells five.
 const CHANGES: usize = 50;
 
+/// The largest payload whose changes are runs of their own, in bytes.
+const TAKEN_APART: usize = 1024 * 1024;
+
 /// The media type of forms.
 const FORM: &str = "application/x-www-form-urlencoded";
 
@@ -139,7 +142,10 @@ pub fn payload<'a>(headers: &HeaderMap, body: &'a [u8]) -> Result<Cow<'a, [u8]>,
 #[must_use]
 pub fn each_change(payload: Vec<u8>) -> Vec<Vec<u8>> {
     const LISTS: [&str; 2] = ["/push/changes", "/changes"];
-    // Only what may have several is taken apart.
+    // Only what may have several is taken apart, and is not so large that its copies would fill the memory.
+    if payload.len() > TAKEN_APART {
+        return vec![payload];
+    }
     let Ok(whole) = serde_json::from_slice::<Value>(&payload) else { return vec![payload] };
     let several = |path: &&&str| whole.pointer(path).and_then(Value::as_array).is_some_and(|changes| changes.len() > 1);
     let Some(path) = LISTS.iter().find(several) else { return vec![payload] };

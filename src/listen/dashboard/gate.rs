@@ -29,9 +29,6 @@ use crate::store::{StateDir, StoreError};
 /// How long a session lasts.
 const SESSION_LASTS: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
-/// The cookie with the session's token.
-const SESSION: &str = "argon_session";
-
 /// The cookie of a browser that is on its way through a provider of accounts.
 const SIGNING: &str = "argon_signing";
 
@@ -50,6 +47,8 @@ pub struct Hosts {
     names: Vec<String>,
     /// People reach it by TLS.
     secure: bool,
+    /// The cookie with the session's token. A browser sends it to every port of a host, so each dashboard has its own.
+    cookie: String,
 }
 
 impl Hosts {
@@ -63,7 +62,8 @@ impl Hosts {
         }
         let url = url.and_then(|url| url.split_once("://"));
         names.extend(url.map(|(_, rest)| rest.split('/').next().unwrap_or(rest).to_ascii_lowercase()));
-        Self { names, secure: url.is_some_and(|(scheme, _)| scheme == "https") }
+        let cookie = format!("argon_session_{port}");
+        Self { names, cookie, secure: url.is_some_and(|(scheme, _)| scheme == "https") }
     }
 
     fn has(&self, host: &str) -> bool {
@@ -162,7 +162,9 @@ fn check(board: &Board, request: &Request) -> Result<Option<Token>, Failed> {
     if request.method() != Method::GET && request.method() != Method::HEAD && !is_own_origin(board, headers) {
         return Err(Failed::Origin);
     }
-    let Some(token) = cookie(headers, SESSION).map(|token| Token(token.to_owned())) else { return Ok(None) };
+    let Some(token) = cookie(headers, &board.hosts.cookie).map(|token| Token(token.to_owned())) else {
+        return Ok(None);
+    };
     let is_good = board.access().is_session(&token.hash(), Timestamp::now())?;
     Ok(is_good.then_some(token))
 }
@@ -233,7 +235,8 @@ pub(super) fn sign_out(board: &Board, session: &Token) -> Result<Response, Faile
 
 fn with_cookie(board: &Board, value: &str, lasts: Duration) -> Response {
     let secure = if board.hosts.secure { "; Secure" } else { "" };
-    let cookie = format!("{SESSION}={value}; Path=/; HttpOnly; SameSite=Strict; Max-Age={}{secure}", lasts.as_secs());
+    let name = &board.hosts.cookie;
+    let cookie = format!("{name}={value}; Path=/; HttpOnly; SameSite=Strict; Max-Age={}{secure}", lasts.as_secs());
     let headers = [(SET_COOKIE, cookie), (LOCATION, "/".to_owned())];
     (StatusCode::SEE_OTHER, headers).into_response()
 }

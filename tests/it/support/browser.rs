@@ -63,6 +63,10 @@ impl Browser {
         loop {
             let answer = self.hear();
             if answer["id"] == json!(self.next) {
+                // The page went elsewhere while it was asked: who waits asks again.
+                if method == "Runtime.evaluate" && answer["error"]["code"] == json!(-32000) {
+                    return Value::Null;
+                }
                 assert!(answer.get("error").is_none(), "{method}: {answer}");
                 return answer["result"].clone();
             }
