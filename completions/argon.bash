@@ -633,7 +633,7 @@ _argon() {
             return 0
             ;;
         argon__subcmd__logs)
-            opts="-f -h --job --step --failed --follow --raw --state --color --help"
+            opts="-f -h --job --step --failed --follow --raw --json --state --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

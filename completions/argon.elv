@@ -116,6 +116,7 @@ set edit:completion:arg-completer[argon] = {|@words|
             cand -f 'Goes on for as long as the run does'
             cand --follow 'Goes on for as long as the run does'
             cand --raw 'The bytes as the steps wrote them, and nothing else'
+            cand --json 'The run''s events as JSON, one a line, as `argon run --output json` has them, without the steps'' output'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }

@@ -124,6 +124,7 @@ never\t''"
 complete -c argon -n "__fish_argon_using_subcommand logs" -l failed -d 'Steps that failed alone'
 complete -c argon -n "__fish_argon_using_subcommand logs" -s f -l follow -d 'Goes on for as long as the run does'
 complete -c argon -n "__fish_argon_using_subcommand logs" -l raw -d 'The bytes as the steps wrote them, and nothing else'
+complete -c argon -n "__fish_argon_using_subcommand logs" -l json -d 'The run\'s events as JSON, one a line, as `argon run --output json` has them, without the steps\' output'
 complete -c argon -n "__fish_argon_using_subcommand logs" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c argon -n "__fish_argon_using_subcommand list" -s f -l file -d 'The pipeline file [default: .runnerci.yml here or in the nearest folder above]' -r -F
 complete -c argon -n "__fish_argon_using_subcommand list" -l color -d 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE' -r -f -a "auto\t''

@@ -124,6 +124,7 @@ Register-ArgumentCompleter -Native -CommandName 'argon' -ScriptBlock {
             [CompletionResult]::new('-f', '-f', [CompletionResultType]::ParameterName, 'Goes on for as long as the run does')
             [CompletionResult]::new('--follow', '--follow', [CompletionResultType]::ParameterName, 'Goes on for as long as the run does')
             [CompletionResult]::new('--raw', '--raw', [CompletionResultType]::ParameterName, 'The bytes as the steps wrote them, and nothing else')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'The run''s events as JSON, one a line, as `argon run --output json` has them, without the steps'' output')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break

@@ -11,7 +11,8 @@
 //! | [`retention`] | what is kept, and for how long |
 //! | `database` | opening a SQLite file: settings, migrations, damage |
 //!
-//! One folder, [`StateDir`], holds all of it: `history.db`, `queue.db` and `access.db` (SQLite, WAL), and `logs/RUN/JOB-STEP.log`.
+//! One folder, [`StateDir`], holds all of it: `history.db`, `queue.db` and `access.db` (SQLite, WAL), `logs/RUN/JOB-STEP.log`, and
+//! `logs/RUN/events.jsonl`.
 
 #[cfg(feature = "listen")]
 pub mod access;

@@ -8,7 +8,7 @@ use argon::sinks::sanitize::{Sanitizer, one_line};
 use argon::sinks::style::{Style, Tone};
 use argon::store::StateDir;
 use argon::store::history::{History, Job, Phase, Run, RunName, Step};
-use argon::store::logs::{Log, LogId};
+use argon::store::logs::{Log, LogId, events};
 
 use super::exit::{CommandError, Exit};
 use super::history::{self, StateArgs};
@@ -43,6 +43,9 @@ pub(crate) struct LogsArgs {
     /// The bytes as the steps wrote them, and nothing else
     #[arg(long)]
     raw: bool,
+    /// The run's events as JSON, one a line, as `argon run --output json` has them, without the steps' output
+    #[arg(long, conflicts_with_all = ["job", "step", "failed", "follow", "raw"])]
+    json: bool,
     #[command(flatten)]
     state: StateArgs,
 }
@@ -52,6 +55,9 @@ pub(crate) fn run(args: &LogsArgs, look: &Look) -> Result<Exit, CommandError> {
     let dir = args.state.dir()?;
     let history = history::look(&dir)?.ok_or_else(history::no_run)?;
     let run = history::named(&history, args.run.as_deref())?;
+    if args.json {
+        return show_events(&dir, &run);
+    }
     check_names(args, &history.jobs(&run)?)?;
     let number = run.number;
     let mut view = View { dir, args, style: look.stdout(), last: None, steps: HashMap::new() };
@@ -65,6 +71,16 @@ pub(crate) fn run(args: &LogsArgs, look: &Look) -> Result<Exit, CommandError> {
         Err(Failed::Output(error)) => output::written(Err(error)).map(|()| Exit::Success),
         Ok(()) => Ok(Exit::Success),
     }
+}
+
+fn show_events(dir: &StateDir, run: &Run) -> Result<Exit, CommandError> {
+    let unreadable = |error: io::Error| CommandError::infrastructure(format!("cannot read the events: {error}"), None);
+    let mut text = String::new();
+    if let Some(mut file) = events(dir, &run.id).map_err(unreadable)? {
+        file.read_to_string(&mut text).map_err(unreadable)?;
+    }
+    output::print(&text)?;
+    Ok(Exit::Success)
 }
 
 /// Why the logs are not shown to their end.

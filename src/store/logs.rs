@@ -33,6 +33,23 @@ impl LogId {
     }
 }
 
+/// Where the events of a run are, one a line.
+pub(super) fn events_of(dir: &StateDir, run: &RunId) -> PathBuf {
+    dir.logs_of(run).join("events.jsonl")
+}
+
+/// The events of a run, one a line, as `--output json` has them; `None` where it has none, as it never came to a job.
+///
+/// # Errors
+/// Where they cannot be read.
+pub fn events(dir: &StateDir, run: &RunId) -> io::Result<Option<File>> {
+    match File::open(events_of(dir, run)) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// The output of one step, from an offset on. A step that printed nothing has an empty one.
 #[derive(Debug)]
 pub struct Log {

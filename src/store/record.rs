@@ -11,9 +11,10 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::logs::LogId;
+use super::logs::{LogId, events_of};
 use super::{StateDir, StoreError, history::History};
-use crate::event::{Cause, Envelope, Event, JobId, JobInfo, Level, RunId, SourceInfo, Status, StepIndex};
+use crate::event::wire::Encoder;
+use crate::event::{Cause, Envelope, Event, JobId, JobInfo, Level, PullEvent, RunId, SourceInfo, Status, StepIndex};
 use crate::sinks::explain::{About, explain};
 use crate::sinks::{Sink, SinkError};
 
@@ -76,6 +77,34 @@ struct Recording {
     dirty_hash: Arc<OnceLock<String>>,
     owner: String,
     log_bytes: u64,
+    events: EventLog,
+}
+
+/// The run's events, one a line, as `--output json` has them; without output, which is in the logs, and what moves in a pull.
+#[derive(Debug)]
+struct EventLog {
+    file: File,
+    encoder: Encoder,
+    line: Vec<u8>,
+}
+
+impl EventLog {
+    fn begin(dir: &StateDir, run: &RunId) -> Result<Self, StoreError> {
+        let path = events_of(dir, run);
+        let file = File::create(&path).map_err(|source| StoreError::File { what: "make", path, source })?;
+        Ok(Self { file, encoder: Encoder::default(), line: Vec::new() })
+    }
+
+    fn add(&mut self, dir: &StateDir, envelope: &Envelope) -> Result<(), StoreError> {
+        if matches!(&envelope.event, Event::Log { .. } | Event::ImagePull { pull: PullEvent::Layer(_), .. }) {
+            return Ok(());
+        }
+        self.line.clear();
+        let encoded = self.encoder.encode(envelope, &mut self.line).map_err(std::io::Error::other);
+        let written = encoded.and_then(|()| self.file.write_all(&self.line));
+        let path = || events_of(dir, &envelope.run);
+        written.map_err(|source| StoreError::File { what: "write", path: path(), source })
+    }
 }
 
 #[derive(Debug)]
@@ -114,6 +143,7 @@ impl Recorder {
                 self.state = State::Records(Box::new(Recording::begin(db, &self.dir, &self.subject, &run)?));
             }
             (State::Records(recording), event) => {
+                recording.events.add(&self.dir, envelope)?;
                 recording.take(&self.dir, envelope.time.as_millisecond(), event)?;
                 if matches!(event, Event::RunFinished { .. }) {
                     self.state = State::Over;
@@ -172,10 +202,12 @@ impl Recording {
             path: folder,
             source,
         })?;
+        let mut events = EventLog::begin(dir, &run)?;
+        events.add(dir, begun.envelope)?;
         let jobs = begun.jobs.iter().cloned().enumerate();
         let jobs = jobs.map(|(position, info)| (info.id.clone(), Job { position, info, log: None })).collect();
         let (dirty_hash, owner) = (subject.dirty_hash.clone(), subject.owner.clone());
-        Ok(Self { db, run, number, jobs, dirty_hash, owner, log_bytes: 0 })
+        Ok(Self { db, run, number, jobs, dirty_hash, owner, log_bytes: 0, events })
     }
 
     fn take(&mut self, dir: &StateDir, time: i64, event: &Event) -> Result<(), StoreError> {

@@ -115,6 +115,15 @@ fn logs_tell_what_the_steps_printed_and_a_name_that_is_wrong_what_was_meant() {
         );
         assert_eq!(String::from_utf8(all.stdout).unwrap(), expected, "{locale}");
     }
+    let events = logs(&["--json"]);
+    let lines = String::from_utf8(events.stdout).unwrap();
+    let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((&lines[0]["type"], &lines.last().unwrap()["type"]), (&"run.started".into(), &"run.finished".into()));
+    for line in &lines {
+        // The original's lines.
+        assert!(line["level"].is_string() && line["message"].is_string() && line["context"].is_object(), "{line}");
+        assert_ne!(line["type"], "log", "output is in the logs");
+    }
     logs(&["--state", "elsewhere"]).exits(2).says("no run was recorded yet");
     assert_eq!(logs(&["1", "--job", "build", "--step", "2", "--raw"]).stdout, b"needle in the hay\n");
     logs(&["--failed"]).exits(0).says("testing").never_says("compiling");
