@@ -79,20 +79,47 @@ impl Gate {
     }
 }
 
+/// Which chain of ours is gone through from which of the packet filter's.
+const JUMPS: [(&str, &str); 2] = [("DOCKER-USER", "ARGON-EGRESS"), ("INPUT", "ARGON-HOST")];
+
 async fn close(engine: &Docker) -> Result<(), Open> {
     if !matches!(engine.endpoint(), Endpoint::Unix(_)) {
         return Err(Open::Elsewhere);
     }
+    // The engine sets the filter, too, for each container: it is only looked at where that will do.
+    if !is_closed().await {
+        set_filter().await?;
+    }
+    Ok(engine.ensure_network(NETWORK, BRIDGE).await?)
+}
+
+/// Whether the filter is as it was left: both ways into our chains, and the rule behind all others of each.
+async fn is_closed() -> bool {
+    for (chain, own) in JUMPS {
+        if run("iptables", &["-w", "5", "-C", chain, "-i", BRIDGE, "-j", own], "").await.is_err() {
+            return false;
+        }
+    }
+    let last = ["-d", CLOSED[CLOSED.len() - 1], "-j", "REJECT"];
+    for (chain, rule) in [("ARGON-EGRESS", last.as_slice()), ("ARGON-HOST", &["-j", "REJECT"])] {
+        if run("iptables", &[&["-w", "5", "-C", chain], rule].concat(), "").await.is_err() {
+            return false;
+        }
+    }
+    true
+}
+
+async fn set_filter() -> Result<(), Open> {
     // First what refuses, then what would be let through.
     let nameservers = tokio::fs::read_to_string("/etc/resolv.conf").await.map(|text| nameservers(&text));
     run("iptables-restore", &["-w", "5", "--noflush"], &rules(&nameservers.unwrap_or_default())).await?;
-    for (chain, own) in [("DOCKER-USER", "ARGON-EGRESS"), ("INPUT", "ARGON-HOST")] {
+    for (chain, own) in JUMPS {
         let rule = ["-i", BRIDGE, "-j", own];
         if run("iptables", &[&["-w", "5", "-C", chain], rule.as_slice()].concat(), "").await.is_err() {
             run("iptables", &[&["-w", "5", "-I", chain, "1"], rule.as_slice()].concat(), "").await?;
         }
     }
-    Ok(engine.ensure_network(NETWORK, BRIDGE).await?)
+    Ok(())
 }
 
 /// The chains, for iptables-restore: both are made anew at once.
