@@ -12,9 +12,6 @@ use argon::store::{StateDir, StoreError};
 use super::exit::{CommandError, Exit};
 use super::load;
 
-/// How many digits of a commit people see.
-const SHOWN: usize = 8;
-
 impl From<StoreError> for CommandError {
     fn from(error: StoreError) -> Self {
         let hint = error.hint();
@@ -119,13 +116,4 @@ pub(crate) fn tone(phase: Phase) -> Tone {
         Phase::Running => Tone::Bold,
         Phase::Interrupted => Tone::Warn,
     }
-}
-
-/// The commit as people see it: its first digits, and a `+` where the tree differed from it.
-pub(crate) fn commit(run: &Run) -> String {
-    let mut text: String = run.commit.as_deref().unwrap_or("-").chars().take(SHOWN).collect();
-    if run.dirty {
-        text.push('+');
-    }
-    text
 }

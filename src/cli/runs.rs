@@ -184,7 +184,7 @@ impl Row {
         Self {
             number: run.number.to_string(),
             branch: console::truncate_str(&branch, BRANCH_WIDTH, "…").into_owned(),
-            commit: history::commit(run),
+            commit: commit(run),
             ago: ago(run.started, now),
             took: run.duration.map(human).unwrap_or_default(),
         }
@@ -204,7 +204,7 @@ fn describe(run: &Run, jobs: &[Job], style: &Style) -> String {
     let on = run.tag.as_deref().or(run.branch.as_deref()).map(|name| format!(" on {}", one_line(name)));
     let facts = [
         ("id", run.id.to_string()),
-        ("source", format!("{}, {}{}", one_line(&run.repository), history::commit(run), on.unwrap_or_default())),
+        ("source", format!("{}, {}{}", one_line(&run.repository), commit(run), on.unwrap_or_default())),
         ("event", run.event.clone()),
         ("started", run.started.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S %Z").to_string()),
     ];
@@ -223,6 +223,11 @@ fn describe(run: &Run, jobs: &[Job], style: &Style) -> String {
     }
     let _ = writeln!(text, "\nIts output: argon logs {}", run.number);
     text
+}
+
+/// Its commit, or that there is none.
+fn commit(run: &Run) -> String {
+    run.shown_commit().unwrap_or_else(|| "-".to_owned())
 }
 
 fn because(message: Option<&str>) -> String {

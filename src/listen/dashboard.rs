@@ -5,6 +5,7 @@
 //! | `gate` | who is let in: hosts, logins, sessions, where a change comes from |
 //! | `sign_in` | signing in with an account elsewhere |
 //! | `pages` | each address, and the page that it answers with |
+//! | `actions` | what people change: runs, the queue, who is signed in |
 //! | `view` | runs, jobs and steps as the pages show them |
 //! | `graph` | where the jobs of a run stand when they are drawn |
 //! | `lines` | a log by its lines, however long it is |
@@ -12,6 +13,7 @@
 //! | `live` | what goes on in a run, as it happens, shared by all who watch |
 //! | `badge` | the status of a branch as a picture |
 
+mod actions;
 mod ansi;
 mod badge;
 mod gate;

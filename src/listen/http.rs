@@ -113,14 +113,14 @@ async fn ready(State(desk): State<Desk>) -> Result<Json<serde_json::Value>, Refu
 
 /// Numbers for Prometheus, in its text format: <https://prometheus.io/docs/instrumenting/exposition_formats/>. They name nothing.
 async fn metrics(State(desk): State<Desk>) -> Result<impl IntoResponse, Refused> {
-    let depth = desk.shop.keeper.with(|queue| Ok((queue.depth()?, queue.unheard()?))).await.map_err(Refused::Later)?;
+    let asked = desk.shop.keeper.with(|queue| Ok((queue.depth()?, queue.unheard()?))).await;
+    let (depth, unheard) = asked.map_err(Refused::Later)?;
     let state = desk.shop.config.state.clone();
     let counting = tokio::task::spawn_blocking(move || -> Result<_, StoreError> {
         History::look(&state)?.map(|history| history.counts()).transpose()
     });
     let counted = counting.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
     let counts = counted.map_err(|error| Refused::Later(error.into()))?.unwrap_or_default();
-    let (depth, unheard) = depth;
     let mut text = format!(
         "# HELP argon_queue_runs Runs in the queue.\n# TYPE argon_queue_runs gauge\n\
          argon_queue_runs{{state=\"queued\"}} {}\nargon_queue_runs{{state=\"running\"}} {}\n\

@@ -1,6 +1,6 @@
 //! The outbox: sends what waits in it, and tries again what did not arrive. Nothing here touches a run.
 
-use std::collections::BTreeMap;
+use std::collections::HashSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -14,9 +14,6 @@ use crate::store::queue::{Due, Letter, Part, Tried};
 
 /// How often the outbox is looked at, beside when something was put there.
 const LOOK: Duration = Duration::from_secs(2);
-
-/// How many letters are taken at once.
-const AT_ONCE: u32 = 64;
 
 /// How long until a letter is tried again, the first time; twice as long each time, up to [`AGAIN_MOST`].
 const AGAIN: Duration = Duration::from_secs(5);
@@ -54,51 +51,51 @@ fn letter(address: String, part: Part, message: &Message) -> Letter {
     Letter { address, part, body: serde_json::to_string(message).unwrap_or_default() }
 }
 
-/// Sends what waits, until the task is dropped.
+/// Sends what waits, until the task is dropped: to each address one letter after the other, to different ones side by side, so
+/// that a slow one holds up itself alone.
 pub(super) async fn keep(shop: Shop) {
     let client = match notify::client() {
         Ok(client) => client,
         Err(error) => return tracing::error!(%error, "nobody can be told anything"),
     };
+    let mut sending = JoinSet::new();
+    let mut busy: HashSet<String> = HashSet::new();
     loop {
-        match shop.keeper.with(|queue| queue.due(Timestamp::now(), AT_ONCE)).await {
-            Ok(due) if due.is_empty() => {}
+        match shop.keeper.with(|queue| queue.due(Timestamp::now())).await {
             Ok(due) => {
-                send(&shop, &client, due).await;
-                continue;
+                for letter in due {
+                    if busy.insert(letter.address.clone()) {
+                        sending.spawn(send(shop.clone(), client.clone(), letter));
+                    }
+                }
             }
             Err(error) => tracing::warn!(%error, "the outbox cannot be read"),
         }
         tokio::select! {
+            Some(sent) = sending.join_next() => match sent {
+                Ok(address) => {
+                    busy.remove(&address);
+                }
+                Err(error) => std::panic::resume_unwind(error.into_panic()),
+            },
             () = shop.posted.notified() => {}
             () = tokio::time::sleep(LOOK) => {}
         }
     }
 }
 
-/// Sends them: to each address in their order, to different ones at once, so that a slow one holds up itself alone.
-async fn send(shop: &Shop, client: &Client, due: Vec<Due>) {
-    let mut by_address: BTreeMap<String, Vec<Due>> = BTreeMap::new();
-    for letter in due {
-        by_address.entry(letter.address.clone()).or_default().push(letter);
+/// Sends a letter, and takes note of what came of it; gives its address.
+async fn send(shop: Shop, client: Client, letter: Due) -> String {
+    let tried = one(&shop, &client, &letter).await;
+    tell(&letter, &tried);
+    let id = letter.id;
+    let noted = shop.keeper.with(move |queue| queue.tried(id, &tried, Timestamp::now())).await;
+    if let Err(error) = noted {
+        // It will be sent again: rather twice than never.
+        tracing::error!(%error, "what came of a letter cannot be stored");
+        tokio::time::sleep(LOOK).await;
     }
-    let mut sending = JoinSet::new();
-    for letters in by_address.into_values() {
-        let (shop, client) = (shop.clone(), client.clone());
-        sending.spawn(async move {
-            for letter in letters {
-                let tried = one(&shop, &client, &letter).await;
-                tell(&letter, &tried);
-                let noted = shop.keeper.with(move |queue| queue.tried(letter.id, &tried, Timestamp::now())).await;
-                if let Err(error) = noted {
-                    // It will be sent again: rather twice than never.
-                    tracing::error!(%error, "what came of a letter cannot be stored");
-                    tokio::time::sleep(LOOK).await;
-                }
-            }
-        });
-    }
-    while sending.join_next().await.is_some() {}
+    letter.address
 }
 
 fn tell(letter: &Due, tried: &Tried) {

@@ -7,15 +7,13 @@ use super::config::{Config, Repository};
 use super::notify::{CommitStatus, FailedJob, OUTPUT_LINES, Report, State};
 use super::outbox;
 use super::shop::Shop;
+use super::webhook::repository_name;
 use crate::event::{RunId, Status};
 use crate::store::StateDir;
-use crate::store::history::{History, Job, Phase, Run, RunName};
+use crate::store::history::{History, Job, Phase, Run, RunName, short_commit};
 use crate::store::logs::{Log, LogId};
 use crate::store::queue::{Lease, Letter, Outcome, Part};
 use crate::trigger::Trigger;
-
-/// How many digits of a commit people see.
-const SHOWN: usize = 8;
 
 /// How much of a log's end is looked at for its last lines, in bytes.
 const TAIL: u64 = 32 * 1024;
@@ -85,11 +83,11 @@ fn report(config: &Config, lease: &Lease, trigger: Option<&Trigger>, outcome: &O
     Report {
         run: lease.run.clone(),
         number: run.as_ref().and_then(|run| u64::try_from(run.number).ok()).unwrap_or_default(),
-        repository: name(&lease.repository).to_owned(),
+        repository: repository_name(&lease.repository).to_owned(),
         event: trigger.map_or(crate::trigger::EventKind::Manual, |trigger| trigger.kind),
         branch: run.as_ref().and_then(|run| run.branch.clone()).or_else(|| trigger?.branch.clone()),
         tag: run.as_ref().and_then(|run| run.tag.clone()).or_else(|| trigger?.tag.clone()),
-        short_commit: commit.as_ref().map(|commit| commit.chars().take(SHOWN).collect()),
+        short_commit: commit.as_deref().map(short_commit),
         commit,
         message: trigger.and_then(|trigger| trigger.commit_message.clone()),
         pusher_name: trigger.and_then(|trigger| trigger.pusher_name.clone()),
@@ -101,12 +99,6 @@ fn report(config: &Config, lease: &Lease, trigger: Option<&Trigger>, outcome: &O
         failed: run.as_ref().zip(jobs).map(|(run, jobs)| failed(&config.state, run, &jobs)).unwrap_or_default(),
         reason: outcome.reason.clone(),
     }
-}
-
-/// The last part of a repository's address.
-fn name(repository: &str) -> &str {
-    let plain = repository.trim_end_matches('/').trim_end_matches(".git");
-    plain.rsplit(['/', ':']).next().unwrap_or(plain)
 }
 
 fn failed(state: &StateDir, run: &Run, jobs: &[Job]) -> Vec<FailedJob> {

@@ -304,14 +304,20 @@ fn check_name(name: &str) -> Result<(), BadDelivery> {
     if is_bad { Err(BadDelivery::Name { name: name.to_owned() }) } else { Ok(()) }
 }
 
+/// What people call a repository: the last part of its address.
+#[must_use]
+pub fn repository_name(url: &str) -> &str {
+    let plain = url.trim_end_matches('/').trim_end_matches(".git");
+    plain.rsplit(['/', ':']).next().unwrap_or(plain)
+}
+
 /// The payload that the original Argon's services hand on, field for field, with what came to it since. The clone URL is that of
 /// the configuration.
 #[must_use]
 pub fn processed(trigger: &Trigger, repository_url: &str, source: &str, received: jiff::Timestamp) -> Value {
-    let name = repository_url.trim_end_matches('/').trim_end_matches(".git");
     json!({
         "repositoryUrl": repository_url,
-        "repoName": name.rsplit(['/', ':']).next().unwrap_or(name),
+        "repoName": repository_name(repository_url),
         "branch": trigger.branch,
         "commitId": trigger.commit,
         "commitMessage": trigger.commit_message,

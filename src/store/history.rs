@@ -116,6 +116,21 @@ pub struct Run {
     pub log_bytes: u64,
 }
 
+/// The first digits of a commit, as people see it.
+#[must_use]
+pub fn short_commit(commit: &str) -> String {
+    commit.chars().take(8).collect()
+}
+
+impl Run {
+    /// Its commit as people see it, with a `+` where the tree differed from it.
+    #[must_use]
+    pub fn shown_commit(&self) -> Option<String> {
+        let plus = if self.dirty { "+" } else { "" };
+        self.commit.as_deref().map(|commit| short_commit(commit) + plus)
+    }
+}
+
 /// A job of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Job {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::listen::{Forge, body, end, wait};
 use crate::notify::smtp::{self, Encryption, Smtp};
-use crate::notify::web::{Web, answer};
+use crate::notify::web::{Manner, Web, answer};
 use crate::support::{Argon, Running};
 use crate::webhook::{SECRET, signed};
 
@@ -106,7 +106,7 @@ fn what_nobody_heard_is_told_after_a_kill_and_changes_no_run() {
     forge.push("main", &forge.commit(), "1");
     assert_eq!(forge.outcomes(), ["success"]);
     let later = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(1);
-    wait(|| Queue::open(&forge.state()).unwrap().0.due(later, 9).unwrap().iter().any(|letter| letter.tries > 0));
+    wait(|| Queue::open(&forge.state()).unwrap().0.due(later).unwrap().iter().any(|letter| letter.tries > 0));
     running.signal(Signal::KILL);
     running.wait();
     let hook = Web::start_at(port, answer(200, "", "ok"));
@@ -115,6 +115,23 @@ fn what_nobody_heard_is_told_after_a_kill_and_changes_no_run() {
     assert!(bodies(&hook)[0]["text"].as_str().unwrap().contains("main"), "{:?}", bodies(&hook));
     std::thread::sleep(std::time::Duration::from_secs(3));
     assert_eq!(hook.all().len(), 1, "once");
+    end(running).exits(0);
+}
+
+/// FAULTS 35: one that takes a message and never answers holds up itself alone.
+#[test]
+fn a_channel_that_hangs_holds_up_no_other() {
+    let forge = Forge::script("true");
+    let (stuck, hook) = (Web::start(Manner::Hangs), Web::start(answer(200, "", "ok")));
+    let rule = |web: &Web| format!("[[notify]]\ntype = \"slack\"\nwhen = \"always\"\nurl = \"{}\"\n", web.url("/hook"));
+    let running = forge.listen_with(&format!("{}{}{}", forge.table(""), rule(&stuck), rule(&hook)));
+    let began = std::time::Instant::now();
+    for number in 0..3 {
+        forge.push(&format!("topic/{number}"), &forge.commit(), &number.to_string());
+        wait(|| hook.all().len() == number + 1);
+    }
+    assert!(began.elapsed() < std::time::Duration::from_secs(20), "a try may take 30 s: {:?}", began.elapsed());
+    assert_eq!(stuck.all().len(), 1, "the next one waits for its turn");
     end(running).exits(0);
 }
 

@@ -1,21 +1,19 @@
-//! Each address of the dashboard, and the page that it answers with.
+//! Each address of the dashboard, and the pages that it answers with.
 
 use std::sync::Arc;
 
 use askama::Template;
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Extension, Form, Path, Query, State};
+use axum::extract::{Extension, Path, Query, State};
+use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
-use axum::http::{HeaderMap, StatusCode};
 use axum::middleware;
 use axum::response::sse::{KeepAlive, Sse};
-use axum::response::{Html, IntoResponse, Json, Redirect, Response};
+use axum::response::{Html, IntoResponse, Json, Response};
 use axum::routing::{get, post};
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde_json::json;
-use sha2::{Digest, Sha256};
 use tokio_util::io::ReaderStream;
 
 use super::gate::{self, Token};
@@ -24,16 +22,13 @@ use super::lines::Window;
 use super::live::{self, Watched};
 use super::sign_in::SignInError;
 use super::view::{Bars, JobView, RunView, StepView, WaitingView};
-use super::{Board, badge};
+use super::{Board, actions, badge};
 use crate::event::RunId;
-use crate::listen::config::Repository;
 use crate::listen::keeper::Unanswered;
-use crate::listen::shop::{Shop, order};
+use crate::listen::webhook::repository_name;
 use crate::store::StoreError;
 use crate::store::history::{Filter, History, Job, Phase, Run, RunName, Step};
 use crate::store::logs::{Log, LogId};
-use crate::store::queue::{Accepted, Offer, Order, Wanted};
-use crate::trigger::{EventKind, Trigger};
 
 /// How many runs stand on a page of the history.
 const RUNS: usize = 50;
@@ -63,21 +58,21 @@ pub(super) fn routes(board: Arc<Board>) -> Router {
         .route("/runs", get(runs))
         .route("/runs/{id}", get(run))
         .route("/runs/{id}/live", get(watch))
-        .route("/runs/{id}/cancel", post(cancel))
-        .route("/runs/{id}/again", post(again))
-        .route("/runs/{id}/approve", post(approve))
+        .route("/runs/{id}/cancel", post(actions::cancel))
+        .route("/runs/{id}/again", post(actions::again))
+        .route("/runs/{id}/approve", post(actions::approve))
         .route("/runs/{id}/log/{job}/{step}", get(log))
         .route("/runs/{id}/log/{job}/{step}/lines", get(lines))
         .route("/runs/{id}/log/{job}/{step}/raw", get(raw))
         .route("/trends", get(trends))
         .route("/badge/{name}", get(picture))
-        .route("/trigger", post(trigger))
-        .route("/pause", post(pause))
-        .route("/resume", post(resume))
-        .route("/logout", post(sign_out))
-        .route("/login/{token}", get(sign_in_with))
-        .route("/sign-in/to/{provider}", get(leave))
-        .route("/sign-in/back", get(come_back))
+        .route("/trigger", post(actions::trigger))
+        .route("/pause", post(actions::pause))
+        .route("/resume", post(actions::resume))
+        .route("/logout", post(actions::sign_out))
+        .route("/login/{token}", get(actions::sign_in_with))
+        .route("/sign-in/to/{provider}", get(actions::leave))
+        .route("/sign-in/back", get(actions::come_back))
         .route("/assets/icon.svg", get(|| async { asset("image/svg+xml", ICON) }))
         .route("/assets/style.css", get(|| async { asset("text/css; charset=utf-8", STYLE) }))
         .route("/assets/app.js", get(|| async { asset("text/javascript; charset=utf-8", SCRIPT) }))
@@ -275,7 +270,7 @@ struct Asked {
     before: Option<i64>,
 }
 
-fn said(text: &str) -> Option<String> {
+pub(super) fn said(text: &str) -> Option<String> {
     let text = text.trim();
     (!text.is_empty()).then(|| text.to_owned())
 }
@@ -400,7 +395,7 @@ fn first_failed(jobs: &[Job]) -> Option<(&Job, &Step)> {
     Some((job, step))
 }
 
-async fn found(board: &Arc<Board>, id: &str) -> Result<Option<(Run, Vec<Job>)>, Failed> {
+pub(super) async fn found(board: &Arc<Board>, id: &str) -> Result<Option<(Run, Vec<Job>)>, Failed> {
     let Some(name) = RunName::parse(id) else { return Err(Failed::NotFound) };
     let look = move |history: &History| match history.run(&name)? {
         Some(run) => history.jobs(&run).map(|jobs| Some((run, jobs))),
@@ -568,7 +563,7 @@ async fn trends(
     let trends = trends.into_iter().map(|trend| (trend.job, trend.step, Bars::of(&trend.times))).collect();
     Ok(page(&TrendsPage {
         frame: Frame::of(&board, &session),
-        name: super::view::name(&asked.repository).to_owned(),
+        name: repository_name(&asked.repository).to_owned(),
         repository: asked.repository,
         branch: asked.branch,
         all: Bars::of(&times),
@@ -587,167 +582,9 @@ async fn picture(
     let phase = board
         .look(move |history| {
             let heads = history.heads(OVERVIEW)?;
-            let mut of_it = heads.iter().filter(|run| super::view::name(&run.repository) == name);
+            let mut of_it = heads.iter().filter(|run| repository_name(&run.repository) == name);
             Ok(of_it.find(|run| branch.is_none() || run.branch == branch).map(|run| run.phase))
         })
         .await?;
     Ok(([(CONTENT_TYPE, "image/svg+xml"), (CACHE_CONTROL, "no-cache")], badge::svg(&label, phase.flatten())))
-}
-
-/// What every form has.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Sent {
-    token: String,
-    repository: String,
-    revision: String,
-}
-
-/// The listener, for a form of this session.
-fn changed<'a>(board: &'a Board, session: &Token, sent: &Sent) -> Result<&'a Shop, Failed> {
-    if !gate::is_own_form(session, &sent.token) {
-        return Err(Failed::Origin);
-    }
-    board.shop.as_ref().ok_or(Failed::NotHere("This dashboard shows a history; nothing is run here."))
-}
-
-async fn cancel(
-    State(board): State<Arc<Board>>,
-    Extension(session): Extension<Token>,
-    Path(id): Path<String>,
-    Form(sent): Form<Sent>,
-) -> Result<Redirect, Failed> {
-    let shop = changed(&board, &session, &sent)?;
-    let run = match found(&board, &id).await? {
-        Some((run, _)) => run.id,
-        None => RunId::from_text(&id),
-    };
-    let back = format!("/runs/{run}");
-    let why = "it was cancelled on the dashboard";
-    if !shop.keeper.with(move |queue| queue.cancel(&run, why, Timestamp::now())).await? {
-        return Err(Failed::NotHere("The run is over."));
-    }
-    Ok(Redirect::to(&back))
-}
-
-async fn approve(
-    State(board): State<Arc<Board>>,
-    Extension(session): Extension<Token>,
-    Path(id): Path<String>,
-    Form(sent): Form<Sent>,
-) -> Result<Redirect, Failed> {
-    let shop = changed(&board, &session, &sent)?;
-    let run = RunId::from_text(&id);
-    let back = format!("/runs/{run}");
-    if !shop.keeper.with(move |queue| queue.approve(&run)).await? {
-        return Err(Failed::NotHere("The run does not wait for an approval any more."));
-    }
-    shop.queued.notify_one();
-    Ok(Redirect::to(&back))
-}
-
-async fn again(
-    State(board): State<Arc<Board>>,
-    Extension(session): Extension<Token>,
-    Path(id): Path<String>,
-    Form(sent): Form<Sent>,
-) -> Result<Redirect, Failed> {
-    let shop = changed(&board, &session, &sent)?;
-    let (run, _) = found(&board, &id).await?.ok_or(Failed::NotFound)?;
-    let gone = Failed::NotHere("This listener does not have the run's repository.");
-    let repository = shop.config.repository(&run.repository).ok_or(gone)?;
-    let commit = run.commit.clone().ok_or(Failed::NotHere("The run has no commit."))?;
-    // A push stays one, so that what depends on its branch runs as it did; all else has a commit alone.
-    let is_push = run.event == EventKind::Push.name();
-    let kind = if is_push { EventKind::Push } else { EventKind::Manual };
-    let branch = run.tag.as_ref().map(|tag| format!("refs/tags/{tag}")).or_else(|| run.branch.clone());
-    let payload = json!({"branch": branch, "commitId": commit, "revision": commit});
-    let trigger = Trigger { branch: run.branch, tag: run.tag, commit: Some(commit), ..Trigger::new(kind) };
-    start(shop, repository, &trigger, &payload.to_string()).await
-}
-
-async fn trigger(
-    State(board): State<Arc<Board>>,
-    Extension(session): Extension<Token>,
-    Form(sent): Form<Sent>,
-) -> Result<Redirect, Failed> {
-    let shop = changed(&board, &session, &sent)?;
-    let repository = shop.config.repository(&sent.repository).ok_or(Failed::NotFound)?;
-    let payload = json!({"revision": said(&sent.revision)});
-    start(shop, repository, &Trigger::new(EventKind::Manual), &payload.to_string()).await
-}
-
-async fn start(shop: &Shop, repository: &Repository, trigger: &Trigger, payload: &str) -> Result<Redirect, Failed> {
-    let now = Timestamp::now();
-    // Each press of a button is a delivery of its own; and the branch did not move.
-    let nonce = uuid::Uuid::new_v4().to_string();
-    let order = order(repository, "dashboard", trigger, payload.as_bytes().to_vec(), now);
-    let offer = Offer {
-        forge: "dashboard".to_owned(),
-        repository: repository.url.clone(),
-        event: trigger.kind.name().to_owned(),
-        body_hash: hex::encode(Sha256::digest(&nonce)),
-        delivery: Some(nonce),
-        received: now,
-        wanted: Wanted::Run(Order { latest: None, moved: None, ..order }),
-    };
-    match shop.accept(offer).await? {
-        Accepted::Queued(run) | Accepted::Again(run) => Ok(Redirect::to(&format!("/runs/{run}"))),
-        Accepted::Noted => Ok(Redirect::to("/")),
-    }
-}
-
-async fn pause(
-    State(board): State<Arc<Board>>,
-    Extension(session): Extension<Token>,
-    Form(sent): Form<Sent>,
-) -> Result<Redirect, Failed> {
-    changed(&board, &session, &sent)?.keeper.with(|queue| queue.pause()).await?;
-    Ok(Redirect::to("/"))
-}
-
-async fn resume(
-    State(board): State<Arc<Board>>,
-    Extension(session): Extension<Token>,
-    Form(sent): Form<Sent>,
-) -> Result<Redirect, Failed> {
-    let shop = changed(&board, &session, &sent)?;
-    shop.keeper.with(|queue| queue.resume()).await?;
-    shop.queued.notify_one();
-    Ok(Redirect::to("/"))
-}
-
-async fn sign_in_with(State(board): State<Arc<Board>>, Path(token): Path<String>) -> Result<Response, Failed> {
-    gate::sign_in(&board, token)
-}
-
-async fn leave(State(board): State<Arc<Board>>, Path(provider): Path<usize>) -> Result<Response, Failed> {
-    gate::leave(&board, provider).await
-}
-
-/// What a provider sends a browser back with.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Back {
-    state: String,
-    code: String,
-}
-
-async fn come_back(
-    State(board): State<Arc<Board>>,
-    Query(back): Query<Back>,
-    headers: HeaderMap,
-) -> Result<Response, Failed> {
-    gate::come_back(&board, &headers, &back.state, &back.code).await
-}
-
-async fn sign_out(
-    State(board): State<Arc<Board>>,
-    Extension(session): Extension<Token>,
-    Form(sent): Form<Sent>,
-) -> Result<Response, Failed> {
-    if !gate::is_own_form(&session, &sent.token) {
-        return Err(Failed::Origin);
-    }
-    gate::sign_out(&board, &session)
 }

@@ -6,14 +6,12 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::event::Status;
+use crate::listen::webhook::repository_name;
 use crate::sinks::style::{ago, human};
 use crate::store::StoreError;
 use crate::store::history::{FoundLine, History, Job, Phase, Run, Step};
 use crate::store::overview::Took;
 use crate::store::queue::Waiting;
-
-/// How many digits of a commit people see.
-const SHOWN: usize = 8;
 
 /// The height of a bar for what took longest.
 const BAR: u128 = 28;
@@ -42,20 +40,16 @@ pub(super) struct RunView {
 
 impl RunView {
     pub(super) fn of(run: &Run, now: Timestamp) -> Self {
-        let mut commit: String = run.commit.as_deref().unwrap_or("–").chars().take(SHOWN).collect();
-        if run.dirty {
-            commit.push('+');
-        }
         Self {
             id: run.id.to_string(),
             number: run.number,
             status: run.phase.word(),
             repository: run.repository.clone(),
-            name: name(&run.repository).to_owned(),
+            name: repository_name(&run.repository).to_owned(),
             pipeline: run.pipeline.clone(),
             event: run.event.clone(),
             on: run.tag.clone().or_else(|| run.branch.clone()).unwrap_or_else(|| "–".to_owned()),
-            commit,
+            commit: run.shown_commit().unwrap_or_else(|| "–".to_owned()),
             message: run.message.clone(),
             started: run.started.to_string(),
             ago: ago(run.started, now),
@@ -81,12 +75,6 @@ impl RunView {
         }
         Ok(view)
     }
-}
-
-/// The last part of a repository's address.
-pub(super) fn name(repository: &str) -> &str {
-    let plain = repository.trim_end_matches('/').trim_end_matches(".git");
-    plain.rsplit(['/', ':']).next().unwrap_or(plain)
 }
 
 /// A job.
@@ -192,7 +180,7 @@ impl WaitingView {
         let on = waiting.reference.as_deref().unwrap_or("–");
         Self {
             id: waiting.run.to_string(),
-            name: name(&waiting.repository).to_owned(),
+            name: repository_name(&waiting.repository).to_owned(),
             event: waiting.event.clone(),
             on: on.trim_start_matches("refs/heads/").trim_start_matches("refs/tags/").to_owned(),
             ago: ago(waiting.queued, now),

@@ -99,17 +99,17 @@ impl Queue {
         self.done(post(&self.db, run, letters, now))
     }
 
-    /// The letters that are to be sent now, the oldest first.
+    /// The letters that are to be sent now: of each address the oldest, as the next is sent when that was heard or put off.
     ///
     /// # Errors
     /// Where the database refuses.
-    pub fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<Due>, StoreError> {
+    pub fn due(&self, now: Timestamp) -> Result<Vec<Due>, StoreError> {
         let work = || -> rusqlite::Result<Vec<Due>> {
             let mut due = self.db.prepare_cached(
-                "SELECT id, run, address, body, tries, created FROM outbox \
-                 WHERE state = 'waiting' AND not_before <= ?1 ORDER BY id LIMIT ?2",
+                "SELECT id, run, address, body, tries, created FROM outbox WHERE id IN \
+                 (SELECT MIN(id) FROM outbox WHERE state = 'waiting' AND not_before <= ?1 GROUP BY address)",
             )?;
-            let rows = due.query_map(params![now.as_millisecond(), limit], |row| {
+            let rows = due.query_map([now.as_millisecond()], |row| {
                 Ok(Due {
                     id: row.get(0)?,
                     run: RunId::from_text(&row.get::<_, String>(1)?),

@@ -117,21 +117,21 @@ fn what_is_to_be_told_waits_until_it_was_heard_and_is_told_once() {
     let lease = queue.lease("me", at(0), LASTS, 1).unwrap().unwrap();
     let letter = |part, body: &str| Letter { address: "chat".into(), part, body: body.into() };
     queue.post(&lease.run, &[letter(Part::Begun, "it runs"), letter(Part::Begun, "again")], at(0)).unwrap();
-    let due = queue.due(at(0), 9).unwrap();
+    let due = queue.due(at(0)).unwrap();
     assert_eq!((due.len(), due[0].body.as_str(), due[0].tries), (1, "it runs", 0));
     queue.tried(due[0].id, &Tried::Again(LASTS, "it is down".into()), at(0)).unwrap();
-    assert_eq!(queue.due(at(29), 9).unwrap(), []);
-    assert_eq!(queue.due(at(30), 9).unwrap()[0].tries, 1);
+    assert_eq!(queue.due(at(29)).unwrap(), []);
+    assert_eq!(queue.due(at(30)).unwrap()[0].tries, 1);
     // The end: in one transaction with the run's own, and it takes the place of a beginning that nobody heard of.
     let over = letter(Part::Ended, "it is over");
     assert_eq!(queue.finish(&lease, &ended("success"), std::slice::from_ref(&over), at(31)).unwrap(), Held::Yes);
     assert_eq!(queue.finish(&lease, &ended("success"), &[over], at(31)).unwrap(), Held::Lost);
     drop(queue);
     let queue = Queue::open(&StateDir::new(folder.path())).unwrap().0;
-    let due = queue.due(at(60), 9).unwrap();
+    let due = queue.due(at(60)).unwrap();
     assert_eq!((due.len(), due[0].body.as_str()), (1, "it is over"));
     queue.tried(due[0].id, &Tried::Sent, at(60)).unwrap();
-    assert_eq!(queue.due(at(999), 9).unwrap(), []);
+    assert_eq!(queue.due(at(999)).unwrap(), []);
 }
 
 /// FAULTS 33.
@@ -282,5 +282,5 @@ fn a_queue_of_the_first_format_goes_on() {
     assert_eq!(lease.payload, b"a");
     let letter = Letter { address: "chat".into(), part: Part::Ended, body: "{}".into() };
     assert_eq!(queue.finish(&lease, &ended("success"), &[letter], at(1)).unwrap(), Held::Yes);
-    assert_eq!(queue.due(at(1), 9).unwrap().len(), 1);
+    assert_eq!(queue.due(at(1)).unwrap().len(), 1);
 }
