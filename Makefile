@@ -4,7 +4,7 @@ CARGO ?= cargo
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help build release demo test check deny engine images browser registry bench completions clean
+.PHONY: help build release demo test check deny engine images browser faketime registry bench completions clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,7 +19,7 @@ release: ## the optimised build (minutes)
 demo: engine build ## run the sample pipeline in a container
 	@dev/demo $(TARGET_DIR)/debug/argon
 
-test: engine images browser ## every test, with a real engine, a real registry and a real browser
+test: engine images browser faketime ## every test, with a real engine, a real registry and a real browser
 	@dev/with-registry $(CARGO) test --locked --no-fail-fast
 
 check: ## formatting and lints, with and without the optional features
@@ -40,6 +40,9 @@ images: engine ## the images that tests run in
 
 browser: ## the browser that the dashboard is tested in
 	@dev/browser
+
+faketime: ## what moves the clock of a listener in a test
+	@dev/faketime
 
 registry: engine ## local registries for the pull tests; prints their addresses
 	@dev/images busybox

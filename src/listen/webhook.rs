@@ -325,9 +325,16 @@ pub fn processed(trigger: &Trigger, repository_url: &str, source: &str, received
         "pusherEmail": trigger.pusher_email,
         "timestamp": received.to_string(),
         "triggerSource": source,
-        "projectType": Value::Null,
+        "projectType": project_type(&trigger.payload),
         "event": trigger.kind.name(),
         "tag": trigger.tag,
         "baseBranch": trigger.base_branch,
     })
+}
+
+/// What a project is made in, as far as the delivery says: the forge's word for the repository's main language (GitHub, Gitea),
+/// or what a sender of Argon's own form wrote. In small letters, as the original has it.
+fn project_type(payload: &Value) -> Option<String> {
+    let said = ["/projectType", "/repository/language"].iter().find_map(|at| payload.pointer(at)?.as_str());
+    said.map(str::to_lowercase).filter(|word| !word.is_empty() && word.len() <= 40)
 }

@@ -16,7 +16,7 @@ use crate::causes::with_causes;
 use crate::event::Status;
 use crate::execute::{Owner, Stopper};
 use crate::store::history::History;
-use crate::store::queue::{Held, Lease, Outcome, Try};
+use crate::store::queue::{Clock, Held, Lease, Outcome, Try};
 
 /// How long a lease lasts.
 const LEASE: Duration = Duration::from_secs(30);
@@ -33,6 +33,9 @@ const NO_ENGINE: Duration = Duration::from_secs(5);
 /// The longest of those times.
 const NO_ENGINE_MOST: Duration = Duration::from_secs(300);
 
+/// By how much more than time the wall clock goes on between two looks when it jumps.
+const JUMP: Duration = Duration::from_secs(5);
+
 /// After a run could not be ended in the queue, how long until it is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -43,6 +46,7 @@ pub(super) async fn work(shop: Shop) {
     let mut running = JoinSet::new();
     let mut draining = shop.draining.clone();
     let mut pause = Pause::default();
+    let mut steadiness = Steadiness::new();
     loop {
         while let Some(ended) = running.try_join_next() {
             pause.heed(ended.ok());
@@ -52,7 +56,7 @@ pub(super) async fn work(shop: Shop) {
         }
         let mut began = false;
         if !pause.goes_on() && running.len() < usize::try_from(shop.config.runs).unwrap_or(usize::MAX) {
-            match shop.next(&me, &holder).await {
+            match shop.next(&me, &holder, steadiness.look()).await {
                 Ok(Some(lease)) => {
                     running.spawn(see_through(shop.clone(), lease));
                     began = true;
@@ -106,8 +110,40 @@ impl Pause {
     }
 }
 
+/// Watches the wall clock against the one that nobody sets.
+#[derive(Debug)]
+struct Steadiness {
+    wall: Timestamp,
+    time: Instant,
+    /// It jumped; until then every holder that lives has renewed its leases.
+    doubted_until: Option<Instant>,
+}
+
+impl Steadiness {
+    fn new() -> Self {
+        Self { wall: Timestamp::now(), time: Instant::now(), doubted_until: None }
+    }
+
+    fn look(&mut self) -> Clock {
+        self.compare(Timestamp::now(), Instant::now())
+    }
+
+    fn compare(&mut self, wall: Timestamp, time: Instant) -> Clock {
+        let went = wall.duration_since(self.wall).as_millis();
+        let passed = i128::try_from(time.duration_since(self.time).as_millis()).unwrap_or(i128::MAX);
+        if (went - passed).unsigned_abs() > JUMP.as_millis() {
+            self.doubted_until = Some(time + LEASE);
+        }
+        (self.wall, self.time) = (wall, time);
+        match self.doubted_until {
+            Some(until) if time < until => Clock::Jumped,
+            _ => Clock::Steady,
+        }
+    }
+}
+
 impl Shop {
-    async fn next(&self, me: &Owner, holder: &str) -> Result<Option<Lease>, Unanswered> {
+    async fn next(&self, me: &Owner, holder: &str, clock: Clock) -> Result<Option<Lease>, Unanswered> {
         let (me, holder, runs) = (me.clone(), holder.to_owned(), self.config.runs_per_repository);
         self.keeper
             .with(move |queue| {
@@ -115,7 +151,7 @@ impl Shop {
                 if queue.is_paused()? {
                     return Ok(None);
                 }
-                queue.take_back(now, |other| Owner::parse(other).is_some_and(|other| me.knows_dead(&other)))?;
+                queue.take_back(now, clock, |other| Owner::parse(other).is_some_and(|other| me.knows_dead(&other)))?;
                 queue.lease(&holder, now, LEASE, runs)
             })
             .await
@@ -228,6 +264,25 @@ impl Shop {
                     tokio::time::sleep(AGAIN).await;
                 }
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_jumps_is_not_believed_until_every_holder_had_time_to_renew() {
+        let (wall, time) = (Timestamp::now(), Instant::now());
+        let day = Duration::from_secs(24 * 60 * 60);
+        let second = Duration::from_secs(1);
+        for jump in [wall + day, wall - day] {
+            let mut steadiness = Steadiness { wall, time, doubted_until: None };
+            assert_eq!(steadiness.compare(wall + second, time + second), Clock::Steady);
+            assert_eq!(steadiness.compare(jump, time + 2 * second), Clock::Jumped);
+            assert_eq!(steadiness.compare(jump + LEASE / 2, time + LEASE / 2), Clock::Jumped);
+            assert_eq!(steadiness.compare(jump + 2 * LEASE, time + 2 * LEASE), Clock::Steady);
         }
     }
 }

@@ -23,6 +23,9 @@ use crate::event::{RunId, Status};
 const MIGRATIONS: &[&str] =
     &[include_str!("schema/queue-1.sql"), include_str!("schema/queue-2.sql"), include_str!("schema/queue-3.sql")];
 
+/// Nothing is ever told to wait for so long, in milliseconds: what seems to was told before the clock was set back.
+const LONGEST_WAIT: i64 = 6 * 60 * 60 * 1000;
+
 /// How many leases of a run may end without an outcome before whoever leases it next gives it up.
 pub const MAX_TRIES: u32 = 3;
 
@@ -139,6 +142,15 @@ pub struct Lease {
     pub tries: u32,
     /// Whose commits it is of.
     pub trust: Trust,
+}
+
+/// Whether the wall clock can tell that a lease ran out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Clock {
+    /// It goes on as time does.
+    Steady,
+    /// It was set, or the machine slept: holders that live shall renew their leases first.
+    Jumped,
 }
 
 /// Whether a lease still counts.
@@ -285,7 +297,8 @@ impl Queue {
     ) -> Result<Option<Lease>, StoreError> {
         let mut claim = self.done(self.db.prepare_cached(
             "UPDATE queue SET state = 'leased', fence = fence + 1, holder = ?1, leased_till = ?3 WHERE id = (
-                 SELECT id FROM queue AS mine WHERE state = 'queued' AND not_before <= ?2
+                 SELECT id FROM queue AS mine WHERE state = 'queued'
+                 AND (not_before <= ?2 OR not_before > ?2 + ?5)
                  AND (SELECT COUNT(*) FROM queue AS others
                       WHERE others.state = 'leased' AND others.repository = mine.repository) < ?4
                  AND NOT EXISTS (SELECT 1 FROM queue AS others
@@ -294,7 +307,8 @@ impl Queue {
              ) RETURNING id, fence, run, repository, event, payload, tries, trust",
         ))?;
         let till = after(now, lasts);
-        self.done(claim.query_row(params![holder, now.as_millisecond(), till, per_repository], lease).optional())
+        let values = params![holder, now.as_millisecond(), till, per_repository, LONGEST_WAIT];
+        self.done(claim.query_row(values, lease).optional())
     }
 
     /// Keeps a lease until `now + lasts`.
@@ -356,12 +370,12 @@ impl Queue {
         Ok(if self.done(self.db.execute(sql, values))? == 1 { Held::Yes } else { Held::Lost })
     }
 
-    /// Takes back the leases that ran out, and those of holders that are dead; each counts as a try. Gives how many runs wait
-    /// again.
+    /// Takes back the leases that ran out, where the `clock` can tell, and those of holders that are dead; each counts as a
+    /// try. Gives how many runs wait again.
     ///
     /// # Errors
     /// Where the database refuses.
-    pub fn take_back(&self, now: Timestamp, is_dead: impl Fn(&str) -> bool) -> Result<usize, StoreError> {
+    pub fn take_back(&self, now: Timestamp, clock: Clock, is_dead: impl Fn(&str) -> bool) -> Result<usize, StoreError> {
         let work = || -> rusqlite::Result<usize> {
             let mut held =
                 self.db.prepare_cached("SELECT id, holder, leased_till FROM queue WHERE state = 'leased'")?;
@@ -371,7 +385,8 @@ impl Queue {
             let mut back = 0;
             for row in rows.collect::<rusqlite::Result<Vec<_>>>()? {
                 let (id, holder, till) = row;
-                if till <= now.as_millisecond() || holder.as_deref().is_some_and(&is_dead) {
+                let ran_out = clock == Clock::Steady && till <= now.as_millisecond();
+                if ran_out || holder.as_deref().is_some_and(&is_dead) {
                     back += self.one_back(id, till)?;
                 }
             }

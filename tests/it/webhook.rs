@@ -319,5 +319,6 @@ fn what_is_handed_on_has_the_originals_fields_and_the_configured_address() {
     );
     assert_eq!(handed["repositoryUrl"], "https://example.com/team/app.git");
     assert_eq!((&handed["repoName"], &handed["triggerSource"]), (&"app".into(), &"github".into()));
+    assert_eq!(handed["projectType"], "python", "the forge's word for the repository's language");
     assert!(!happened.repository.is_empty(), "the payload's names tell which repository is meant");
 }

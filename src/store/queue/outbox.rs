@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
-use super::Queue;
+use super::{LONGEST_WAIT, Queue};
 use crate::event::RunId;
 use crate::store::StoreError;
 use crate::store::database::after;
@@ -107,9 +107,10 @@ impl Queue {
         let work = || -> rusqlite::Result<Vec<Due>> {
             let mut due = self.db.prepare_cached(
                 "SELECT id, run, address, body, tries, created FROM outbox WHERE id IN \
-                 (SELECT MIN(id) FROM outbox WHERE state = 'waiting' AND not_before <= ?1 GROUP BY address)",
+                 (SELECT MIN(id) FROM outbox WHERE state = 'waiting' AND (not_before <= ?1 OR not_before > ?1 + ?2) \
+                 GROUP BY address)",
             )?;
-            let rows = due.query_map([now.as_millisecond()], |row| {
+            let rows = due.query_map([now.as_millisecond(), LONGEST_WAIT], |row| {
                 Ok(Due {
                     id: row.get(0)?,
                     run: RunId::from_text(&row.get::<_, String>(1)?),

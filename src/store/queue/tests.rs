@@ -79,10 +79,10 @@ fn a_lease_that_ran_out_ends_nothing_any_more() {
     let (_folder, mut queue) = queue();
     queue.accept(&[offer("1", "a")]).unwrap();
     let stale = queue.lease("old", at(0), LASTS, 9).unwrap().unwrap();
-    assert_eq!(queue.take_back(at(29), |_| false).unwrap(), 0);
+    assert_eq!(queue.take_back(at(29), Clock::Steady, |_| false).unwrap(), 0);
     assert_eq!(queue.renew(&stale, at(29), LASTS).unwrap(), Held::Yes);
-    assert_eq!(queue.take_back(at(30), |_| false).unwrap(), 0, "it was renewed");
-    assert_eq!(queue.take_back(at(59), |_| false).unwrap(), 1);
+    assert_eq!(queue.take_back(at(30), Clock::Steady, |_| false).unwrap(), 0, "it was renewed");
+    assert_eq!(queue.take_back(at(59), Clock::Steady, |_| false).unwrap(), 1);
     let fresh = queue.lease("new", at(59), LASTS, 9).unwrap().unwrap();
     assert_eq!((&fresh.run, fresh.tries), (&stale.run, 1));
     assert_eq!(queue.renew(&stale, at(60), LASTS).unwrap(), Held::Lost);
@@ -101,7 +101,7 @@ fn a_run_whose_holder_dies_each_time_is_known_by_its_tries() {
     for time in 0..MAX_TRIES {
         let lease = queue.lease("dead", at(time.into()), LASTS, 1).unwrap().unwrap();
         assert_eq!((lease.payload.as_slice(), lease.tries), (b"poison".as_slice(), time));
-        assert_eq!(queue.take_back(at(time.into()), |holder| holder == "dead").unwrap(), 1);
+        assert_eq!(queue.take_back(at(time.into()), Clock::Steady, |holder| holder == "dead").unwrap(), 1);
     }
     let poison = queue.lease("me", at(9), LASTS, 1).unwrap().unwrap();
     assert_eq!(poison.tries, MAX_TRIES);
