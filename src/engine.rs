@@ -89,6 +89,18 @@ pub enum Network {
     None,
 }
 
+/// What a container may beyond the sandbox.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Privileges {
+    /// Nothing.
+    #[default]
+    Sandbox,
+    /// These capabilities, without `CAP_`.
+    Capabilities(Vec<String>),
+    /// All that the engine's host may do.
+    Privileged,
+}
+
 /// Who owns what Argon makes on an engine, as labels on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Labels {
@@ -117,6 +129,8 @@ pub struct ContainerSpec {
     pub limits: Limits,
     /// Network.
     pub network: Network,
+    /// What it may beyond the sandbox.
+    pub privileges: Privileges,
     /// Owner.
     pub labels: Labels,
     /// The container's host name.

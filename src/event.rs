@@ -377,6 +377,43 @@ pub enum PullEvent {
     },
 }
 
+/// Where a service of a job is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ServiceState {
+    /// Its container runs.
+    Started {
+        /// Its image.
+        image: String,
+    },
+    /// It does what the job needs it for.
+    Ready {
+        /// Since its container runs.
+        after: Duration,
+    },
+    /// It ended by itself, under the job.
+    Ended {
+        /// The exit code of its first process, where the engine still knew it.
+        exit_code: Option<i64>,
+    },
+}
+
+/// What was found of a cache.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CacheFound {
+    /// Its key.
+    Hit,
+    /// One whose key begins as `restore-keys` says.
+    Partial {
+        /// Its key; masked.
+        key: String,
+    },
+    /// Nothing.
+    Miss {
+        /// Why, for people.
+        why: String,
+    },
+}
+
 /// How much a notice weighs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Level {
@@ -457,6 +494,59 @@ pub enum Event {
         step: StepIndex,
         /// Markdown, masked, 1 MiB at most.
         markdown: String,
+    },
+    /// A step, or all of a job, did not go well and is tried again. Behind it come the events of the new try.
+    Retrying {
+        /// The job.
+        job: JobId,
+        /// The step; `None` where the job begins anew.
+        step: Option<StepIndex>,
+        /// The number of the try that did not go well, from 1.
+        attempt: u32,
+        /// How many tries there are at most.
+        of: u32,
+        /// Until the next one.
+        wait: Duration,
+        /// Why it did not go well.
+        cause: Cause,
+    },
+    /// Something became of a service of a job.
+    Service {
+        /// The job.
+        job: JobId,
+        /// Its name.
+        service: Arc<str>,
+        /// What.
+        state: ServiceState,
+    },
+    /// A piece of what a service writes, masked.
+    ServiceLog {
+        /// The job.
+        job: JobId,
+        /// The service's name.
+        service: Arc<str>,
+        /// The bytes.
+        bytes: Bytes,
+    },
+    /// A cache was looked for, before the job's first step.
+    Cache {
+        /// The job.
+        job: JobId,
+        /// The key that was asked for; masked.
+        key: String,
+        /// What was found.
+        found: CacheFound,
+    },
+    /// An artifact was kept.
+    Artifact {
+        /// The job.
+        job: JobId,
+        /// Its name.
+        name: String,
+        /// Files and symlinks in it.
+        files: u64,
+        /// Bytes in them.
+        bytes: u64,
     },
     /// A job ended, or was skipped. Once a job.
     JobFinished {

@@ -12,6 +12,7 @@ mod missing_command;
 mod needs;
 mod owner;
 mod redact;
+mod retry;
 mod schedule;
 mod step;
 mod stop;

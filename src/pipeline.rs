@@ -32,6 +32,7 @@ pub use reader::is_variable_name;
 pub use schema::schema;
 pub use sources::{FileId, Origin, Source, Sources};
 pub use units::duration as parse_duration;
+pub use validate::capability_or_privileged;
 
 /// The largest text that is read: 1 MiB.
 pub const MAX_BYTES: usize = 1024 * 1024;

@@ -21,7 +21,7 @@ pub use secret::{Secret, SecretValue};
 
 use crate::event::{JobId, JobInfo, StepIndex, StepInfo};
 use crate::pipeline::expr::{Condition, Contexts, Template};
-use crate::pipeline::{Env, NetworkAccess, OnError, OutputMode, Pipeline, Resources, Shell};
+use crate::pipeline::{Env, NetworkAccess, OnError, OutputMode, Pipeline, Resources, Retry, Shell};
 
 /// Where the workspace is, in every container.
 pub const WORKSPACE: &str = "/workspace";
@@ -51,6 +51,8 @@ pub struct RunOptions {
     pub secrets: Vec<Secret>,
     /// `--image FROM=TO`.
     pub images: BTreeMap<String, String>,
+    /// `--allow`: what jobs may have beyond the sandbox where their `security` asks for it.
+    pub allowed: Privileges,
     /// What started the run, for expressions: `event`, `branch`, `tag`, `commit`.
     pub origin: Contexts,
 }
@@ -103,8 +105,21 @@ pub struct PlannedJob {
     pub user: Option<String>,
     /// What becomes of standard error.
     pub output: OutputMode,
+    /// How often it is tried again.
+    pub retry: Option<Retry>,
+    /// What it may beyond the sandbox, as the user allowed.
+    pub privileges: Privileges,
     /// Its steps.
     pub steps: Vec<PlannedStep>,
+}
+
+/// What a job may beyond the sandbox.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Privileges {
+    /// All that the engine's host may.
+    pub privileged: bool,
+    /// Capabilities beside those of the sandbox, without `CAP_`.
+    pub capabilities: Vec<String>,
 }
 
 /// A job of the file that another one needs.
@@ -142,6 +157,8 @@ pub struct PlannedStep {
     pub timeout: Option<Duration>,
     /// What its failure does to the job.
     pub on_error: OnError,
+    /// How often it is tried again.
+    pub retry: Option<Retry>,
 }
 
 impl PlannedJob {

@@ -76,6 +76,9 @@ pub(crate) struct RunArgs {
     event: EventArgs,
     #[command(flatten)]
     variables: VariableArgs,
+    /// Lets jobs have what their `security` asks for beyond the sandbox: `privileged`, or a capability such as `SYS_PTRACE`
+    #[arg(long, value_name = "WHAT", value_parser = argon::pipeline::capability_or_privileged)]
+    allow: Vec<String>,
     /// Runs jobs that name the image FROM in the image TO
     #[arg(long, value_name = "FROM=TO", value_parser = image_pair)]
     image: Vec<(String, String)>,
@@ -360,6 +363,7 @@ fn rerun(args: &RunArgs) -> String {
     words.extend(args.commit.iter().map(|commit| format!("--commit {}", quote(commit))));
     words.extend(args.event.rerun());
     words.extend(args.matrix.iter().map(|(name, value)| format!("--matrix {}", quote(&format!("{name}={value}")))));
+    words.extend(args.allow.iter().map(|what| format!("--allow {what}")));
     words.extend(args.image.iter().map(|(from, to)| format!("--image {}", quote(&format!("{from}={to}")))));
     words.extend(args.variables.rerun());
     words.join(" ")

@@ -2,10 +2,12 @@
 //!
 //! Which steps do what is told by their scripts, in words of its own: `say TEXT`, `flood N` (says N lines), `exit CODE`, `hang` (until killed),
 //! `ignore-term` (dies of KILL alone), `vanish` (the container ends in mid-step), `hand FILE LINE` (leaves a line in the file
-//! that `ARGON_OUTPUT` and the like name: `output`, `env`, `path`, `summary`), `show NAME` (says the value of a variable).
+//! that `ARGON_OUTPUT` and the like name: `output`, `env`, `path`, `summary`), `show NAME` (says the value of a variable),
+//! `fail-first N` (ends with 1 the first N times that this script is run, in whatever container), `vanish-first N` (the same, with
+//! the container's end).
 //! Everything else succeeds in silence.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -31,6 +33,8 @@ struct State {
     pulls: usize,
     made: usize,
     most_at_once: usize,
+    /// How often each script was run.
+    runs: BTreeMap<String, usize>,
 }
 
 impl Fake {
@@ -46,6 +50,11 @@ impl Fake {
     /// Pulls that it was asked for.
     pub fn pulls(&self) -> usize {
         self.with(|state| state.pulls)
+    }
+
+    /// Containers that it ever made.
+    pub fn made(&self) -> usize {
+        self.with(|state| state.made)
     }
 
     /// The most containers that it had at one time.
@@ -110,6 +119,7 @@ impl Engine for Fake {
                 nonce: String::new(),
                 script: String::new(),
                 launch: String::new(),
+                engine: engine.clone(),
             };
             tokio::select! {
                 _ = supervisor.play() => {}
@@ -161,6 +171,7 @@ struct Supervisor {
     script: String,
     /// The lines that set the step's variables.
     launch: String,
+    engine: Fake,
 }
 
 impl Supervisor {
@@ -216,6 +227,11 @@ impl Supervisor {
 
     async fn step(&mut self, id: &str) -> Option<()> {
         let script = std::mem::take(&mut self.script);
+        let times = self.engine.with(|state| {
+            let times = state.runs.entry(script.clone()).or_default();
+            *times += 1;
+            *times
+        });
         let mut code = 0;
         let mut hands = Vec::new();
         for line in script.lines() {
@@ -232,6 +248,8 @@ impl Supervisor {
                 ("hand", text) => hands.push(text.split_once(' ').unwrap_or((text, ""))),
                 ("show", name) => self.say(format!("{name}={}\n", self.variable(name))).await?,
                 ("vanish", _) => return None,
+                ("fail-first", most) if times <= most.parse().ok()? => code = 1,
+                ("vanish-first", most) if times <= most.parse().ok()? => return None,
                 _ => {}
             }
         }

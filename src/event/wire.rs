@@ -10,7 +10,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
 use super::{
-    Cause, Envelope, Event, JobId, JobInfo, LayerPhase, Level, PullEvent, RunId, SourceInfo, Status, StepIndex, Stream,
+    CacheFound, Cause, Envelope, Event, JobId, JobInfo, LayerPhase, Level, PullEvent, RunId, ServiceState, SourceInfo,
+    Status, StepIndex, Stream,
 };
 
 /// The `v` of every line.
@@ -165,9 +166,15 @@ impl Encoder {
             | Event::StepFinished { job, step, .. }
             | Event::Summary { job, step, .. }
             | Event::Log { job, step, .. } => self.step_context(job, *step),
-            Event::JobQueued { job } | Event::JobStarted { job, .. } | Event::JobFinished { job, .. } => {
-                self.job_context(job)
-            }
+            Event::Retrying { job, step: Some(step), .. } => self.step_context(job, *step),
+            Event::JobQueued { job }
+            | Event::JobStarted { job, .. }
+            | Event::JobFinished { job, .. }
+            | Event::Retrying { job, step: None, .. }
+            | Event::Service { job, .. }
+            | Event::ServiceLog { job, .. }
+            | Event::Cache { job, .. }
+            | Event::Artifact { job, .. } => self.job_context(job),
             Event::Notice { job: Some(job), .. } => self.job_context(job),
             Event::RunStarted { .. } | Event::RunFinished { .. } | Event::Notice { job: None, .. } => {
                 Context::default()
@@ -192,6 +199,22 @@ impl Encoder {
                 format!("Job {job} finished: {}", ending(result.status, result.exit_code))
             }
             Event::Summary { job, step, .. } => format!("Summary of step: {}", self.step_name(job, *step)),
+            Event::Retrying { job, step, attempt, of, .. } => match step {
+                Some(step) => format!("Step failed at try {attempt} of {of}: {}", self.step_name(job, *step)),
+                None => format!("Job {job} failed at try {attempt} of {of}"),
+            },
+            Event::Service { service, state, .. } => match state {
+                ServiceState::Started { .. } => format!("Service {service} started"),
+                ServiceState::Ready { .. } => format!("Service {service} is ready"),
+                ServiceState::Ended { .. } => format!("Service {service} ended"),
+            },
+            Event::ServiceLog { .. } => String::new(),
+            Event::Cache { key, found, .. } => match found {
+                CacheFound::Hit => format!("Cache hit: {key}"),
+                CacheFound::Partial { key: of } => format!("Cache partly hit: {key}, from {of}"),
+                CacheFound::Miss { why } => format!("Cache miss: {key}: {why}"),
+            },
+            Event::Artifact { name, .. } => format!("Artifact kept: {name}"),
             Event::RunFinished { result } => format!("Run finished: {}", result.status),
             Event::Notice { message, .. } => message.clone(),
         }
@@ -248,6 +271,11 @@ fn kind(event: &Event) -> &'static str {
         Event::Log { .. } => "log",
         Event::StepFinished { .. } => "step.finished",
         Event::Summary { .. } => "step.summary",
+        Event::Retrying { .. } => "retry",
+        Event::Service { .. } => "service",
+        Event::ServiceLog { .. } => "service.log",
+        Event::Cache { .. } => "cache",
+        Event::Artifact { .. } => "artifact",
         Event::JobFinished { .. } => "job.finished",
         Event::RunFinished { .. } => "run.finished",
         Event::Notice { .. } => "notice",
@@ -263,7 +291,8 @@ fn level(event: &Event) -> &'static str {
     };
     match event {
         Event::ImagePull { pull: PullEvent::Layer(_), .. } => "DEBUG",
-        Event::ImagePull { pull: PullEvent::Retrying { .. }, .. } => "WARN",
+        Event::ImagePull { pull: PullEvent::Retrying { .. }, .. } | Event::Retrying { .. } => "WARN",
+        Event::Service { state: ServiceState::Ended { .. }, .. } => "WARN",
         Event::ImagePull { pull: PullEvent::Failed { .. }, .. } => "ERROR",
         Event::StepFinished { result, .. } => of_end(result.status, result.forgiven),
         Event::JobFinished { result, .. } => of_end(result.status, result.forgiven),
@@ -358,6 +387,41 @@ enum Body<'a> {
         step: usize,
         markdown: &'a str,
     },
+    Retry {
+        job: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        step: Option<usize>,
+        attempt: u32,
+        of: u32,
+        wait_ms: f64,
+        cause: CauseWire<'a>,
+    },
+    Service {
+        job: &'a str,
+        service: &'a str,
+        #[serde(flatten)]
+        state: ServiceWire<'a>,
+    },
+    ServiceLog {
+        job: &'a str,
+        service: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        text: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        base64: Option<String>,
+    },
+    Cache {
+        job: &'a str,
+        key: &'a str,
+        #[serde(flatten)]
+        found: CacheWire<'a>,
+    },
+    Artifact {
+        job: &'a str,
+        name: &'a str,
+        files: u64,
+        bytes: u64,
+    },
     Notice {
         #[serde(skip_serializing_if = "Option::is_none")]
         job: Option<&'a str>,
@@ -450,6 +514,42 @@ impl<'a> From<&'a PullEvent> for Pull<'a> {
 }
 
 #[derive(Serialize)]
+#[serde(tag = "state", rename_all = "kebab-case")]
+enum ServiceWire<'a> {
+    Started { image: &'a str },
+    Ready { after_ms: f64 },
+    Ended { exit_code: Option<i64> },
+}
+
+impl<'a> From<&'a ServiceState> for ServiceWire<'a> {
+    fn from(state: &'a ServiceState) -> Self {
+        match state {
+            ServiceState::Started { image } => Self::Started { image },
+            ServiceState::Ready { after } => Self::Ready { after_ms: millis(*after) },
+            ServiceState::Ended { exit_code } => Self::Ended { exit_code: *exit_code },
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(tag = "found", rename_all = "kebab-case")]
+enum CacheWire<'a> {
+    Hit,
+    Partial { from: &'a str },
+    Miss { why: &'a str },
+}
+
+impl<'a> From<&'a CacheFound> for CacheWire<'a> {
+    fn from(found: &'a CacheFound) -> Self {
+        match found {
+            CacheFound::Hit => Self::Hit,
+            CacheFound::Partial { key } => Self::Partial { from: key },
+            CacheFound::Miss { why } => Self::Miss { why },
+        }
+    }
+}
+
+#[derive(Serialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 enum CauseWire<'a> {
     Exit { code: i32 },
@@ -518,6 +618,26 @@ impl<'a> Body<'a> {
                 outputs: named(&result.outputs),
             },
             Event::Summary { job, step, markdown } => Self::Summary { job: job.as_str(), step: step.0 + 1, markdown },
+            Event::Retrying { job, step, attempt, of, wait, cause } => Self::Retry {
+                job: job.as_str(),
+                step: step.map(|step| step.0 + 1),
+                attempt: *attempt,
+                of: *of,
+                wait_ms: millis(*wait),
+                cause: cause.into(),
+            },
+            Event::Service { job, service, state } => {
+                Self::Service { job: job.as_str(), service, state: state.into() }
+            }
+            Event::ServiceLog { job, service, bytes } => {
+                let text = std::str::from_utf8(bytes).ok();
+                let base64 = text.is_none().then(|| STANDARD.encode(bytes));
+                Self::ServiceLog { job: job.as_str(), service, text, base64 }
+            }
+            Event::Cache { job, key, found } => Self::Cache { job: job.as_str(), key, found: found.into() },
+            Event::Artifact { job, name, files, bytes } => {
+                Self::Artifact { job: job.as_str(), name, files: *files, bytes: *bytes }
+            }
             Event::JobFinished { job, result } => Self::Finished {
                 job: Some(job.as_str()),
                 step: None,

@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 use super::conversation::Conversation;
 use super::images::Images;
 use super::needs::{Ended, Needs};
+use super::retry::Tries;
 use super::stop::{Stop, StopReason, StopWatch};
 use super::supervisor::Nonce;
 use super::upload::UploadError;
@@ -118,8 +119,7 @@ pub(super) async fn run<E: Engine>(
         Err(broken) => (never_started(broken), Vec::new()),
         Ok((image, _slot)) => {
             context.emit(Event::JobStarted { job: job.id.clone(), image_id: image.id.clone() }).await;
-            let deadline = job.timeout.map(|limit| (began + limit, limit));
-            JobRun { context, job, image, deadline, stop, contexts }.live().await
+            tried(&JobRun { context, job, image, deadline: None, stop, contexts }).await
         }
     };
     if outcome.status == Status::Skipped {
@@ -128,6 +128,26 @@ pub(super) async fn run<E: Engine>(
     }
     let shown = outputs.iter().map(|(name, value)| (name.clone(), context.mask.text(value))).collect();
     Ended::ran(result(job, outcome, began.elapsed(), shown), outputs)
+}
+
+/// Lives a job, as often as its `retry` says; each try has the job's whole time.
+async fn tried<E: Engine>(job: &JobRun<'_, E>) -> (Outcome, Vec<(String, String)>) {
+    let mut tries = Tries::new(job.job.retry.as_ref());
+    loop {
+        let deadline = job.job.timeout.map(|limit| (Instant::now() + limit, limit));
+        let (outcome, outputs) = JobRun { deadline, ..job.clone() }.live().await;
+        let is_green = outcome.status == Status::Success;
+        let wait = tries.wait_after(outcome.status, outcome.cause.as_ref()).filter(|_| !is_green);
+        let (Some(wait), Some(cause)) = (wait, outcome.cause.clone()) else {
+            return (outcome, outputs);
+        };
+        let (attempt, of) = (tries.attempt, tries.of());
+        job.context.emit(Event::Retrying { job: job.job.id.clone(), step: None, attempt, of, wait, cause }).await;
+        if !job.waited(wait).await {
+            return (outcome, outputs);
+        }
+        tries.attempt += 1;
+    }
 }
 
 fn result(job: &PlannedJob, outcome: Outcome, duration: Duration, outputs: Vec<(String, String)>) -> JobResult {
@@ -201,7 +221,7 @@ async fn prepare(
     }
 }
 
-/// A job that runs.
+/// A job that runs: one try of it.
 struct JobRun<'a, E> {
     context: &'a Context<E>,
     job: &'a PlannedJob,
@@ -211,6 +231,20 @@ struct JobRun<'a, E> {
     stop: StopWatch,
     /// What expressions see of what was known before its first step.
     contexts: Contexts,
+}
+
+// Not derived: the engine need not be one that can be cloned.
+impl<E> Clone for JobRun<'_, E> {
+    fn clone(&self) -> Self {
+        Self {
+            context: self.context,
+            job: self.job,
+            image: self.image.clone(),
+            deadline: self.deadline,
+            stop: self.stop.clone(),
+            contexts: self.contexts.clone(),
+        }
+    }
 }
 
 impl<E: Engine> JobRun<'_, E> {

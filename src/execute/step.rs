@@ -12,7 +12,7 @@ use super::stop::{StopReason, StopWatch};
 use super::supervisor::{self, Counters, NotStarted, Report, Surroundings};
 use super::{Context, forgiven};
 use crate::engine::{ContainerId, Engine, EngineError};
-use crate::event::{Cause, Event, Level, Status, StepResult, Stream, TimeoutScope};
+use crate::event::{Cause, Event, Level, Status, StepIndex, StepResult, Stream, TimeoutScope};
 use crate::pipeline::OutputMode;
 use crate::plan::{PlannedJob, ReadyStep};
 
@@ -56,6 +56,8 @@ pub(super) struct StepRun<'a, E> {
     pub(super) context: &'a Context<E>,
     pub(super) job: &'a PlannedJob,
     pub(super) step: &'a ReadyStep,
+    /// What the supervisor calls this try of it: no two of a container have one name.
+    pub(super) call: StepIndex,
     pub(super) env: &'a [(String, String)],
     /// Folders for the front of its `PATH`.
     pub(super) path: &'a [String],
@@ -96,7 +98,7 @@ impl<E: Engine> StepRun<'_, E> {
         let mut unsent: VecDeque<Event> = VecDeque::new();
 
         let around = Surroundings { env: self.env, path: self.path, output: self.job.output };
-        talk.say(&supervisor::start_step(talk.nonce(), self.step, &around)).await;
+        talk.say(&supervisor::start_step(talk.nonce(), self.call, self.step, &around)).await;
         while end.is_none() || !stderr_done {
             let wake = match &phase {
                 Phase::Running => deadline.as_ref().map(|(at, _)| *at),
@@ -126,7 +128,7 @@ impl<E: Engine> StepRun<'_, E> {
                     unsent.extend(self.log(stream, bytes));
                 }
                 Moment::Heard(Heard::Report { stream, report: Report::End { step, code, not_started, counters } })
-                    if step == self.step.index =>
+                    if step == self.call =>
                 {
                     match stream {
                         Stream::Stdout => {
@@ -136,7 +138,7 @@ impl<E: Engine> StepRun<'_, E> {
                     }
                 }
                 Moment::Heard(Heard::Report { report: Report::Data { step, file, content }, .. })
-                    if step == self.step.index =>
+                    if step == self.call =>
                 {
                     files.take(file, content);
                 }
@@ -149,7 +151,7 @@ impl<E: Engine> StepRun<'_, E> {
                         phase = self.terminate(talk, why).await;
                     }
                     Phase::Terminating { why, .. } => {
-                        talk.say(&supervisor::kill("KILL", self.step.index)).await;
+                        talk.say(&supervisor::kill("KILL", self.call)).await;
                         phase = Phase::Killing { why, give_up_at: Instant::now() + KILL_LIMIT };
                     }
                     Phase::Killing { why, .. } => return self.give_up(talk.id(), why, began).await.map(alone),
@@ -172,7 +174,7 @@ impl<E: Engine> StepRun<'_, E> {
             }
             Phase::Terminating { why, .. } | Phase::Killing { why, .. } => {
                 // Others of its process group may have ignored TERM; nothing of a stopped step stays.
-                talk.say(&supervisor::kill("KILL", self.step.index)).await;
+                talk.say(&supervisor::kill("KILL", self.call)).await;
                 // What a step was about to hand on when it was stopped may be half of it.
                 alone(self.stopped(why, Some(&end), duration))
             }
@@ -199,7 +201,7 @@ impl<E: Engine> StepRun<'_, E> {
     }
 
     async fn terminate(&self, talk: &mut Conversation, why: Cause) -> Phase {
-        talk.say(&supervisor::kill("TERM", self.step.index)).await;
+        talk.say(&supervisor::kill("TERM", self.call)).await;
         Phase::Terminating { why, kill_at: Instant::now() + self.context.settings.grace }
     }
 

@@ -6,7 +6,7 @@
 //! |---|---|
 //! | `NONCE` | first of all: 32 hex digits that mark every report and end every `put` |
 //! | `put FILE`, lines, `NONCE` | writes the lines to a file in the scratch directory |
-//! | `run ID` | sources the file `ID` in a child, which becomes the step |
+//! | `run ID` | sources the file `ID` in a child, which becomes the step; each try of a step has an ID of its own |
 //! | `kill SIGNAL ID` | signals the process group of step `ID` |
 //! | `unpack DIR`, then (`LENGTH`, that many bytes)…, `0` | unpacks a tar archive below `DIR` |
 //!
@@ -84,12 +84,12 @@ pub(super) struct Surroundings<'a> {
 }
 
 /// `run` and what must be put before it: the step's script, and the file that becomes the step.
-pub(super) fn start_step(nonce: &Nonce, step: &ReadyStep, around: &Surroundings<'_>) -> String {
-    let id = step.index.0;
+pub(super) fn start_step(nonce: &Nonce, call: StepIndex, step: &ReadyStep, around: &Surroundings<'_>) -> String {
+    let id = call.0;
     let script_file = format!("{id}.script");
     let mut text = String::with_capacity(step.script.len() + 1024);
     put(&mut text, nonce, &script_file, &step.script);
-    put(&mut text, nonce, &id.to_string(), &launch(step, around, &format!("{SCRATCH}/{script_file}")));
+    put(&mut text, nonce, &id.to_string(), &launch(id, step, around, &format!("{SCRATCH}/{script_file}")));
     let _ = writeln!(text, "run {id}");
     text
 }
@@ -105,13 +105,12 @@ fn put(text: &mut String, nonce: &Nonce, file: &str, content: &str) {
 }
 
 /// What the child sources: it sets the environment, forgets the file that held it, and becomes the step.
-fn launch(step: &ReadyStep, around: &Surroundings<'_>, script: &str) -> String {
+fn launch(id: usize, step: &ReadyStep, around: &Surroundings<'_>, script: &str) -> String {
     let mut text = String::new();
     let secrets = step.secrets.iter().map(|secret| (secret.name.as_str(), secret.value.expose()));
     for (name, value) in around.env.iter().map(|(name, value)| (name.as_str(), value.as_str())).chain(secrets) {
         let _ = writeln!(text, "export {name}={}", quote(value));
     }
-    let id = step.index.0;
     for folder in around.path.iter().rev() {
         let _ = writeln!(text, "export PATH={}\"${{PATH:+:$PATH}}\"", quote(folder));
     }

@@ -32,6 +32,10 @@ impl Ran {
                     Some(format!("{job}/{step} {}{}", result.status, cause(&result.cause)))
                 }
                 Event::JobFinished { job, result } => Some(format!("{job} {}{}", result.status, cause(&result.cause))),
+                Event::Retrying { job, step, attempt, of, .. } => {
+                    let step = step.map(|step| format!("/{step}")).unwrap_or_default();
+                    Some(format!("{job}{step} again after try {attempt} of {of}"))
+                }
                 Event::ImagePull { image, pull } => {
                     Some(format!("{image} {}", format!("{pull:?}").split([' ', '{']).next().unwrap()))
                 }
@@ -457,4 +461,59 @@ async fn the_image_of_a_job_that_is_not_wanted_is_not_pulled() {
     let ran = play(&jobs.concat(), settings(), |_| {}).await;
     assert_eq!((ran.result.status, ran.engine.pulls()), (Status::Success, 1));
     assert!(ran.story().contains(&"d success".to_owned()));
+}
+
+#[tokio::test]
+async fn a_step_is_tried_as_often_as_it_says_and_keeps_its_container() {
+    let jobs = "  a:\n    image: box:1\n    steps:\n      - run: |\n          say go\n          fail-first 2\n        retry: 2\n      - run: |\n          fail-first 9\n          say no\n        retry: {max: 1, when: timeout}\n";
+    let ran = play(jobs, settings(), |_| {}).await;
+    insta::assert_snapshot!(ran.story().join("\n"), @r#"
+    a started
+    a says go
+    a/1 again after try 1 of 3
+    a says go
+    a/1 again after try 2 of 3
+    a says go
+    a/1 success
+    a says no
+    a/2 failure Exit { code: 1 }
+    a failure StepFailed { step: StepIndex(1) }
+    "#);
+    assert_eq!(ran.engine.made(), 1);
+}
+
+#[tokio::test]
+async fn a_job_is_tried_again_in_a_container_of_its_own_and_a_fault_of_the_machinery_is_told_from_a_failure() {
+    let jobs = "  a:\n    image: box:1\n    retry: {max: 3, when: error}\n    steps:\n      - run: say one\n      - run: vanish-first 1\n      - run: fail-first 1\n";
+    let ran = play(jobs, settings(), |_| {}).await;
+    let story: Vec<String> = ran.story().iter().map(|line| line.split(" Infra").next().unwrap().to_owned()).collect();
+    insta::assert_snapshot!(story.join("\n"), @r#"
+    a started
+    a says one
+    a/1 success
+    a/2 error
+    a/3 skipped EarlierStepFailed
+    a again after try 1 of 4
+    a says one
+    a/1 success
+    a/2 success
+    a/3 failure Exit { code: 1 }
+    a failure StepFailed { step: StepIndex(2) }
+    "#);
+    assert_eq!((ran.engine.made(), ran.engine.containers()), (2, 0));
+}
+
+#[tokio::test]
+async fn a_stop_ends_the_wait_for_another_try() {
+    let jobs = "  a:\n    image: box:1\n    retry: {max: 1, backoff: 1h}\n    steps:\n      - run: exit 1\n";
+    let began = Instant::now();
+    let ran = play(jobs, settings(), |stopper| {
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            stopper.interrupt();
+        });
+    })
+    .await;
+    assert!(began.elapsed() < Duration::from_secs(5));
+    assert_eq!((ran.result.status, ran.engine.made()), (Status::Cancelled, 1));
 }

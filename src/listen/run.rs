@@ -292,6 +292,8 @@ fn planned(repository: &Repository, trust: Trust, pipeline: &Pipeline, trigger: 
             Trust::Fork => Vec::new(),
         },
         images: std::collections::BTreeMap::default(),
+        // Whoever pushes must not be able to widen the sandbox.
+        allowed: plan::Privileges::default(),
         origin: trigger.contexts(),
     };
     plan::plan(pipeline, &options).map_err(|error| End::over(Status::Failure.word(), error.to_string()))

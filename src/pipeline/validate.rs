@@ -21,6 +21,8 @@ mod storage;
 mod trigger;
 mod whole;
 
+pub use security::capability_or_privileged;
+
 use super::graph::{self, Needs};
 use super::reader::Reader;
 use super::sources::Sources;

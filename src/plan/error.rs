@@ -66,6 +66,14 @@ pub enum PlanError {
         /// What is wrong with it.
         why: String,
     },
+    /// The job asks for more than the sandbox gives, and the user did not allow it.
+    #[error("the job `{job}` asks for `{what}`, which is more than the sandbox gives")]
+    NotAllowed {
+        /// The job.
+        job: String,
+        /// `privileged`, or a capability.
+        what: String,
+    },
     /// The job asks for something that `argon run` does not do yet.
     #[error("{owner} has `{key}`, which `argon run` does not do yet")]
     NotBuilt {
@@ -101,6 +109,9 @@ impl PlanError {
             Self::UnknownMatrixKey { known, .. } => format!("there are: {}", known.join(", ")),
             Self::NoValue { .. } => "write a value that is known before the first job runs".to_owned(),
             Self::BadImage { .. } => "look at the values that its expression takes".to_owned(),
+            Self::NotAllowed { what, .. } => {
+                format!("if you trust this pipeline, allow it: `argon run --allow {what}` (docs/security.md says what that means)")
+            }
             Self::NotBuilt { key, .. } => {
                 format!("run the jobs that do without (`argon run JOB`), or take `{key}` out: it is not ignored")
             }

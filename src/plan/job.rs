@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::select::Chosen;
-use super::{Need, PlanError, PlannedJob, PlannedStep, RunOptions};
+use super::{Need, PlanError, PlannedJob, PlannedStep, Privileges, RunOptions};
 use crate::event::StepIndex;
 use crate::pipeline::expr::{Condition, Contexts, EvalError, Expr, NoFiles, Scope, Standing, Template};
 use crate::pipeline::{self, EnvTemplates, Job, JobImage, MatrixValue, Pipeline, Step};
@@ -59,6 +59,8 @@ pub(super) fn plan(
         network: job.network,
         user: job.user.clone(),
         output: job.output,
+        retry: job.retry.clone(),
+        privileges: privileges(job, &options.allowed)?,
         steps: steps.collect::<Result<_, _>>()?,
         contexts: Arc::new(contexts),
     })
@@ -98,6 +100,7 @@ fn plan_step(
         secrets: step.secrets.iter().filter_map(|wanted| given(&wanted.value)).collect(),
         timeout: step.timeout,
         on_error: step.on_error,
+        retry: step.retry.clone(),
     })
 }
 
@@ -105,21 +108,27 @@ fn plan_step(
 fn refuse_not_built(job: &Job) -> Result<(), PlanError> {
     let asked = [
         (!job.services.is_empty(), "services"),
-        (job.retry.is_some(), "retry"),
         (!job.cache.is_empty(), "cache"),
         (!job.artifacts.is_empty(), "artifacts"),
         (!job.inputs.is_empty(), "inputs"),
-        (job.security.is_some(), "security"),
     ];
-    if let Some((_, key)) = asked.into_iter().find(|(is_asked, _)| *is_asked) {
-        return Err(not_built(job, key));
-    }
-    match job.steps.iter().position(|step| step.retry.is_some()) {
-        Some(at) => {
-            let owner = format!("step {} of job `{}`", StepIndex(at), job.key.value);
-            Err(PlanError::NotBuilt { owner, key: "retry" })
-        }
+    match asked.into_iter().find(|(is_asked, _)| *is_asked) {
+        Some((_, key)) => Err(not_built(job, key)),
         None => Ok(()),
+    }
+}
+
+/// What the job asks for beyond the sandbox, where the user allowed all of it.
+fn privileges(job: &Job, allowed: &Privileges) -> Result<Privileges, PlanError> {
+    let Some(security) = &job.security else { return Ok(Privileges::default()) };
+    let refused = |what: &str| PlanError::NotAllowed { job: job.key.value.clone(), what: what.to_owned() };
+    if security.privileged && !allowed.privileged {
+        return Err(refused("privileged"));
+    }
+    let is_allowed = |wanted: &&String| allowed.privileged || allowed.capabilities.contains(wanted);
+    match security.capabilities.iter().find(|wanted| !is_allowed(wanted)) {
+        Some(wanted) => Err(refused(wanted)),
+        None => Ok(Privileges { privileged: security.privileged, capabilities: security.capabilities.clone() }),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Why something failed, in plain words, and what to do about it.
 
-use crate::event::{Cause, Status, StepIndex, TimeoutScope};
+use crate::event::{CacheFound, Cause, Event, Level, ServiceState, Status, StepIndex, TimeoutScope};
 
 use super::sanitize::one_line;
 use super::style::{bytes, human};
@@ -87,6 +87,36 @@ pub fn explain(cause: &Cause, about: About<'_>) -> Explanation {
     };
     // Some of it is in the words of others: commands, registries.
     Explanation { what: one_line(&what), hint: hint.as_deref().map(one_line) }
+}
+
+/// What Argon says, in a line, of what becomes of a job beside its steps; `None` for other events, and for what is said elsewhere.
+pub fn aside(event: &Event, about: About<'_>) -> Option<(Level, String)> {
+    let line = match event {
+        Event::Retrying { step, attempt, of, wait, cause, .. } => {
+            let what = step.map_or_else(|| "the job".to_owned(), |step| about.step(step));
+            let when = if wait.is_zero() { "again now".to_owned() } else { format!("again in {}", human(*wait)) };
+            (Level::Warn, format!("try {attempt} of {of} of {what} failed: {}; {when}", explain(cause, about).what))
+        }
+        Event::Service { service, state, .. } => match state {
+            ServiceState::Started { image } => (Level::Debug, format!("service {service}: started {image}")),
+            ServiceState::Ready { after } => (Level::Info, format!("service {service} is ready after {}", human(*after))),
+            ServiceState::Ended { exit_code } => {
+                let code = exit_code.map(|code| format!(" with {code}")).unwrap_or_default();
+                (Level::Warn, format!("service {service} ended{code}, while the job goes on"))
+            }
+        },
+        Event::Cache { key, found, .. } => match found {
+            CacheFound::Hit => (Level::Info, format!("cache {key}: hit")),
+            CacheFound::Partial { key: of } => (Level::Info, format!("cache {key}: partly, from {of}")),
+            CacheFound::Miss { why } => (Level::Info, format!("cache {key}: miss ({why})")),
+        },
+        Event::Artifact { name, files, bytes: size, .. } => {
+            let files = if *files == 1 { "1 file".to_owned() } else { format!("{files} files") };
+            (Level::Info, format!("artifact {name}: {files}, {}", bytes(*size)))
+        }
+        _ => return None,
+    };
+    Some((line.0, one_line(&line.1)))
 }
 
 /// How a job ended, after its name.

@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use memchr::{memchr, memrchr};
 
-use super::explain::{About, explain};
+use super::explain::{About, aside, explain};
 use super::out::Out;
 use super::sanitize::one_line;
 use super::style::{Style, Tone, human};
 use super::summary::{Width, job_note, summary};
-use super::tracker::{Keep, Tracker};
+use super::tracker::{JobTrack, Keep, Tracker};
 use super::{Sink, SinkError, Verbosity};
 use crate::event::{
     Cause, Envelope, Event, JobId, JobResult, Level, PullEvent, RunResult, SourceInfo, Status, StepIndex, StepResult,
@@ -104,6 +104,20 @@ impl<W: Write + Send> Plain<W> {
             Event::JobFinished { job, result } => self.job_finished(job, result),
             Event::RunFinished { result } => self.run_finished(result),
             Event::Notice { level, job, message } => self.notice(*level, job.as_ref(), message),
+            Event::ServiceLog { .. } => Ok(()),
+            Event::Retrying { job, .. }
+            | Event::Service { job, .. }
+            | Event::Cache { job, .. }
+            | Event::Artifact { job, .. } => self.aside(job, event),
+        }
+    }
+
+    fn aside(&mut self, job: &JobId, event: &Event) -> Result<(), SinkError> {
+        self.release(job)?;
+        let about = self.tracker.job(job).map(JobTrack::about).unwrap_or_default();
+        match aside(event, about) {
+            Some((level, message)) => self.notice(level, Some(job), &message),
+            None => Ok(()),
         }
     }
 

@@ -114,7 +114,7 @@ fn job_line(job: &JobTrack, width: usize, style: &Style) -> String {
 
 /// What a job's status does not say.
 pub(super) fn job_note(job: &JobTrack, result: &JobResult) -> String {
-    let about = about(job);
+    let about = job.about();
     let mut note = match (result.status, &result.cause) {
         (Status::Success, _) => match job.forgiven_steps() {
             0 => String::new(),
@@ -135,10 +135,6 @@ pub(super) fn job_note(job: &JobTrack, result: &JobResult) -> String {
     note
 }
 
-fn about(job: &JobTrack) -> About<'_> {
-    About { image: Some(&job.info.image), steps: &job.info.steps }
-}
-
 fn failure(job: &JobTrack, style: &Style) -> String {
     let Some(result) = job.result() else {
         return String::new();
@@ -157,8 +153,19 @@ fn failure(job: &JobTrack, style: &Style) -> String {
     for line in tail.map(|tail| last_lines(tail, style)).unwrap_or_default() {
         text.push_str(&format!("  {} {line}\n", style.paint(Tone::Dim, style.symbols.bar())));
     }
+    for service in &job.services {
+        let ended = if service.has_ended { ", which ended" } else { "" };
+        let head = style.paint(Tone::Dim, &format!("service {}{ended}:", service.name));
+        let lines = last_lines(&service.tail, style);
+        if !lines.is_empty() {
+            text.push_str(&format!("  {head}\n"));
+        }
+        for line in lines {
+            text.push_str(&format!("  {} {line}\n", style.paint(Tone::Dim, style.symbols.bar())));
+        }
+    }
     if let Some(cause) = cause {
-        let explanation = explain(cause, about(job));
+        let explanation = explain(cause, job.about());
         text.push_str(&format!("  {}\n", style.paint(Tone::Bad, &explanation.what)));
         if let Some(hint) = explanation.hint {
             text.push_str(&format!("  {} {hint}\n", style.paint(Tone::Bold, "hint:")));

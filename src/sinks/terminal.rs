@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use self::view::{Pulls, View};
-use super::explain::{About, explain};
+use super::explain::{About, aside, explain};
 use super::plain::described;
 use super::sanitize::Sanitizer;
 use super::style::{Style, Tone, human};
@@ -98,6 +98,19 @@ impl Terminal {
             Event::JobFinished { job, result } => self.job_finished(job, result),
             Event::RunFinished { result } => self.run_finished(result),
             Event::Notice { level, job, message } => self.notice(*level, job.as_ref(), message),
+            Event::ServiceLog { .. } => {}
+            Event::Retrying { job, .. }
+            | Event::Service { job, .. }
+            | Event::Cache { job, .. }
+            | Event::Artifact { job, .. } => self.aside(job, &envelope.event),
+        }
+    }
+
+    fn aside(&mut self, job: &JobId, event: &Event) {
+        self.end_lines(job);
+        let about = self.tracker.job(job).map(JobTrack::about).unwrap_or_default();
+        if let Some((level, message)) = aside(event, about) {
+            self.notice(level, Some(job), &message);
         }
     }
 

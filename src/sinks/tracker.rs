@@ -4,9 +4,11 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 
+use super::explain::About;
 use super::sanitize::one_line;
 use crate::event::{
-    Envelope, Event, JobId, JobInfo, JobResult, RunResult, SourceInfo, Status, StepIndex, StepInfo, StepResult,
+    Envelope, Event, JobId, JobInfo, JobResult, RunResult, ServiceState, SourceInfo, Status, StepIndex, StepInfo,
+    StepResult,
 };
 
 /// The most that is kept of a step's output, in bytes.
@@ -89,9 +91,36 @@ pub struct JobTrack {
     pub phase: Phase,
     /// Its steps, in order.
     pub steps: Vec<StepTrack>,
+    /// Its services, in the order of their first words.
+    pub services: Vec<ServiceTrack>,
+}
+
+/// A service of a job, so far.
+#[derive(Debug, Clone)]
+pub struct ServiceTrack {
+    /// Its name, fit to be shown.
+    pub name: String,
+    /// The end of what it wrote.
+    pub tail: Tail,
+    /// It ended by itself.
+    pub has_ended: bool,
 }
 
 impl JobTrack {
+    /// What a cause of it does not say by itself.
+    pub fn about(&self) -> About<'_> {
+        About { image: Some(&self.info.image), steps: &self.info.steps }
+    }
+
+    fn service(&mut self, name: &str) -> &mut ServiceTrack {
+        let name = one_line(name);
+        let at = self.services.iter().position(|service| service.name == name).unwrap_or_else(|| {
+            self.services.push(ServiceTrack { name, tail: Tail::default(), has_ended: false });
+            self.services.len() - 1
+        });
+        &mut self.services[at]
+    }
+
     /// Its id, and its name behind it where it has one.
     pub fn called(&self) -> String {
         match &self.info.name {
@@ -202,7 +231,27 @@ impl Tracker {
                 self.update(job, |track| track.phase = Phase::Ended(result.clone()));
             }
             Event::RunFinished { result } => self.result = Some(result.clone()),
-            Event::JobQueued { .. } | Event::ImagePull { .. } | Event::Notice { .. } => {}
+            Event::Retrying { job, step: None, .. } => self.update(job, |track| {
+                track.steps = vec![StepTrack::default(); track.info.steps.len()];
+                track.services.clear();
+                if let Phase::Running { step, .. } = &mut track.phase {
+                    *step = None;
+                }
+            }),
+            Event::Retrying { job, step: Some(step), .. } => self.update(job, |track| {
+                if let Some(step) = track.steps.get_mut(step.0) {
+                    step.tail = Tail::default();
+                }
+            }),
+            Event::ServiceLog { job, service, bytes } => self.update(job, |track| track.service(service).tail.push(bytes)),
+            Event::Service { job, service, state } => self.update(job, |track| {
+                track.service(service).has_ended |= matches!(state, ServiceState::Ended { .. });
+            }),
+            Event::JobQueued { .. }
+            | Event::ImagePull { .. }
+            | Event::Notice { .. }
+            | Event::Cache { .. }
+            | Event::Artifact { .. } => {}
         }
     }
 
@@ -216,6 +265,7 @@ impl Tracker {
                 info: shown(info),
                 phase: Phase::Waiting,
                 steps: vec![StepTrack::default(); info.steps.len()],
+                services: Vec::new(),
             })
             .collect();
     }

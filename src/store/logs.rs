@@ -33,6 +33,11 @@ impl LogId {
     }
 }
 
+/// Where a service of a job writes. Its name is a label of DNS.
+pub(super) fn service_log(dir: &StateDir, run: &RunId, job: usize, service: &str) -> PathBuf {
+    dir.logs_of(run).join(format!("{job}-service-{service}.log"))
+}
+
 /// Where the events of a run are, one a line.
 pub(super) fn events_of(dir: &StateDir, run: &RunId) -> PathBuf {
     dir.logs_of(run).join("events.jsonl")

@@ -11,11 +11,11 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::logs::{LogId, events_of};
+use super::logs::{LogId, events_of, service_log};
 use super::{StateDir, StoreError, history::History};
 use crate::event::wire::Encoder;
 use crate::event::{Cause, Envelope, Event, JobId, JobInfo, Level, PullEvent, RunId, SourceInfo, Status, StepIndex};
-use crate::sinks::explain::{About, explain};
+use crate::sinks::explain::{About, aside, explain};
 use crate::sinks::{Sink, SinkError};
 
 /// How many bytes of a step's output wait in memory.
@@ -96,7 +96,7 @@ impl EventLog {
     }
 
     fn add(&mut self, dir: &StateDir, envelope: &Envelope) -> Result<(), StoreError> {
-        if matches!(&envelope.event, Event::Log { .. } | Event::ImagePull { pull: PullEvent::Layer(_), .. }) {
+        if matches!(&envelope.event, Event::Log { .. } | Event::ServiceLog { .. } | Event::ImagePull { pull: PullEvent::Layer(_), .. }) {
             return Ok(());
         }
         self.line.clear();
@@ -213,8 +213,9 @@ impl Recording {
     fn take(&mut self, dir: &StateDir, time: i64, event: &Event) -> Result<(), StoreError> {
         match event {
             Event::Log { job, step, bytes, .. } => return self.log(dir, job, *step, bytes),
+            Event::ServiceLog { job, service, bytes } => return self.service_log(dir, job, service, bytes),
             // What follows the end of a step reads its whole log.
-            Event::StepFinished { job, .. } | Event::JobFinished { job, .. } => {
+            Event::StepFinished { job, .. } | Event::JobFinished { job, .. } | Event::Retrying { job, .. } => {
                 self.close_log(dir, job)?;
             }
             Event::RunFinished { .. } => self.flush(dir)?,
@@ -277,12 +278,41 @@ impl Recording {
                     self.owner,
                 ],
             ),
-            Event::Notice { level, job, message } if *level != Level::Debug => self.update(
-                "INSERT INTO notices (run, time, level, job, message) VALUES (?1, ?2, ?3, ?4, ?5)",
-                params![self.number, time, level_word(*level), job.as_ref().map(JobId::as_str), message],
-            ),
+            Event::Notice { level, job, message } => self.notice(time, *level, job.as_ref(), message),
+            Event::Retrying { job, step, .. } => {
+                if step.is_none() {
+                    self.update(
+                        "UPDATE steps SET status = 'queued', message = NULL, exit_code = NULL, duration = NULL, cpu = NULL, \
+                         peak_memory = NULL, forgiven = 0 WHERE run = ?1 AND job = ?2",
+                        params![self.number, self.position(job)],
+                    )?;
+                }
+                self.aside(time, job, event)
+            }
+            Event::Service { job, .. } | Event::Cache { job, .. } | Event::Artifact { job, .. } => {
+                self.aside(time, job, event)
+            }
             _ => Ok(()),
         }
+    }
+
+    /// What became of a job beside its steps: a word of Argon's.
+    fn aside(&self, time: i64, job: &JobId, event: &Event) -> rusqlite::Result<()> {
+        let Some(info) = self.jobs.get(job).map(|job| &job.info) else { return Ok(()) };
+        match aside(event, About { image: Some(&info.image), steps: &info.steps }) {
+            Some((level, message)) => self.notice(time, level, Some(job), &message),
+            None => Ok(()),
+        }
+    }
+
+    fn notice(&self, time: i64, level: Level, job: Option<&JobId>, message: &str) -> rusqlite::Result<()> {
+        if level == Level::Debug {
+            return Ok(());
+        }
+        self.update(
+            "INSERT INTO notices (run, time, level, job, message) VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![self.number, time, level_word(level), job.map(JobId::as_str), message],
+        )
     }
 
     fn update(&self, sql: &str, values: impl rusqlite::Params) -> rusqlite::Result<()> {
@@ -311,6 +341,16 @@ impl Recording {
         self.log_bytes += bytes.len() as u64;
         log.buffer.extend_from_slice(bytes);
         if log.buffer.len() >= BUFFER { log.flush(dir, &id) } else { Ok(()) }
+    }
+
+    /// A service's words go to a file of their own beside the steps' logs.
+    fn service_log(&mut self, dir: &StateDir, job: &JobId, service: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        let Some(position) = self.jobs.get(job).map(|job| job.position) else { return Ok(()) };
+        let path = service_log(dir, &self.run, position, service);
+        let opened = File::options().create(true).append(true).open(&path);
+        let written = opened.and_then(|mut file| file.write_all(bytes));
+        self.log_bytes += bytes.len() as u64;
+        written.map_err(|source| StoreError::File { what: "write the log", path, source })
     }
 
     fn close_log(&mut self, dir: &StateDir, job: &JobId) -> Result<(), StoreError> {

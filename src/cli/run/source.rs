@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use argon::pipeline::Pipeline;
 use argon::pipeline::expr::Contexts;
-use argon::plan::{self, Plan, RunOptions, Selection};
+use argon::plan::{self, Plan, Privileges, RunOptions, Selection};
 use argon::repository;
 use argon::source::{self, CloneProgress, SourceRequest, Workspace};
 use argon::trigger::{Reason, Trigger};
@@ -153,6 +153,10 @@ fn options(args: &RunArgs) -> Result<RunOptions, CommandError> {
         env: args.variables.env()?,
         secrets: args.variables.secrets()?,
         images: args.image.iter().cloned().collect(),
+        allowed: Privileges {
+            privileged: args.allow.iter().any(|what| what == "privileged"),
+            capabilities: args.allow.iter().filter(|what| *what != "privileged").cloned().collect(),
+        },
         origin: Contexts::default(),
     })
 }

@@ -15,7 +15,9 @@ use futures_util::StreamExt;
 use tokio::sync::oneshot;
 
 use super::{Docker, attach, error};
-use crate::engine::{ContainerEnd, ContainerId, ContainerSpec, EngineError, Labels, Network, OwnedContainer, Session};
+use crate::engine::{
+    ContainerEnd, ContainerId, ContainerSpec, EngineError, Labels, Network, OwnedContainer, Privileges, Session,
+};
 
 const LABEL_RUN: &str = "dev.argon.run";
 const LABEL_JOB: &str = "dev.argon.job";
@@ -129,15 +131,21 @@ fn host_config(spec: &ContainerSpec, init: bool) -> HostConfig {
         Network::Named(name) => name,
         Network::None => "none",
     };
+    let is_confined = spec.privileges != Privileges::Privileged;
+    let more = match &spec.privileges {
+        Privileges::Capabilities(more) => more.clone(),
+        Privileges::Sandbox | Privileges::Privileged => Vec::new(),
+    };
     HostConfig {
         auto_remove: Some(true),
         init: init.then_some(true),
         log_config: Some(HostConfigLogConfig { typ: Some("none".to_owned()), config: None }),
         tmpfs: Some(HashMap::from([(spec.scratch.clone(), SCRATCH.to_owned())])),
         network_mode: Some(network.to_owned()),
-        cap_drop: Some(vec!["ALL".to_owned()]),
-        cap_add: Some(CAPABILITIES.map(str::to_owned).to_vec()),
-        security_opt: Some(vec!["no-new-privileges".to_owned()]),
+        privileged: (spec.privileges == Privileges::Privileged).then_some(true),
+        cap_drop: is_confined.then(|| vec!["ALL".to_owned()]),
+        cap_add: is_confined.then(|| CAPABILITIES.iter().map(|own| (*own).to_owned()).chain(more).collect()),
+        security_opt: is_confined.then(|| vec!["no-new-privileges".to_owned()]),
         pids_limit: Some(spec.limits.pids),
         memory: spec.limits.memory,
         memory_swap: spec.limits.memory,

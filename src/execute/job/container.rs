@@ -1,7 +1,7 @@
 //! The container of a job, as the engine is asked for it.
 
 use super::JobRun;
-use crate::engine::{self, ContainerSpec, Labels, Limits};
+use crate::engine::{self, ContainerSpec, Labels, Limits, Privileges};
 use crate::execute::supervisor;
 use crate::pipeline::{NetworkAccess, Resources};
 use crate::plan::WORKSPACE;
@@ -22,6 +22,11 @@ impl<E> JobRun<'_, E> {
             network: match self.job.network {
                 NetworkAccess::Default => self.context.settings.network.clone(),
                 NetworkAccess::None => engine::Network::None,
+            },
+            privileges: match (self.job.privileges.privileged, &self.job.privileges.capabilities) {
+                (true, _) => Privileges::Privileged,
+                (false, more) if more.is_empty() => Privileges::Sandbox,
+                (false, more) => Privileges::Capabilities(more.clone()),
             },
             labels: Labels {
                 run: self.context.settings.run.as_str().to_owned(),

@@ -10,10 +10,11 @@ use crate::event::{Cause, Event, Status, StepIndex, StepResult, TimeoutScope};
 use crate::execute::StepColor;
 use crate::execute::conversation::Conversation;
 use crate::execute::handover::HandedOn;
+use crate::execute::retry::Tries;
 use crate::execute::step::{Limit, Lost, StepRun};
 use crate::execute::stop::Stop;
 use crate::execute::supervisor::Counters;
-use crate::pipeline::Env;
+use crate::pipeline::{Env, Retry};
 use crate::pipeline::expr::{Contexts, Scope, Standing};
 use crate::plan::{self, PlannedStep, ReadyStep, WORKSPACE};
 use crate::trigger;
@@ -76,17 +77,7 @@ impl<E: Engine> JobRun<'_, E> {
                 }
             };
             self.context.emit(Event::StepStarted { job: self.job.id.clone(), step: step.index }).await;
-            let env = self.environment(&ready);
-            let run = StepRun {
-                context: self.context,
-                job: self.job,
-                step: &ready,
-                env: &env,
-                path: &progress.path,
-                limit: self.limit(&progress),
-                counters: &mut counters,
-            };
-            match run.run(talk).await {
+            match self.tried(talk, &ready, step.retry.as_ref(), &progress, &mut counters).await {
                 Ok((result, handed)) => {
                     self.finish_step(step.index, result.clone()).await;
                     self.show_summary(step.index, &handed.summary).await;
@@ -103,6 +94,69 @@ impl<E: Engine> JobRun<'_, E> {
             }
         }
         self.conclude(progress).await
+    }
+
+    /// Runs a step, as often as its `retry` says. Its time is that of all tries.
+    async fn tried(
+        &self,
+        talk: &mut Conversation,
+        step: &ReadyStep,
+        retry: Option<&Retry>,
+        progress: &Progress,
+        counters: &mut Counters,
+    ) -> Result<(StepResult, HandedOn), Lost> {
+        let began = Instant::now();
+        let env = self.environment(step);
+        let mut tries = Tries::new(retry);
+        loop {
+            let run = StepRun {
+                context: self.context,
+                job: self.job,
+                step,
+                call: StepIndex(step.index.0 + (tries.attempt as usize - 1) * self.job.steps.len()),
+                env: &env,
+                path: &progress.path,
+                limit: self.limit(progress),
+                counters,
+            };
+            let (result, handed) = run.run(talk).await?;
+            let is_over = matches!(result.cause, Some(Cause::TimedOut { scope: TimeoutScope::Job, .. }));
+            let wait = tries.wait_after(result.status, result.cause.as_ref()).filter(|_| !is_over);
+            let (Some(wait), Some(cause)) = (wait, result.cause.clone()) else {
+                return Ok((StepResult { duration: began.elapsed(), ..result }, handed));
+            };
+            self.context
+                .emit(Event::Retrying {
+                    job: self.job.id.clone(),
+                    step: Some(step.index),
+                    attempt: tries.attempt,
+                    of: tries.of(),
+                    wait,
+                    cause,
+                })
+                .await;
+            if !self.waited(wait).await {
+                return Ok((StepResult { duration: began.elapsed(), ..result }, handed));
+            }
+            tries.attempt += 1;
+        }
+    }
+
+    /// Waits before another try. False where a stop of the run came, or the job's time was up: then there is none.
+    pub(super) async fn waited(&self, wait: Duration) -> bool {
+        let mut stop = self.stop.clone();
+        let deadline = async {
+            match self.deadline {
+                Some((at, _)) => tokio::time::sleep_until(at.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            _ = stop.stopped() => false,
+            () = deadline => false,
+            () = tokio::time::sleep(wait) => true,
+        }
     }
 
     async fn show_summary(&self, step: StepIndex, markdown: &str) {

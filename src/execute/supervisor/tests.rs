@@ -148,7 +148,7 @@ fn a_step_s_start_quotes_all_that_is_the_user_s() {
     let env = [("A".to_owned(), "$(touch /x) `y` \\".to_owned())];
     let path = ["/opt/it's".to_owned(), "/b".to_owned()];
     let around = Surroundings { env: &env, path: &path, output: OutputMode::Merged };
-    let text = start_step(&Nonce::fixed(NONCE), &step("echo hi"), &around);
+    let text = start_step(&Nonce::fixed(NONCE), StepIndex(3), &step("echo hi"), &around);
     insta::assert_snapshot!(text);
 }
 

@@ -119,6 +119,23 @@ fn capability(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
     None
 }
 
+/// What `--allow` takes: `privileged`, or a capability, with or without `CAP_` and in letters of any size.
+///
+/// # Errors
+/// In words, where it is neither.
+pub fn capability_or_privileged(text: &str) -> Result<String, String> {
+    let folded = text.to_ascii_uppercase();
+    let bare = folded.strip_prefix("CAP_").unwrap_or(&folded);
+    if bare == "PRIVILEGED" {
+        return Ok("privileged".to_owned());
+    }
+    if CAPABILITIES.contains(&bare) {
+        return Ok(bare.to_owned());
+    }
+    let near = keys::near(bare, CAPABILITIES.iter().copied()).map(|near| format!("; did you mean `{near}`?"));
+    Err(format!("neither `privileged` nor a name of capabilities(7){}", near.unwrap_or_default()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
