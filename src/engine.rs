@@ -38,6 +38,23 @@ pub struct Image {
     pub platform: Option<String>,
     /// The user its containers run as, as the image says: empty, a name or a number, with or without a group.
     pub user: String,
+    /// Its entrypoint.
+    pub entrypoint: Vec<String>,
+    /// Its command: the arguments of the entrypoint, or the program itself.
+    pub command: Vec<String>,
+    /// Its HEALTHCHECK.
+    pub health: Option<Health>,
+    /// The TCP ports that it exposes, the lowest first.
+    pub ports: Vec<u16>,
+}
+
+/// How an image's HEALTHCHECK asks. It is well when that ends with 0.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Health {
+    /// A line for the shell.
+    Shell(String),
+    /// A program and its arguments.
+    Program(Vec<String>),
 }
 
 /// Facts of the engine.
@@ -112,7 +129,7 @@ pub struct Labels {
     pub owner: String,
 }
 
-/// The container of one job.
+/// A container: of a job, or of a service.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ContainerSpec {
     /// The image, present on the engine.
@@ -121,10 +138,14 @@ pub struct ContainerSpec {
     pub user: Option<String>,
     /// The program and its arguments, in place of the image's entrypoint and command.
     pub command: Vec<String>,
-    /// The working directory, made where missing.
-    pub working_directory: String,
+    /// Variables. Whoever may look at containers sees them: what is secret has no place here.
+    pub env: Vec<(String, String)>,
+    /// The working directory, made where missing; the image's where not said.
+    pub working_directory: Option<String>,
     /// A directory in memory, writable by all, for scripts and environments.
-    pub scratch: String,
+    pub scratch: Option<String>,
+    /// Directories in memory.
+    pub tmpfs: Vec<String>,
     /// Bounds.
     pub limits: Limits,
     /// Network.
@@ -135,6 +156,39 @@ pub struct ContainerSpec {
     pub labels: Labels,
     /// The container's host name.
     pub hostname: String,
+    /// What others on its network call it, besides.
+    pub aliases: Vec<String>,
+}
+
+/// A network of a job and its services.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NetworkSpec {
+    /// Its name, unlike any other.
+    pub name: String,
+    /// Whether it leads anywhere else.
+    pub reach: Reach,
+    /// The name of its bridge on the engine's machine; the engine's choice where not said.
+    pub bridge: Option<String>,
+    /// Owner.
+    pub labels: Labels,
+}
+
+/// Where a network leads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Wherever the engine's default bridge does.
+    Outside,
+    /// Nowhere: its containers reach one another.
+    Inside,
+}
+
+/// How a program in a container ended that was started beside its first one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExecEnd {
+    /// Its exit code.
+    pub code: i64,
+    /// The end of what it wrote.
+    pub output: Vec<u8>,
 }
 
 /// A piece of what a container writes.
@@ -175,6 +229,15 @@ pub struct OwnedContainer {
     pub labels: Labels,
     /// It runs now.
     pub running: bool,
+}
+
+/// A network of Argon's on the engine, whoever made it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnedNetwork {
+    /// Its name.
+    pub name: String,
+    /// Its labels.
+    pub labels: Labels,
 }
 
 /// A tar archive as a stream of bytes.
@@ -222,6 +285,22 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Kills and removes the container. One that is gone already is no error.
     fn remove(&self, container: &ContainerId) -> impl Future<Output = Result<(), EngineError>> + Send;
+
+    /// Runs a program in a container beside its first one, and waits for its end.
+    fn exec(
+        &self,
+        container: &ContainerId,
+        command: &[String],
+    ) -> impl Future<Output = Result<ExecEnd, EngineError>> + Send;
+
+    /// Makes a network.
+    fn create_network(&self, spec: &NetworkSpec) -> impl Future<Output = Result<(), EngineError>> + Send;
+
+    /// Removes a network. One that is gone already is no error.
+    fn remove_network(&self, name: &str) -> impl Future<Output = Result<(), EngineError>> + Send;
+
+    /// All networks with an owner.
+    fn owned_networks(&self) -> impl Future<Output = Result<Vec<OwnedNetwork>, EngineError>> + Send;
 
     /// All containers with Argon's labels.
     fn owned(&self) -> impl Future<Output = Result<Vec<OwnedContainer>, EngineError>> + Send;

@@ -212,6 +212,13 @@ pub enum Cause {
         /// Why, in a sentence, for people; masked.
         message: String,
     },
+    /// A service of the job did not become ready.
+    Service {
+        /// Its name.
+        service: String,
+        /// What happened, in a clause, for people; masked.
+        message: String,
+    },
     /// A person stopped it: Ctrl-C, SIGTERM, SIGHUP.
     Interrupted,
     /// The machinery failed.

@@ -14,6 +14,7 @@ mod owner;
 mod redact;
 mod retry;
 mod schedule;
+mod services;
 mod step;
 mod stop;
 mod supervisor;
@@ -29,7 +30,7 @@ pub use images::PullPolicy;
 pub use owner::Owner;
 pub use redact::{Mask, MaskError, Redactor};
 pub use stop::{Stop, StopReason, StopWatch, Stopper};
-pub use sweep::sweep;
+pub use sweep::{Swept, Whose, sweep};
 
 use crate::engine::Engine;
 use crate::engine::Network;
@@ -85,6 +86,8 @@ pub struct Settings {
     pub color: StepColor,
     /// The network of jobs that do not say `none`.
     pub network: Network,
+    /// How the names of the bridges begin that jobs with services have; the engine's choice where not said.
+    pub bridges: Option<String>,
 }
 
 /// What every job of a run shares.

@@ -21,7 +21,7 @@ pub use secret::{Secret, SecretValue};
 
 use crate::event::{JobId, JobInfo, StepIndex, StepInfo};
 use crate::pipeline::expr::{Condition, Contexts, Template};
-use crate::pipeline::{Env, NetworkAccess, OnError, OutputMode, Pipeline, Resources, Retry, Shell};
+use crate::pipeline::{Env, NetworkAccess, OnError, OutputMode, Pipeline, Ready, Resources, Retry, Shell};
 
 /// Where the workspace is, in every container.
 pub const WORKSPACE: &str = "/workspace";
@@ -109,8 +109,33 @@ pub struct PlannedJob {
     pub retry: Option<Retry>,
     /// What it may beyond the sandbox, as the user allowed.
     pub privileges: Privileges,
+    /// What runs beside it.
+    pub services: Vec<PlannedService>,
     /// Its steps.
     pub steps: Vec<PlannedStep>,
+}
+
+/// A service of a job, as far as it is decided.
+#[derive(Debug, Clone)]
+pub struct PlannedService {
+    /// The name by which the job reaches it.
+    pub name: String,
+    /// Its image, after `--image`.
+    pub image: String,
+    /// `env`.
+    pub env: Vec<(String, Template)>,
+    /// `command`, in place of the image's.
+    pub command: Option<Vec<Template>>,
+    /// `entrypoint`, in place of the image's and its command.
+    pub entrypoint: Option<Vec<Template>>,
+    /// User, where not the image's.
+    pub user: Option<String>,
+    /// Folders in memory.
+    pub tmpfs: Vec<String>,
+    /// Bounds.
+    pub resources: Resources,
+    /// When it is ready.
+    pub ready: Ready,
 }
 
 /// What a job may beyond the sandbox.
@@ -186,6 +211,11 @@ impl PlannedJob {
     /// Whether its `if`, as far as that is known before the run, lets it run once its needs are green.
     pub fn is_sure_to_run(&self) -> bool {
         self.condition.as_ref().is_none_or(|condition| job::known_condition(condition, &self.contexts) == Some(true))
+    }
+
+    /// Its image, and those of its services.
+    pub fn images(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.image.as_str()).chain(self.services.iter().map(|service| service.image.as_str()))
     }
 
     /// All jobs of the plan that it waits for.

@@ -1,8 +1,7 @@
 //! `argon clean`: removes what Argon left on the engine.
 
-use argon::engine::Engine;
 use argon::engine::docker::{self, EngineEnv};
-use argon::execute;
+use argon::execute::{self, Whose};
 
 use super::block_on;
 use super::exit::{CommandError, Exit};
@@ -10,10 +9,10 @@ use super::output::{self, Look};
 
 /// Removes what crashed runs left on the engine
 ///
-/// Every run does so too, at its start. The containers of runs that are going on are left alone, but with `--all`.
+/// Every run does so too, at its start. What belongs to runs that are going on is left alone, but with `--all`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct CleanArgs {
-    /// Removes every container of Argon's: also those of runs that are going on, here or on another machine
+    /// Removes every container and network of Argon's: also those of runs that are going on, here or on another machine
     #[arg(long)]
     all: bool,
 }
@@ -22,19 +21,11 @@ pub(crate) struct CleanArgs {
 pub(crate) fn run(args: &CleanArgs, _: &Look) -> Result<Exit, CommandError> {
     block_on(async {
         let engine = docker::connect(&EngineEnv::from_process()).await?;
-        let removed = if args.all {
-            let owned = engine.owned().await?;
-            for container in &owned {
-                engine.remove(&container.id).await?;
-            }
-            owned.len()
-        } else {
-            execute::sweep(&engine).await?.len()
-        };
-        output::print(&match removed {
-            0 => "nothing to remove\n".to_owned(),
-            1 => "removed 1 container\n".to_owned(),
-            n => format!("removed {n} containers\n"),
+        let whose = if args.all { Whose::Everyones } else { Whose::Dead };
+        let swept = execute::sweep(&engine, whose).await?;
+        output::print(&match swept.words() {
+            None => "nothing to remove\n".to_owned(),
+            Some(words) => format!("removed {words}\n"),
         })?;
         Ok(Exit::Success)
     })

@@ -8,7 +8,7 @@ use argon::sinks::sanitize::{Sanitizer, one_line};
 use argon::sinks::style::{Style, Tone};
 use argon::store::StateDir;
 use argon::store::history::{History, Job, Phase, Run, RunName, Step};
-use argon::store::logs::{Log, LogId, events};
+use argon::store::logs::{Log, LogId, events, services};
 
 use super::exit::{CommandError, Exit};
 use super::history::{self, StateArgs};
@@ -34,6 +34,9 @@ pub(crate) struct LogsArgs {
     /// This step alone, by name or number
     #[arg(long, value_name = "STEP")]
     step: Option<String>,
+    /// What a service of a job wrote, instead of what steps printed
+    #[arg(long, value_name = "SERVICE", conflicts_with_all = ["step", "failed", "follow"])]
+    service: Option<String>,
     /// Steps that failed alone
     #[arg(long)]
     failed: bool,
@@ -44,7 +47,7 @@ pub(crate) struct LogsArgs {
     #[arg(long)]
     raw: bool,
     /// The run's events as JSON, one a line, as `argon run --output json` has them, without the steps' output
-    #[arg(long, conflicts_with_all = ["job", "step", "failed", "follow", "raw"])]
+    #[arg(long, conflicts_with_all = ["job", "step", "service", "failed", "follow", "raw"])]
     json: bool,
     #[command(flatten)]
     state: StateArgs,
@@ -59,6 +62,9 @@ pub(crate) fn run(args: &LogsArgs, look: &Look) -> Result<Exit, CommandError> {
         return show_events(&dir, &run);
     }
     check_names(args, &history.jobs(&run)?)?;
+    if let Some(name) = &args.service {
+        return show_service(&dir, &run, &history.jobs(&run)?, name, args, &look.stdout());
+    }
     let number = run.number;
     let mut view = View { dir, args, style: look.stdout(), last: None, steps: HashMap::new() };
     let ended = if args.follow { follow(&history, run, &mut view) } else { view.show(&history.jobs(&run)?, &run) };
@@ -71,6 +77,47 @@ pub(crate) fn run(args: &LogsArgs, look: &Look) -> Result<Exit, CommandError> {
         Err(Failed::Output(error)) => output::written(Err(error)).map(|()| Exit::Success),
         Ok(()) => Ok(Exit::Success),
     }
+}
+
+fn show_service(
+    dir: &StateDir,
+    run: &Run,
+    jobs: &[Job],
+    name: &str,
+    args: &LogsArgs,
+    style: &Style,
+) -> Result<Exit, CommandError> {
+    let unreadable = |error: io::Error| CommandError::infrastructure(format!("cannot read the log: {error}"), None);
+    let mut known: Vec<String> = Vec::new();
+    let mut text: Vec<u8> = Vec::new();
+    for job in jobs.iter().filter(|job| wants_job(args, job)) {
+        for (service, mut file) in services(dir, &run.id, job.position).map_err(unreadable)? {
+            if service != name {
+                known.push(service);
+                continue;
+            }
+            let mut bytes = Vec::new();
+            file.read_to_end(&mut bytes).map_err(unreadable)?;
+            if args.raw {
+                text.extend(bytes);
+                continue;
+            }
+            let head = format!("{} {} service {name}", one_line(&job.name), style.symbols.inside());
+            let mut lines = format!("{}\n", style.paint(Tone::Bold, &head));
+            let mut clean = Sanitizer::new(style.color);
+            clean.push(&bytes, |line| push_line(&mut lines, line));
+            clean.finish(|line| push_line(&mut lines, line));
+            text.extend(lines.into_bytes());
+        }
+    }
+    if text.is_empty() {
+        let hint = match known.is_empty() {
+            true => "no service of it wrote anything".to_owned(),
+            false => format!("these wrote something: {}", known.join(", ")),
+        };
+        return Err(CommandError::usage(format!("no service `{name}` of the run wrote anything"), hint));
+    }
+    output::written(io::stdout().lock().write_all(&text)).map(|()| Exit::Success)
 }
 
 fn show_events(dir: &StateDir, run: &Run) -> Result<Exit, CommandError> {

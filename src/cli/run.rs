@@ -239,6 +239,7 @@ async fn prepared(
         grace: args.grace.unwrap_or(DEFAULT_GRACE),
         color: if style.color == Color::On { StepColor::Forced } else { StepColor::Unsaid },
         network: Network::Bridge,
+        bridges: None,
     };
     let workspace = Arc::new(ready.workspace);
     let mut sinks = sinks(&args, look)?;

@@ -7,9 +7,9 @@ mod container;
 mod credentials;
 mod endpoint;
 mod error;
+mod exec;
 mod facts;
 mod init;
-#[cfg(feature = "listen")]
 mod network;
 mod pull;
 mod reference;
@@ -25,8 +25,8 @@ use tokio::sync::mpsc;
 pub use self::connect::{EngineEnv, connect};
 pub use self::endpoint::Endpoint;
 use super::{
-    ContainerEnd, ContainerId, ContainerSpec, Engine, EngineError, EngineInfo, Image, OwnedContainer, Session,
-    TarStream,
+    ContainerEnd, ContainerId, ContainerSpec, Engine, EngineError, EngineInfo, ExecEnd, Image, NetworkSpec,
+    OwnedContainer, OwnedNetwork, Session, TarStream,
 };
 use crate::event::PullEvent;
 
@@ -94,6 +94,22 @@ impl Engine for Docker {
 
     async fn remove(&self, container: &ContainerId) -> Result<(), EngineError> {
         container::remove(self, container).await
+    }
+
+    async fn exec(&self, container: &ContainerId, command: &[String]) -> Result<ExecEnd, EngineError> {
+        exec::exec(self, container, command).await
+    }
+
+    async fn create_network(&self, spec: &NetworkSpec) -> Result<(), EngineError> {
+        network::create(self, spec).await
+    }
+
+    async fn remove_network(&self, name: &str) -> Result<(), EngineError> {
+        network::remove(self, name).await
+    }
+
+    async fn owned_networks(&self) -> Result<Vec<OwnedNetwork>, EngineError> {
+        network::owned(self).await
     }
 
     async fn owned(&self) -> Result<Vec<OwnedContainer>, EngineError> {

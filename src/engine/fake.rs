@@ -16,8 +16,8 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Chunk, ContainerEnd, ContainerId, ContainerSpec, Engine, EngineError, EngineInfo, Image, OwnedContainer, Session,
-    TarStream,
+    Chunk, ContainerEnd, ContainerId, ContainerSpec, Engine, EngineError, EngineInfo, ExecEnd, Image, NetworkSpec,
+    OwnedContainer, OwnedNetwork, Session, TarStream,
 };
 use crate::event::{PullEvent, Stream};
 
@@ -86,7 +86,7 @@ impl Engine for Fake {
         Ok(there.then(|| Image {
             id: format!("sha256:{image}"),
             platform: Some("linux/amd64".into()),
-            user: String::new(),
+            ..Image::default()
         }))
     }
 
@@ -156,6 +156,22 @@ impl Engine for Fake {
     async fn remove(&self, container: &ContainerId) -> Result<(), EngineError> {
         self.drop_container(container);
         Ok(())
+    }
+
+    async fn exec(&self, _: &ContainerId, _: &[String]) -> Result<ExecEnd, EngineError> {
+        Ok(ExecEnd { code: 0, output: Vec::new() })
+    }
+
+    async fn create_network(&self, _: &NetworkSpec) -> Result<(), EngineError> {
+        Ok(())
+    }
+
+    async fn remove_network(&self, _: &str) -> Result<(), EngineError> {
+        Ok(())
+    }
+
+    async fn owned_networks(&self) -> Result<Vec<OwnedNetwork>, EngineError> {
+        Ok(Vec::new())
     }
 
     async fn owned(&self) -> Result<Vec<OwnedContainer>, EngineError> {

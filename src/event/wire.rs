@@ -566,6 +566,7 @@ enum CauseWire<'a> {
     Condition { condition: &'a str },
     Handover { file: &'a str, message: &'a str },
     Expression { key: &'a str, message: &'a str },
+    Service { service: &'a str, message: &'a str },
     Interrupted,
     Infrastructure { message: &'a str, hint: Option<&'a str> },
 }
@@ -587,6 +588,7 @@ impl<'a> From<&'a Cause> for CauseWire<'a> {
             Cause::Condition { condition } => Self::Condition { condition },
             Cause::Handover { file, message } => Self::Handover { file, message },
             Cause::Expression { key, message } => Self::Expression { key, message },
+            Cause::Service { service, message } => Self::Service { service, message },
             Cause::Interrupted => Self::Interrupted,
             Cause::Infrastructure { message, hint } => Self::Infrastructure { message, hint: hint.as_deref() },
         }
@@ -626,9 +628,7 @@ impl<'a> Body<'a> {
                 wait_ms: millis(*wait),
                 cause: cause.into(),
             },
-            Event::Service { job, service, state } => {
-                Self::Service { job: job.as_str(), service, state: state.into() }
-            }
+            Event::Service { job, service, state } => Self::Service { job: job.as_str(), service, state: state.into() },
             Event::ServiceLog { job, service, bytes } => {
                 let text = std::str::from_utf8(bytes).ok();
                 let base64 = text.is_none().then(|| STANDARD.encode(bytes));

@@ -1,7 +1,7 @@
 //! One job's life: image, slot, container, workspace, steps, end. Whatever happens in it, its container is gone after it.
 
 mod begin;
-mod container;
+pub(super) mod container;
 mod steps;
 
 use std::sync::Arc;
@@ -13,6 +13,7 @@ use super::conversation::Conversation;
 use super::images::Images;
 use super::needs::{Ended, Needs};
 use super::retry::Tries;
+use super::services::Services;
 use super::stop::{Stop, StopReason, StopWatch};
 use super::supervisor::Nonce;
 use super::upload::UploadError;
@@ -27,11 +28,15 @@ const END_LIMIT: Duration = Duration::from_secs(10);
 
 /// Why a job could not go on, other than by its own work.
 #[derive(Debug)]
-enum Broken {
+pub(super) enum Broken {
     /// The machinery failed.
     Infrastructure { message: String, hint: Option<String> },
     /// It was stopped, or its time was up.
     Stopped(Cause),
+    /// A service did not become ready.
+    Service { service: String, message: String },
+    /// An expression has no value.
+    NoValue(Cause),
     /// The engine has no init for containers.
     NoInit,
 }
@@ -40,6 +45,7 @@ impl Broken {
     fn status(&self) -> Status {
         match self {
             Self::Infrastructure { .. } | Self::NoInit => Status::Error,
+            Self::Service { .. } | Self::NoValue(_) => Status::Failure,
             Self::Stopped(Cause::TimedOut { scope: TimeoutScope::Job, .. }) => Status::Failure,
             Self::Stopped(_) => Status::Cancelled,
         }
@@ -48,7 +54,8 @@ impl Broken {
     fn into_cause(self) -> Cause {
         match self {
             Self::Infrastructure { message, hint } => Cause::Infrastructure { message, hint },
-            Self::Stopped(cause) => cause,
+            Self::Stopped(cause) | Self::NoValue(cause) => cause,
+            Self::Service { service, message } => Cause::Service { service, message },
             Self::NoInit => {
                 let error = EngineError::InitMissing;
                 Cause::Infrastructure { message: error.to_string(), hint: error.hint() }
@@ -117,9 +124,11 @@ pub(super) async fn run<E: Engine>(
     let began = Instant::now();
     let (outcome, outputs) = match ready {
         Err(broken) => (never_started(broken), Vec::new()),
-        Ok((image, _slot)) => {
+        Ok((mut images, _slot)) => {
+            let service_images = images.split_off(1);
+            let image = images.swap_remove(0);
             context.emit(Event::JobStarted { job: job.id.clone(), image_id: image.id.clone() }).await;
-            tried(&JobRun { context, job, image, deadline: None, stop, contexts }).await
+            tried(&JobRun { context, job, image, service_images, deadline: None, stop, contexts }).await
         }
     };
     if outcome.status == Status::Skipped {
@@ -195,7 +204,7 @@ async fn wanted<E: Engine>(
 }
 
 /// The cause of an expression that has no value. Its words may come from outputs, which may hold secrets.
-fn no_value<E>(context: &Context<E>, key: &'static str, error: &EvalError) -> Cause {
+pub(super) fn no_value<E>(context: &Context<E>, key: &'static str, error: &EvalError) -> Cause {
     Cause::Expression { key, message: context.mask.text(&error.message) }
 }
 
@@ -207,30 +216,35 @@ fn never_started(broken: Broken) -> Outcome {
     Outcome { status, cause: Some(broken.into_cause()), exit_code: None }
 }
 
-/// Waits for the image, then for a slot: a slow pull holds no slot.
+/// Waits for the image and those of the services, then for a slot: a slow pull holds no slot.
 async fn prepare(
     job: &PlannedJob,
     images: &Images,
     slots: &Arc<Semaphore>,
-) -> Result<(Image, tokio::sync::OwnedSemaphorePermit), Broken> {
-    let pending = images.get(&job.image).ok_or_else(|| EngineError::ImageMissing { image: job.image.clone() })?;
-    let image = pending.await?;
+) -> Result<(Vec<Image>, tokio::sync::OwnedSemaphorePermit), Broken> {
+    let mut found = Vec::new();
+    for image in job.images() {
+        let pending = images.get(image).ok_or_else(|| EngineError::ImageMissing { image: image.to_owned() })?;
+        found.push(pending.await?);
+    }
     match slots.clone().acquire_owned().await {
-        Ok(slot) => Ok((image, slot)),
+        Ok(slot) => Ok((found, slot)),
         Err(_) => Err(Broken::Infrastructure { message: "the scheduler is gone".to_owned(), hint: None }),
     }
 }
 
 /// A job that runs: one try of it.
-struct JobRun<'a, E> {
-    context: &'a Context<E>,
-    job: &'a PlannedJob,
+pub(super) struct JobRun<'a, E> {
+    pub(super) context: &'a Context<E>,
+    pub(super) job: &'a PlannedJob,
     image: Image,
+    /// Those of its services, in their order.
+    pub(super) service_images: Vec<Image>,
     deadline: Option<(Instant, Duration)>,
     /// The stops that it heeds.
     stop: StopWatch,
     /// What expressions see of what was known before its first step.
-    contexts: Contexts,
+    pub(super) contexts: Contexts,
 }
 
 // Not derived: the engine need not be one that can be cloned.
@@ -240,6 +254,7 @@ impl<E> Clone for JobRun<'_, E> {
             context: self.context,
             job: self.job,
             image: self.image.clone(),
+            service_images: self.service_images.clone(),
             deadline: self.deadline,
             stop: self.stop.clone(),
             contexts: self.contexts.clone(),
@@ -250,18 +265,29 @@ impl<E> Clone for JobRun<'_, E> {
 impl<E: Engine> JobRun<'_, E> {
     /// Lives the job: how it ended, and its outputs.
     async fn live(&self) -> (Outcome, Vec<(String, String)>) {
+        let services = Services::new(self);
+        let ended = match self.until_stopped(services.open()).await {
+            Ok(()) => self.live_beside(&services).await,
+            Err(broken) => (self.broken(broken, 0, None).await, Vec::new()),
+        };
+        services.end().await;
+        ended
+    }
+
+    async fn live_beside(&self, services: &Services<'_, E>) -> (Outcome, Vec<(String, String)>) {
         let mut tries = 0;
         loop {
             tries += 1;
             // Not raced against a stop: a container whose making was cut short could not be removed.
-            let session = match self.context.engine.create(&self.spec()).await {
+            let session = match self.context.engine.create(&self.spec(services)).await {
                 Ok(session) => session,
                 Err(error) => return (self.broken(error.into(), 0, None).await, Vec::new()),
             };
             let id = session.id.clone();
             let mut talk = Conversation::new(session, Nonce::generate(), &self.context.mask);
-            let (outcome, outputs) = match self.until_stopped(self.begin(&mut talk)).await {
-                Ok(counters) => self.steps(&mut talk, counters).await,
+            let began = async { tokio::try_join!(self.begin(&mut talk), services.ready()) };
+            let (outcome, outputs) = match self.until_stopped(began).await {
+                Ok((counters, ())) => self.steps(&mut talk, counters).await,
                 Err(broken) => {
                     // Removed before anything is drained: it may be in the middle of an upload.
                     // Where that fails, `end` tries again, and tells.
@@ -347,13 +373,13 @@ impl<E: Engine> JobRun<'_, E> {
     ///
     /// After a success it is enough that the container has ended: the engine removes it by itself (AutoRemove) within
     /// some 60 ms, a quarter of a short run, and what an engine fails to remove the next sweep takes. After anything
-    /// else somebody is likely to look, so it is seen gone.
+    /// else somebody is likely to look, so it is seen gone; and where it is on a network of its own, which goes next.
     async fn end(&self, talk: Conversation, id: &ContainerId, outcome: &Outcome) {
         let engine = &*self.context.engine;
         let gently = async {
             talk.hang_up().await;
             match outcome.status {
-                Status::Success => Ok(()),
+                Status::Success if self.job.services.is_empty() => Ok(()),
                 _ => engine.removed(id).await.map(|_| ()),
             }
         };

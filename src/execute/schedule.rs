@@ -10,7 +10,8 @@ use tokio::task::JoinSet;
 use super::images::{Images, When};
 use super::needs::{Ended, Needs};
 use super::stop::{Stop, StopReason};
-use super::{Context, OnFailure, counts_as_success, job, sweep};
+use super::sweep::{Whose, sweep};
+use super::{Context, OnFailure, counts_as_success, job};
 use crate::engine::Engine;
 use crate::event::{Cause, Event, JobId, JobResult, Level, Status};
 use crate::pipeline::expr::{Condition, Standing};
@@ -25,7 +26,7 @@ pub(super) async fn run_jobs<E: Engine>(context: &Arc<Context<E>>, jobs: Vec<Pla
         context.emit(Event::JobQueued { job: job.id.clone() }).await;
     }
     let pull = context.settings.pull;
-    let images = Arc::new(Images::begin(&context.engine, jobs.iter().map(wanted_image), pull, &context.events));
+    let images = Arc::new(Images::begin(&context.engine, jobs.iter().flat_map(wanted_images), pull, &context.events));
     let mut aside = aside(context, &images);
     let limit = spawn_run_timeout(context);
 
@@ -44,9 +45,10 @@ pub(super) async fn run_jobs<E: Engine>(context: &Arc<Context<E>>, jobs: Vec<Pla
     board.verdict()
 }
 
-/// A job's image, and when it is wanted.
-fn wanted_image(job: &PlannedJob) -> (String, When) {
-    (job.image.clone(), if job.is_sure_to_run() { When::Now } else { When::Wanted })
+/// The images of a job and its services, and when they are wanted.
+fn wanted_images(job: &PlannedJob) -> impl Iterator<Item = (String, When)> {
+    let when = if job.is_sure_to_run() { When::Now } else { When::Wanted };
+    job.images().map(move |image| (image.to_owned(), when))
 }
 
 /// What needs doing once a run, and no job waits for.
@@ -54,10 +56,10 @@ fn aside<E: Engine>(context: &Arc<Context<E>>, images: &Arc<Images>) -> JoinSet<
     let mut aside = JoinSet::new();
     let (for_sweep, for_check, images) = (context.clone(), context.clone(), images.clone());
     aside.spawn(async move {
-        let message = match sweep(&*for_sweep.engine).await {
-            Ok(removed) if removed.is_empty() => return,
-            Ok(removed) => format!("removed {} container(s) that a crash had left", removed.len()),
-            Err(error) => format!("could not look for containers that a crash had left: {error}"),
+        let message = match sweep(&*for_sweep.engine, Whose::Dead).await.map(|swept| swept.words()) {
+            Ok(None) => return,
+            Ok(Some(words)) => format!("removed {words} that a crash had left"),
+            Err(error) => format!("could not look for what a crash had left: {error}"),
         };
         for_sweep.emit(Event::Notice { level: Level::Debug, job: None, message }).await;
     });

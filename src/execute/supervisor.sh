@@ -74,7 +74,7 @@ argon_reader() {
   done
   # The first kill ends the container where an init is PID 1, the second where this shell is.
   kill -s KILL "$$" 2>/dev/null
-  kill -s KILL -1 2>/dev/null
+  kill -s KILL -- -1 2>/dev/null
 }
 
 # Sends what a step left in its four files: each frame is one write of no more than a pipe takes at once (PIPE_BUF, 4096

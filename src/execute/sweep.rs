@@ -1,17 +1,63 @@
 //! The sweep: removes what a crash left on the engine, and nothing that may still belong to a living run.
 
 use super::owner::Owner;
-use crate::engine::{Engine, EngineError, OwnedContainer};
+use crate::engine::{Engine, EngineError};
 
-/// Removes the containers whose owner is dead. Gives those removed.
-pub async fn sweep<E: Engine>(engine: &E) -> Result<Vec<OwnedContainer>, EngineError> {
+/// What was removed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Containers.
+    pub containers: usize,
+    /// Networks.
+    pub networks: usize,
+}
+
+/// What is removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    /// What dead processes left.
+    Dead,
+    /// All that is Argon's, also of runs that go on.
+    Everyones,
+}
+
+/// Removes what Argon made on the engine. Containers go first: they hold on to the rest.
+///
+/// # Errors
+/// Where the engine refuses.
+pub async fn sweep<E: Engine>(engine: &E, whose: Whose) -> Result<Swept, EngineError> {
     let me = Owner::current();
-    let mut removed = Vec::new();
+    let is_meant =
+        |owner: &str| whose == Whose::Everyones || Owner::parse(owner).is_some_and(|owner| me.knows_dead(&owner));
+    let mut swept = Swept::default();
     for container in engine.owned().await? {
-        if Owner::parse(&container.labels.owner).is_some_and(|owner| me.knows_dead(&owner)) {
+        if is_meant(&container.labels.owner) {
             engine.remove(&container.id).await?;
-            removed.push(container);
+            swept.containers += 1;
         }
     }
-    Ok(removed)
+    for network in engine.owned_networks().await? {
+        if is_meant(&network.labels.owner) {
+            engine.remove_network(&network.name).await?;
+            swept.networks += 1;
+        }
+    }
+    Ok(swept)
+}
+
+impl Swept {
+    /// In words: `2 containers and 1 network`; `None` where there was nothing.
+    #[must_use]
+    pub fn words(&self) -> Option<String> {
+        let parts: Vec<String> = [(self.containers, "container"), (self.networks, "network")]
+            .into_iter()
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, what)| format!("{count} {what}{}", if count == 1 { "" } else { "s" }))
+            .collect();
+        match parts.split_last() {
+            None => None,
+            Some((last, [])) => Some(last.clone()),
+            Some((last, others)) => Some(format!("{} and {last}", others.join(", "))),
+        }
+    }
 }

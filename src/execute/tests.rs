@@ -55,6 +55,7 @@ fn settings() -> Settings {
         grace: Duration::from_millis(50),
         color: StepColor::Unsaid,
         network: Network::Bridge,
+        bridges: None,
     }
 }
 

@@ -20,6 +20,12 @@ const NETWORK: &str = "argon-internet";
 /// Its bridge.
 const BRIDGE: &str = "argon0";
 
+/// How the names of the bridges begin that jobs with services have.
+pub(super) const BRIDGES: &str = "argon";
+
+/// All of them, in iptables' words.
+const ALL_BRIDGES: &str = "argon+";
+
 /// What is none of the internet: <https://www.iana.org/assignments/iana-ipv4-special-registry/>.
 const CLOSED: [&str; 9] = [
     "0.0.0.0/8",
@@ -96,7 +102,7 @@ async fn close(engine: &Docker) -> Result<(), Open> {
 /// Whether the filter is as it was left: both ways into our chains, and the rule behind all others of each.
 async fn is_closed() -> bool {
     for (chain, own) in JUMPS {
-        if run("iptables", &["-w", "5", "-C", chain, "-i", BRIDGE, "-j", own], "").await.is_err() {
+        if run("iptables", &["-w", "5", "-C", chain, "-i", ALL_BRIDGES, "-j", own], "").await.is_err() {
             return false;
         }
     }
@@ -114,7 +120,7 @@ async fn set_filter() -> Result<(), Open> {
     let nameservers = tokio::fs::read_to_string("/etc/resolv.conf").await.map(|text| nameservers(&text));
     run("iptables-restore", &["-w", "5", "--noflush"], &rules(&nameservers.unwrap_or_default())).await?;
     for (chain, own) in JUMPS {
-        let rule = ["-i", BRIDGE, "-j", own];
+        let rule = ["-i", ALL_BRIDGES, "-j", own];
         if run("iptables", &[&["-w", "5", "-C", chain], rule.as_slice()].concat(), "").await.is_err() {
             run("iptables", &[&["-w", "5", "-I", chain, "1"], rule.as_slice()].concat(), "").await?;
         }
@@ -133,6 +139,8 @@ fn rules(nameservers: &[Ipv4Addr]) -> String {
             }
         }
     }
+    // A job and its services. The engine keeps one network's containers from those of another.
+    rules.push_str(&format!("-A ARGON-EGRESS -o {ALL_BRIDGES} -j RETURN\n"));
     for range in CLOSED {
         rules.push_str(&format!("-A ARGON-EGRESS -d {range} -j REJECT\n"));
     }

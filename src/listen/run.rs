@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::config::Repository;
+use super::egress;
 use super::report;
 use super::shop::Shop;
 use crate::causes::with_causes;
@@ -161,6 +162,7 @@ async fn settled(shop: &Shop, lease: &Lease, trigger: Trigger, stopper: Stopper)
         timeout: repository.timeout,
         grace: DEFAULT_GRACE,
         color: StepColor::Forced,
+        bridges: network.as_ref().map(|_| egress::BRIDGES.to_owned()),
         network: network.map_or(Network::Bridge, Network::Named),
     };
     let (events, feed) = mpsc::channel(EVENT_BUFFER);

@@ -110,7 +110,9 @@ impl PlanError {
             Self::NoValue { .. } => "write a value that is known before the first job runs".to_owned(),
             Self::BadImage { .. } => "look at the values that its expression takes".to_owned(),
             Self::NotAllowed { what, .. } => {
-                format!("if you trust this pipeline, allow it: `argon run --allow {what}` (docs/security.md says what that means)")
+                format!(
+                    "if you trust this pipeline, allow it: `argon run --allow {what}` (docs/security.md says what that means)"
+                )
             }
             Self::NotBuilt { key, .. } => {
                 format!("run the jobs that do without (`argon run JOB`), or take `{key}` out: it is not ignored")

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::select::Chosen;
-use super::{Need, PlanError, PlannedJob, PlannedStep, Privileges, RunOptions};
+use super::{Need, PlanError, PlannedJob, PlannedService, PlannedStep, Privileges, RunOptions};
 use crate::event::StepIndex;
 use crate::pipeline::expr::{Condition, Contexts, EvalError, Expr, NoFiles, Scope, Standing, Template};
-use crate::pipeline::{self, EnvTemplates, Job, JobImage, MatrixValue, Pipeline, Step};
+use crate::pipeline::{self, EnvTemplates, Job, JobImage, MatrixValue, Pipeline, Service, Step};
 
 /// How many characters of a script's first line stand for a step without a name.
 const NAME_WIDTH: usize = 60;
@@ -61,6 +61,7 @@ pub(super) fn plan(
         output: job.output,
         retry: job.retry.clone(),
         privileges: privileges(job, &options.allowed)?,
+        services: job.services.iter().map(|one| service(job, one, &text)).collect::<Result<_, _>>()?,
         steps: steps.collect::<Result<_, _>>()?,
         contexts: Arc::new(contexts),
     })
@@ -104,10 +105,31 @@ fn plan_step(
     })
 }
 
+fn service(
+    job: &Job,
+    service: &Service,
+    text: &dyn Fn(&'static str, &Template) -> Result<String, PlanError>,
+) -> Result<PlannedService, PlanError> {
+    let image = text("services", &service.image.value)?;
+    if let Err(why) = pipeline::check_image(&image) {
+        return Err(PlanError::BadImage { job: job.key.value.clone(), image, why });
+    }
+    Ok(PlannedService {
+        name: service.name.value.clone(),
+        image,
+        env: named(&service.env),
+        command: service.command.clone(),
+        entrypoint: service.entrypoint.clone(),
+        user: service.user.clone(),
+        tmpfs: service.tmpfs.clone(),
+        resources: service.resources,
+        ready: service.ready.clone(),
+    })
+}
+
 /// A pipeline that asks for what is not done must not run without it.
 fn refuse_not_built(job: &Job) -> Result<(), PlanError> {
     let asked = [
-        (!job.services.is_empty(), "services"),
         (!job.cache.is_empty(), "cache"),
         (!job.artifacts.is_empty(), "artifacts"),
         (!job.inputs.is_empty(), "inputs"),
@@ -223,13 +245,16 @@ pub(super) fn map_images(
     mut jobs: Vec<PlannedJob>,
     images: &BTreeMap<String, String>,
 ) -> Result<Vec<PlannedJob>, PlanError> {
-    let used: BTreeSet<&str> = jobs.iter().map(|job| job.image.as_str()).collect();
+    let used: BTreeSet<&str> = jobs.iter().flat_map(PlannedJob::images).collect();
     if let Some(from) = images.keys().find(|from| !used.contains(from.as_str())) {
         return Err(PlanError::UnusedImage { from: from.clone(), used: used.into_iter().map(str::to_owned).collect() });
     }
     for job in &mut jobs {
-        if let Some(to) = images.get(&job.image) {
-            job.image.clone_from(to);
+        let own = job.services.iter_mut().map(|service| &mut service.image).chain([&mut job.image]);
+        for image in own {
+            if let Some(to) = images.get(image) {
+                image.clone_from(to);
+            }
         }
     }
     Ok(jobs)

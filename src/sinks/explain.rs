@@ -82,6 +82,10 @@ pub fn explain(cause: &Cause, about: About<'_>) -> Explanation {
             format!("an expression in `{key}` has no value: {message}"),
             Some("Look at what it takes its values from: outputs and variables of earlier jobs and steps.".to_owned()),
         ),
+        Cause::Service { service, message } => (
+            format!("the service {service} {message}"),
+            Some("What it wrote stands above; `ready:` says what Argon waits for, and for how long.".to_owned()),
+        ),
         Cause::Interrupted => ("interrupted".to_owned(), None),
         Cause::Infrastructure { message, hint } => (message.clone(), hint.clone()),
     };
@@ -99,7 +103,9 @@ pub fn aside(event: &Event, about: About<'_>) -> Option<(Level, String)> {
         }
         Event::Service { service, state, .. } => match state {
             ServiceState::Started { image } => (Level::Debug, format!("service {service}: started {image}")),
-            ServiceState::Ready { after } => (Level::Info, format!("service {service} is ready after {}", human(*after))),
+            ServiceState::Ready { after } => {
+                (Level::Info, format!("service {service} is ready after {}", human(*after)))
+            }
             ServiceState::Ended { exit_code } => {
                 let code = exit_code.map(|code| format!(" with {code}")).unwrap_or_default();
                 (Level::Warn, format!("service {service} ended{code}, while the job goes on"))

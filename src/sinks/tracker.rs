@@ -243,7 +243,9 @@ impl Tracker {
                     step.tail = Tail::default();
                 }
             }),
-            Event::ServiceLog { job, service, bytes } => self.update(job, |track| track.service(service).tail.push(bytes)),
+            Event::ServiceLog { job, service, bytes } => {
+                self.update(job, |track| track.service(service).tail.push(bytes))
+            }
             Event::Service { job, service, state } => self.update(job, |track| {
                 track.service(service).has_ended |= matches!(state, ServiceState::Ended { .. });
             }),

@@ -107,6 +107,30 @@ impl Read for Log {
     }
 }
 
+/// What the services of a job wrote: each's name and its file, by name.
+///
+/// # Errors
+/// Where the folder or a file cannot be read.
+pub fn services(dir: &StateDir, run: &RunId, job: usize) -> io::Result<Vec<(String, File)>> {
+    let entries = match std::fs::read_dir(dir.logs_of(run)) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut found = Vec::new();
+    let prefix = format!("{job}-service-");
+    for entry in entries {
+        let entry = entry?;
+        let file = entry.file_name();
+        let name = file.to_str().and_then(|name| name.strip_prefix(&prefix)?.strip_suffix(".log"));
+        if let Some(name) = name {
+            found.push((name.to_owned(), File::open(entry.path())?));
+        }
+    }
+    found.sort_by(|one, other| one.0.cmp(&other.0));
+    Ok(found)
+}
+
 /// The first line of the log that has the text, cut around it where it is long.
 ///
 /// # Errors

@@ -96,7 +96,10 @@ impl EventLog {
     }
 
     fn add(&mut self, dir: &StateDir, envelope: &Envelope) -> Result<(), StoreError> {
-        if matches!(&envelope.event, Event::Log { .. } | Event::ServiceLog { .. } | Event::ImagePull { pull: PullEvent::Layer(_), .. }) {
+        if matches!(
+            &envelope.event,
+            Event::Log { .. } | Event::ServiceLog { .. } | Event::ImagePull { pull: PullEvent::Layer(_), .. }
+        ) {
             return Ok(());
         }
         self.line.clear();

@@ -301,13 +301,9 @@ fn files_that_git_ignores_are_told() {
 fn what_is_not_built_is_refused_by_name() {
     let sandbox = Sandbox::empty();
     for (key, job, step) in [
-        ("services", "services: {db: {image: 'db:1'}}", ""),
         ("cache", "cache: {key: \"a-${{ hash('x') }}\", paths: [b]}", ""),
         ("artifacts", "artifacts: {paths: [b]}", ""),
         ("inputs", "inputs: [b]", ""),
-        ("retry", "retry: 2", ""),
-        ("security", "security: {capabilities: [SYS_PTRACE]}", ""),
-        ("retry", "", "retry: 2, "),
         ("image: {build}", "image: {build: .}", ""),
     ] {
         let image = if job.starts_with("image") { "" } else { "image: box:1" };

@@ -8,5 +8,6 @@ mod jobs;
 mod output;
 mod realistic;
 mod secrets;
+mod services;
 mod steps;
 mod workspace;

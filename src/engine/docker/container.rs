@@ -5,7 +5,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bollard::models::{
-    ContainerCreateBody, ContainerSummary, ContainerSummaryStateEnum, HostConfig, HostConfigLogConfig,
+    ContainerCreateBody, ContainerSummary, ContainerSummaryStateEnum, EndpointSettings, HealthConfig, HostConfig,
+    HostConfigLogConfig, NetworkingConfig,
 };
 use bollard::query_parameters::{
     CreateContainerOptions, InspectContainerOptions, ListContainersOptions, RemoveContainerOptions,
@@ -21,7 +22,7 @@ use crate::engine::{
 
 const LABEL_RUN: &str = "dev.argon.run";
 const LABEL_JOB: &str = "dev.argon.job";
-const LABEL_OWNER: &str = "dev.argon.owner";
+pub(super) const LABEL_OWNER: &str = "dev.argon.owner";
 
 /// All that is left of root's powers: enough for package managers, `chown` and `su`.
 const CAPABILITIES: [&str; 9] =
@@ -112,7 +113,11 @@ fn body(spec: &ContainerSpec, init: bool) -> ContainerCreateBody {
         user: spec.user.clone(),
         entrypoint: Some(entrypoint.to_vec()),
         cmd: Some(arguments.to_vec()),
-        working_dir: Some(spec.working_directory.clone()),
+        working_dir: spec.working_directory.clone(),
+        env: Some(spec.env.iter().map(|(name, value)| format!("{name}={value}")).collect()),
+        // Argon asks by itself, at once and often; the engine would ask once in half a minute, and for ever.
+        healthcheck: Some(HealthConfig { test: Some(vec!["NONE".to_owned()]), ..HealthConfig::default() }),
+        networking_config: networking(spec),
         labels: Some(labels(&spec.labels)),
         open_stdin: Some(true),
         stdin_once: Some(true),
@@ -140,7 +145,7 @@ fn host_config(spec: &ContainerSpec, init: bool) -> HostConfig {
         auto_remove: Some(true),
         init: init.then_some(true),
         log_config: Some(HostConfigLogConfig { typ: Some("none".to_owned()), config: None }),
-        tmpfs: Some(HashMap::from([(spec.scratch.clone(), SCRATCH.to_owned())])),
+        tmpfs: Some(tmpfs(spec)),
         network_mode: Some(network.to_owned()),
         privileged: (spec.privileges == Privileges::Privileged).then_some(true),
         cap_drop: is_confined.then(|| vec!["ALL".to_owned()]),
@@ -154,7 +159,24 @@ fn host_config(spec: &ContainerSpec, init: bool) -> HostConfig {
     }
 }
 
-fn labels(labels: &Labels) -> HashMap<String, String> {
+fn tmpfs(spec: &ContainerSpec) -> HashMap<String, String> {
+    let scratch = spec.scratch.iter().map(|path| (path.clone(), SCRATCH.to_owned()));
+    scratch.chain(spec.tmpfs.iter().map(|path| (path.clone(), String::new()))).collect()
+}
+
+fn networking(spec: &ContainerSpec) -> Option<NetworkingConfig> {
+    let Network::Named(name) = &spec.network else { return None };
+    let endpoint = EndpointSettings { aliases: Some(spec.aliases.clone()), ..EndpointSettings::default() };
+    Some(NetworkingConfig { endpoints_config: Some(HashMap::from([(name.clone(), endpoint)])) })
+}
+
+/// The owner that labels tell of.
+pub(super) fn labels_of(mut labels: HashMap<String, String>) -> Labels {
+    let mut label = |key| labels.remove(key).unwrap_or_default();
+    Labels { run: label(LABEL_RUN), job: label(LABEL_JOB), owner: label(LABEL_OWNER) }
+}
+
+pub(super) fn labels(labels: &Labels) -> HashMap<String, String> {
     let pairs = [(LABEL_RUN, &labels.run), (LABEL_JOB, &labels.job), (LABEL_OWNER, &labels.owner)];
     pairs.map(|(key, value)| (key.to_owned(), value.clone())).into()
 }
@@ -239,11 +261,9 @@ pub(super) async fn owned(docker: &Docker) -> Result<Vec<OwnedContainer>, Engine
 }
 
 fn owned_container(found: ContainerSummary) -> Option<OwnedContainer> {
-    let mut labels = found.labels.unwrap_or_default();
-    let mut label = |key| labels.remove(key).unwrap_or_default();
     Some(OwnedContainer {
         id: ContainerId(found.id?),
-        labels: Labels { run: label(LABEL_RUN), job: label(LABEL_JOB), owner: label(LABEL_OWNER) },
+        labels: labels_of(found.labels.unwrap_or_default()),
         running: found.state == Some(ContainerSummaryStateEnum::RUNNING),
     })
 }

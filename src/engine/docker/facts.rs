@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use super::reference::Reference;
 use super::{Docker, error};
-use crate::engine::{EngineError, EngineInfo, Image};
+use crate::engine::{EngineError, EngineInfo, Health, Image};
 
 /// Facts of the engine.
 pub(super) async fn info(docker: &Docker) -> Result<EngineInfo, EngineError> {
@@ -58,9 +58,26 @@ pub(super) async fn image(docker: &Docker, image: &str) -> Result<Option<Image>,
 }
 
 fn facts(found: ImageInspect) -> Image {
+    let config = found.config.unwrap_or_default();
+    let mut ports: Vec<u16> =
+        config.exposed_ports.iter().flatten().filter_map(|port| port.strip_suffix("/tcp")?.parse().ok()).collect();
+    ports.sort_unstable();
     Image {
         platform: platform(found.os.as_deref(), found.architecture.as_deref()),
         id: found.id.unwrap_or_default(),
-        user: found.config.and_then(|config| config.user).unwrap_or_default(),
+        user: config.user.unwrap_or_default(),
+        entrypoint: config.entrypoint.unwrap_or_default(),
+        command: config.cmd.unwrap_or_default(),
+        health: config.healthcheck.and_then(|check| health(&check.test.unwrap_or_default())),
+        ports,
+    }
+}
+
+/// The forms that a HEALTHCHECK has in an image: `["CMD-SHELL", line]`, `["CMD", program, argument…]`, `["NONE"]`.
+fn health(test: &[String]) -> Option<Health> {
+    match test {
+        [form, line] if form == "CMD-SHELL" => Some(Health::Shell(line.clone())),
+        [form, program @ ..] if form == "CMD" && !program.is_empty() => Some(Health::Program(program.to_vec())),
+        _ => None,
     }
 }

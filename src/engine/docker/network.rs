@@ -2,19 +2,57 @@
 
 use std::collections::HashMap;
 
+#[cfg(feature = "listen")]
 use bollard::errors::Error;
 use bollard::models::NetworkCreateRequest;
+#[cfg(feature = "listen")]
 use bollard::query_parameters::InspectNetworkOptions;
+use bollard::query_parameters::ListNetworksOptions;
 
-use super::Docker;
-use crate::engine::EngineError;
+use super::container::{LABEL_OWNER, labels, labels_of};
+use super::{Docker, error};
+use crate::engine::{EngineError, NetworkSpec, OwnedNetwork, Reach};
 
 /// Docker's option for the name of a network's bridge.
 const BRIDGE_NAME: &str = "com.docker.network.bridge.name";
 
 /// Docker's option that keeps a network's containers from one another.
+#[cfg(feature = "listen")]
 const BETWEEN_CONTAINERS: &str = "com.docker.network.bridge.enable_icc";
 
+/// Makes a network.
+pub(super) async fn create(docker: &Docker, spec: &NetworkSpec) -> Result<(), EngineError> {
+    let options = spec.bridge.as_ref().map(|bridge| HashMap::from([(BRIDGE_NAME.to_owned(), bridge.clone())]));
+    let request = NetworkCreateRequest {
+        name: spec.name.clone(),
+        driver: Some("bridge".to_owned()),
+        internal: Some(spec.reach == Reach::Inside),
+        options,
+        labels: Some(labels(&spec.labels)),
+        ..NetworkCreateRequest::default()
+    };
+    Ok(docker.client.create_network(request).await.map(|_| ())?)
+}
+
+/// Removes a network.
+pub(super) async fn remove(docker: &Docker, name: &str) -> Result<(), EngineError> {
+    match docker.client.remove_network(name).await {
+        Err(refusal) if !error::is_not_found(&refusal) => Err(refusal.into()),
+        _ => Ok(()),
+    }
+}
+
+/// All networks that carry an owner's label.
+pub(super) async fn owned(docker: &Docker) -> Result<Vec<OwnedNetwork>, EngineError> {
+    let filters = HashMap::from([("label".to_owned(), vec![LABEL_OWNER.to_owned()])]);
+    let found = docker.client.list_networks(Some(ListNetworksOptions { filters: Some(filters) })).await?;
+    let owned = found.into_iter().filter_map(|found| {
+        Some(OwnedNetwork { name: found.name?, labels: labels_of(found.labels.unwrap_or_default()) })
+    });
+    Ok(owned.collect())
+}
+
+#[cfg(feature = "listen")]
 impl Docker {
     /// Sees to it that there is a network whose containers do not reach one another; gives the name of its bridge.
     ///
@@ -41,6 +79,7 @@ impl Docker {
     }
 }
 
+#[cfg(feature = "listen")]
 fn request(name: &str, bridge: &str) -> NetworkCreateRequest {
     let options = [(BRIDGE_NAME, bridge), (BETWEEN_CONTAINERS, "false")];
     NetworkCreateRequest {

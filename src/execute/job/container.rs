@@ -2,6 +2,7 @@
 
 use super::JobRun;
 use crate::engine::{self, ContainerSpec, Labels, Limits, Privileges};
+use crate::execute::services::Services;
 use crate::execute::supervisor;
 use crate::pipeline::{NetworkAccess, Resources};
 use crate::plan::WORKSPACE;
@@ -10,35 +11,44 @@ use crate::plan::WORKSPACE;
 const DEFAULT_PIDS: u32 = 512;
 
 impl<E> JobRun<'_, E> {
+    /// Whose all is that is made for it.
+    pub(in crate::execute) fn labels(&self) -> Labels {
+        Labels {
+            run: self.context.settings.run.as_str().to_owned(),
+            job: self.job.id.as_str().to_owned(),
+            owner: self.context.owner.to_label(),
+        }
+    }
+
     /// What the engine is asked for.
-    pub(super) fn spec(&self) -> ContainerSpec {
+    pub(super) fn spec(&self, services: &Services<'_, E>) -> ContainerSpec {
         ContainerSpec {
             image: self.job.image.clone(),
             user: self.job.user.clone(),
             command: supervisor::command(),
-            working_directory: WORKSPACE.to_owned(),
-            scratch: supervisor::SCRATCH.to_owned(),
+            env: Vec::new(),
+            working_directory: Some(WORKSPACE.to_owned()),
+            scratch: Some(supervisor::SCRATCH.to_owned()),
+            tmpfs: Vec::new(),
             limits: limits(&self.job.resources),
-            network: match self.job.network {
-                NetworkAccess::Default => self.context.settings.network.clone(),
-                NetworkAccess::None => engine::Network::None,
+            network: match (services.network(), self.job.network) {
+                (Some(network), _) => engine::Network::Named(network.to_owned()),
+                (None, NetworkAccess::Default) => self.context.settings.network.clone(),
+                (None, NetworkAccess::None) => engine::Network::None,
             },
             privileges: match (self.job.privileges.privileged, &self.job.privileges.capabilities) {
                 (true, _) => Privileges::Privileged,
                 (false, more) if more.is_empty() => Privileges::Sandbox,
                 (false, more) => Privileges::Capabilities(more.clone()),
             },
-            labels: Labels {
-                run: self.context.settings.run.as_str().to_owned(),
-                job: self.job.id.as_str().to_owned(),
-                owner: self.context.owner.to_label(),
-            },
+            labels: self.labels(),
             hostname: hostname(self.job.id.as_str()),
+            aliases: Vec::new(),
         }
     }
 }
 
-fn limits(resources: &Resources) -> Limits {
+pub(in crate::execute) fn limits(resources: &Resources) -> Limits {
     Limits {
         nano_cpus: resources.milli_cpus.map(|milli| i64::from(milli.get()) * 1_000_000),
         memory: resources.memory.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX)),

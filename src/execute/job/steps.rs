@@ -14,8 +14,8 @@ use crate::execute::retry::Tries;
 use crate::execute::step::{Limit, Lost, StepRun};
 use crate::execute::stop::Stop;
 use crate::execute::supervisor::Counters;
-use crate::pipeline::{Env, Retry};
 use crate::pipeline::expr::{Contexts, Scope, Standing};
+use crate::pipeline::{Env, Retry};
 use crate::plan::{self, PlannedStep, ReadyStep, WORKSPACE};
 use crate::trigger;
 
