@@ -146,6 +146,8 @@ pub struct ContainerSpec {
     pub scratch: Option<String>,
     /// Directories in memory.
     pub tmpfs: Vec<String>,
+    /// Volumes, and where they are in it.
+    pub mounts: Vec<Mount>,
     /// Bounds.
     pub limits: Limits,
     /// Network.
@@ -158,6 +160,64 @@ pub struct ContainerSpec {
     pub hostname: String,
     /// What others on its network call it, besides.
     pub aliases: Vec<String>,
+}
+
+/// A volume in a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mount {
+    /// The volume's name.
+    pub volume: String,
+    /// The directory that it is at: absolute, made where missing.
+    pub target: String,
+}
+
+/// A volume to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VolumeSpec {
+    /// Its name, unlike any other.
+    pub name: String,
+    /// What it is for.
+    pub purpose: Purpose,
+    /// Layers of other volumes that it shows; none for an empty volume.
+    pub layers: Option<Layers>,
+    /// Who made it.
+    pub labels: Labels,
+}
+
+/// What a volume is for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Purpose {
+    /// One run. It goes with it.
+    Run,
+    /// A snapshot of the source tree of this key, for all runs to come.
+    Base(String),
+    /// A cache of this scope, for all runs to come.
+    Cache(String),
+}
+
+/// Directories on the engine's machine that a volume lays over one another
+/// (<https://docs.kernel.org/filesystems/overlayfs.html>).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layers {
+    /// Read alone, the topmost first.
+    pub lower: Vec<String>,
+    /// Where what is written goes.
+    pub upper: String,
+    /// Empty, on the file system of `upper`.
+    pub work: String,
+}
+
+/// A volume of Argon's on the engine, whoever made it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnedVolume {
+    /// Its name.
+    pub name: String,
+    /// Where it is on the engine's machine.
+    pub mountpoint: String,
+    /// What it is for.
+    pub purpose: Purpose,
+    /// Who made it.
+    pub labels: Labels,
 }
 
 /// A network of a job and its services.
@@ -301,6 +361,15 @@ pub trait Engine: Send + Sync + 'static {
 
     /// All networks with an owner.
     fn owned_networks(&self) -> impl Future<Output = Result<Vec<OwnedNetwork>, EngineError>> + Send;
+
+    /// Makes a volume; gives where it is on the engine's machine.
+    fn create_volume(&self, spec: &VolumeSpec) -> impl Future<Output = Result<String, EngineError>> + Send;
+
+    /// Removes a volume. One that is gone already is no error; one that a container has is.
+    fn remove_volume(&self, name: &str) -> impl Future<Output = Result<(), EngineError>> + Send;
+
+    /// All volumes of Argon's.
+    fn owned_volumes(&self) -> impl Future<Output = Result<Vec<OwnedVolume>, EngineError>> + Send;
 
     /// All containers with Argon's labels.
     fn owned(&self) -> impl Future<Output = Result<Vec<OwnedContainer>, EngineError>> + Send;

@@ -8,6 +8,7 @@ mod files;
 mod handover;
 mod images;
 mod job;
+mod kept;
 mod missing_command;
 mod needs;
 mod owner;
@@ -38,8 +39,9 @@ use crate::event::{Event, JobResult, Level, RunId, RunResult, Status};
 use crate::pipeline::OnError;
 use crate::pipeline::expr::{EvalError, Files, NoFiles};
 use crate::plan::Plan;
-use crate::source::Workspace;
+use crate::source::{Bases, Workspace};
 use files::SourceFiles;
+use kept::Kept;
 
 /// How many events may wait for the sinks before the run waits for them.
 pub const EVENT_BUFFER: usize = 128;
@@ -86,6 +88,8 @@ pub struct Settings {
     pub color: StepColor,
     /// The network of jobs that do not say `none`.
     pub network: Network,
+    /// Where it is kept what snapshots on the engine hold; without it, none is made.
+    pub bases: Option<Bases>,
     /// How the names of the bridges begin that jobs with services have; the engine's choice where not said.
     pub bridges: Option<String>,
 }
@@ -94,6 +98,7 @@ pub struct Settings {
 struct Context<E> {
     engine: Arc<E>,
     workspace: Arc<Workspace>,
+    kept: Kept<E>,
     settings: Settings,
     mask: Mask,
     owner: Owner,
@@ -148,7 +153,8 @@ pub async fn run<E: Engine>(
     let began = Instant::now();
     let mask = Mask::new(&plan.secrets)?;
     let (owner, files) = (Owner::current(), Arc::new(SourceFiles::new(workspace.clone(), events.clone())));
-    let context = Arc::new(Context { engine, workspace, settings, mask, owner, stopper, events, files });
+    let kept = Kept::new(&engine, &workspace, &settings, &owner, &plan);
+    let context = Arc::new(Context { engine, workspace, kept, settings, mask, owner, stopper, events, files });
     let started = Event::RunStarted {
         pipeline: plan.name.clone(),
         source: context.workspace.info.clone(),
@@ -159,6 +165,9 @@ pub async fn run<E: Engine>(
         context.emit(Event::Notice { level: Level::Warn, job: None, message }).await;
     }
     let (status, cause) = schedule::run_jobs(&context, plan.jobs).await;
+    if let Some(message) = context.kept.end().await {
+        context.emit(Event::Notice { level: Level::Warn, job: None, message }).await;
+    }
     let result = RunResult { status, cause, duration: began.elapsed() };
     context.emit(Event::RunFinished { result: result.clone() }).await;
     Ok(result)

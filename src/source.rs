@@ -5,6 +5,7 @@
 
 mod address;
 mod archive;
+mod bases;
 mod changes;
 mod checkout;
 mod config;
@@ -16,6 +17,7 @@ mod ignored;
 pub mod include;
 mod listing;
 mod refs;
+mod snapshot;
 mod worktree;
 
 use std::path::PathBuf;
@@ -23,12 +25,14 @@ use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
 
 pub use archive::{Owner, TarOptions, TarSummary, Top};
+pub use bases::{Bases, Free, Held};
 pub use changes::{Changes, Comparison, Since};
 pub use checkout::CloneProgress;
 pub use error::SourceError;
 pub use ignored::ignored;
 pub use listing::Size;
 pub use refs::{Refs, refs};
+pub use snapshot::{DELTA_FILES, DELTA_JOBS, Delta, Manifest};
 
 use crate::event::SourceInfo;
 use listing::Listing;

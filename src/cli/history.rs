@@ -52,6 +52,13 @@ pub(crate) fn state_dir() -> Option<StateDir> {
     Some(StateDir::new(state?.join("argon")))
 }
 
+/// The user's cache folder: `$XDG_CACHE_HOME/argon`, else `~/.cache/argon`; `None` where there is no home.
+pub(crate) fn cache_dir() -> Option<PathBuf> {
+    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let cache = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")));
+    Some(cache?.join("argon"))
+}
+
 /// The history of a folder, for a command that reads it; `None` where nothing was recorded yet. Runs whose argon died are told
 /// as interrupted from here on.
 pub(crate) fn look(dir: &StateDir) -> Result<Option<History>, CommandError> {

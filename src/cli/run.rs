@@ -26,7 +26,7 @@ use argon::sinks::style::Color;
 use argon::sinks::summary::quote;
 use argon::sinks::terminal::{Screen, Terminal, TerminalOptions};
 use argon::sinks::{Sink, Verbosity, out};
-use argon::source::Workspace;
+use argon::source::{Bases, Workspace};
 use argon::store::record::Recorder;
 use argon::trigger::{Reason, Trigger};
 use tokio::sync::mpsc;
@@ -38,7 +38,7 @@ use super::exit::{CommandError, Exit};
 use super::load::FileArgs;
 use super::output::{self, Look};
 use super::variables::VariableArgs;
-use super::{block_on, list, signals};
+use super::{block_on, history, list, signals};
 
 /// What a stopped run may take beyond the grace of its steps.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
@@ -240,6 +240,7 @@ async fn prepared(
         color: if style.color == Color::On { StepColor::Forced } else { StepColor::Unsaid },
         network: Network::Bridge,
         bridges: None,
+        bases: history::cache_dir().map(|cache| Bases::new(cache.join("bases"))),
     };
     let workspace = Arc::new(ready.workspace);
     let mut sinks = sinks(&args, look)?;

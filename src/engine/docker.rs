@@ -13,6 +13,7 @@ mod init;
 mod network;
 mod pull;
 mod reference;
+mod volume;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -26,7 +27,7 @@ pub use self::connect::{EngineEnv, connect};
 pub use self::endpoint::Endpoint;
 use super::{
     ContainerEnd, ContainerId, ContainerSpec, Engine, EngineError, EngineInfo, ExecEnd, Image, NetworkSpec,
-    OwnedContainer, OwnedNetwork, Session, TarStream,
+    OwnedContainer, OwnedNetwork, OwnedVolume, Session, TarStream, VolumeSpec,
 };
 use crate::event::PullEvent;
 
@@ -110,6 +111,18 @@ impl Engine for Docker {
 
     async fn owned_networks(&self) -> Result<Vec<OwnedNetwork>, EngineError> {
         network::owned(self).await
+    }
+
+    async fn create_volume(&self, spec: &VolumeSpec) -> Result<String, EngineError> {
+        volume::create(self, spec).await
+    }
+
+    async fn remove_volume(&self, name: &str) -> Result<(), EngineError> {
+        volume::remove(self, name).await
+    }
+
+    async fn owned_volumes(&self) -> Result<Vec<OwnedVolume>, EngineError> {
+        volume::owned(self).await
     }
 
     async fn owned(&self) -> Result<Vec<OwnedContainer>, EngineError> {

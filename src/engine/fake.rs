@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Chunk, ContainerEnd, ContainerId, ContainerSpec, Engine, EngineError, EngineInfo, ExecEnd, Image, NetworkSpec,
-    OwnedContainer, OwnedNetwork, Session, TarStream,
+    OwnedContainer, OwnedNetwork, OwnedVolume, Session, TarStream, VolumeSpec,
 };
 use crate::event::{PullEvent, Stream};
 
@@ -171,6 +171,18 @@ impl Engine for Fake {
     }
 
     async fn owned_networks(&self) -> Result<Vec<OwnedNetwork>, EngineError> {
+        Ok(Vec::new())
+    }
+
+    async fn create_volume(&self, spec: &VolumeSpec) -> Result<String, EngineError> {
+        Ok(format!("/volumes/{}", spec.name))
+    }
+
+    async fn remove_volume(&self, _: &str) -> Result<(), EngineError> {
+        Ok(())
+    }
+
+    async fn owned_volumes(&self) -> Result<Vec<OwnedVolume>, EngineError> {
         Ok(Vec::new())
     }
 

@@ -37,6 +37,8 @@ pub(super) enum Broken {
     Service { service: String, message: String },
     /// An expression has no value.
     NoValue(Cause),
+    /// The engine cannot lay volumes over one another.
+    NoOverlay { message: String },
     /// The engine has no init for containers.
     NoInit,
 }
@@ -44,7 +46,7 @@ pub(super) enum Broken {
 impl Broken {
     fn status(&self) -> Status {
         match self {
-            Self::Infrastructure { .. } | Self::NoInit => Status::Error,
+            Self::Infrastructure { .. } | Self::NoOverlay { .. } | Self::NoInit => Status::Error,
             Self::Service { .. } | Self::NoValue(_) => Status::Failure,
             Self::Stopped(Cause::TimedOut { scope: TimeoutScope::Job, .. }) => Status::Failure,
             Self::Stopped(_) => Status::Cancelled,
@@ -54,6 +56,7 @@ impl Broken {
     fn into_cause(self) -> Cause {
         match self {
             Self::Infrastructure { message, hint } => Cause::Infrastructure { message, hint },
+            Self::NoOverlay { message } => Cause::Infrastructure { message, hint: None },
             Self::Stopped(cause) | Self::NoValue(cause) => cause,
             Self::Service { service, message } => Cause::Service { service, message },
             Self::NoInit => {
@@ -278,14 +281,18 @@ impl<E: Engine> JobRun<'_, E> {
         let mut tries = 0;
         loop {
             tries += 1;
+            let place = match self.until_stopped(self.place()).await {
+                Ok(place) => place,
+                Err(broken) => return (self.broken(broken, 0, None).await, Vec::new()),
+            };
             // Not raced against a stop: a container whose making was cut short could not be removed.
-            let session = match self.context.engine.create(&self.spec(services)).await {
+            let session = match self.context.engine.create(&self.spec(services, &place)).await {
                 Ok(session) => session,
                 Err(error) => return (self.broken(error.into(), 0, None).await, Vec::new()),
             };
             let id = session.id.clone();
             let mut talk = Conversation::new(session, Nonce::generate(), &self.context.mask);
-            let began = async { tokio::try_join!(self.begin(&mut talk), services.ready()) };
+            let began = async { tokio::try_join!(self.begin(&mut talk, &place), services.ready()) };
             let (outcome, outputs) = match self.until_stopped(began).await {
                 Ok((counters, ())) => self.steps(&mut talk, counters).await,
                 Err(broken) => {
@@ -294,6 +301,11 @@ impl<E: Engine> JobRun<'_, E> {
                     let removed = self.context.engine.remove(&id).await.is_ok();
                     // The engine remembers that it has no init, so the next container does without.
                     if matches!(broken, Broken::NoInit) && tries == 1 && removed {
+                        continue;
+                    }
+                    // Nor can every engine lay volumes over one another; then the workspace is streamed.
+                    if matches!(broken, Broken::NoOverlay { .. }) && removed {
+                        self.context.kept.give_up();
                         continue;
                     }
                     (self.broken(broken, 0, None).await, Vec::new())

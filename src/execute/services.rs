@@ -324,6 +324,7 @@ impl<E: Engine> Services<'_, E> {
             working_directory: None,
             scratch: None,
             tmpfs: ready.plan.tmpfs.clone(),
+            mounts: Vec::new(),
             limits: limits(&ready.plan.resources),
             network: self.network.clone().map_or(engine::Network::None, engine::Network::Named),
             privileges: Privileges::Sandbox,

@@ -1,7 +1,8 @@
 //! The sweep: removes what a crash left on the engine, and nothing that may still belong to a living run.
 
 use super::owner::Owner;
-use crate::engine::{Engine, EngineError};
+use super::kept::remove_volume;
+use crate::engine::{Engine, EngineError, Purpose};
 
 /// What was removed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -10,6 +11,8 @@ pub struct Swept {
     pub containers: usize,
     /// Networks.
     pub networks: usize,
+    /// Volumes.
+    pub volumes: usize,
 }
 
 /// What is removed.
@@ -42,6 +45,17 @@ pub async fn sweep<E: Engine>(engine: &E, whose: Whose) -> Result<Swept, EngineE
             swept.networks += 1;
         }
     }
+    for volume in engine.owned_volumes().await? {
+        let is_left = match (&volume.purpose, whose) {
+            (Purpose::Run, _) | (_, Whose::Everyones) => is_meant(&volume.labels.owner),
+            // What is kept outlives who made it.
+            (Purpose::Base(_) | Purpose::Cache(_), Whose::Dead) => false,
+        };
+        if is_left {
+            remove_volume(engine, &volume.name).await?;
+            swept.volumes += 1;
+        }
+    }
     Ok(swept)
 }
 
@@ -49,7 +63,7 @@ impl Swept {
     /// In words: `2 containers and 1 network`; `None` where there was nothing.
     #[must_use]
     pub fn words(&self) -> Option<String> {
-        let parts: Vec<String> = [(self.containers, "container"), (self.networks, "network")]
+        let parts: Vec<String> = [(self.containers, "container"), (self.networks, "network"), (self.volumes, "volume")]
             .into_iter()
             .filter(|(count, _)| *count > 0)
             .map(|(count, what)| format!("{count} {what}{}", if count == 1 { "" } else { "s" }))

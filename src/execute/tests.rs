@@ -56,6 +56,7 @@ fn settings() -> Settings {
         color: StepColor::Unsaid,
         network: Network::Bridge,
         bridges: None,
+        bases: None,
     }
 }
 

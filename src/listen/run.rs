@@ -23,7 +23,7 @@ use crate::repository::{self, FILE_NAME};
 use crate::sinks::Sink;
 use crate::sinks::explain::{About, explain};
 use crate::sinks::pump;
-use crate::source::{self, SourceError, SourceRequest, Workspace};
+use crate::source::{self, Bases, SourceError, SourceRequest, Workspace};
 use crate::store::StoreError;
 use crate::store::history::{History, Phase, RunName};
 use crate::store::queue::{Entry, InProgress, Lease, MAX_TRIES, Outcome, Trust, Try};
@@ -162,6 +162,8 @@ async fn settled(shop: &Shop, lease: &Lease, trigger: Trigger, stopper: Stopper)
         timeout: repository.timeout,
         grace: DEFAULT_GRACE,
         color: StepColor::Forced,
+        // Beside the queue: what a listener keeps is its own.
+        bases: Some(Bases::new(shop.config.state.path().join("bases"))),
         bridges: network.as_ref().map(|_| egress::BRIDGES.to_owned()),
         network: network.map_or(Network::Bridge, Network::Named),
     };

@@ -5,15 +5,17 @@ use std::io::{self, BufWriter, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
+use std::time::SystemTime;
 
 use rustix::fs::{Mode, OFlags};
 use tar::{Builder, EntryType, Header};
 
 use super::listing::{Found, Origin, is_gone, look, on_disk, shown};
+use super::snapshot::{Manifest, Wrote};
 use super::{SourceError, Workspace};
 
 /// Who owns the files in the container.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Owner {
     /// User id.
     pub uid: u32,
@@ -61,15 +63,12 @@ impl Workspace {
     /// A file that vanished since [`open`](super::open) is left out; one that changes its size while it is read is cut or
     /// filled with zeros to the size that its header says. Both are told in the summary; the tar is whole either way.
     pub fn write_tar<W: Write>(&self, w: W, options: &TarOptions) -> Result<TarSummary, SourceError> {
-        let mut archive =
-            Archive { tar: Builder::new(BufWriter::with_capacity(BUFFER, w)), options, summary: TarSummary::default() };
-        archive.top().map_err(send)?;
+        let mut archive = Archive::new(w, options);
+        archive.top()?;
         for (path, origin) in self.listing.iter() {
             archive.entry(&self.root, path, origin)?;
         }
-        let mut buffer = archive.tar.into_inner().map_err(send)?;
-        buffer.flush().map_err(send)?;
-        Ok(archive.summary)
+        archive.finish()
     }
 }
 
@@ -77,29 +76,79 @@ fn send(source: io::Error) -> SourceError {
     SourceError::Send { source }
 }
 
-struct Archive<'a, W: Write> {
+/// A tar that is being written.
+pub(super) struct Archive<'a, W: Write> {
     tar: Builder<BufWriter<W>>,
     options: &'a TarOptions,
     summary: TarSummary,
+    /// What went into it, where that is wanted.
+    manifest: Option<Manifest>,
 }
 
-impl<W: Write> Archive<'_, W> {
-    fn top(&mut self) -> io::Result<()> {
+impl<'a, W: Write> Archive<'a, W> {
+    pub(super) fn new(w: W, options: &'a TarOptions) -> Self {
+        let tar = Builder::new(BufWriter::with_capacity(BUFFER, w));
+        Self { tar, options, summary: TarSummary::default(), manifest: None }
+    }
+
+    /// Notes from here on what goes into it.
+    pub(super) fn record(&mut self, manifest: Manifest) {
+        self.manifest = Some(manifest);
+    }
+
+    pub(super) fn top(&mut self) -> Result<(), SourceError> {
         match (self.options.include_top, self.options.prefix.as_str()) {
             (Top::Omit, _) => Ok(()),
             (Top::Include, "") => self.directory(b"./"),
             (Top::Include, prefix) => self.directory(format!("{prefix}/").as_bytes()),
         }
+        .map_err(send)
     }
 
-    fn entry(&mut self, root: &Path, path: &[u8], origin: &Origin) -> Result<(), SourceError> {
+    pub(super) fn entry(&mut self, root: &Path, path: &[u8], origin: &Origin) -> Result<Wrote, SourceError> {
         let name = self.name(path);
         match origin {
-            Origin::Directory => self.directory(&[&name, b"/".as_slice()].concat()).map_err(send),
-            Origin::Bytes(bytes) => self.bytes(&name, bytes).map_err(send),
+            Origin::Directory => {
+                if let Some(manifest) = &mut self.manifest {
+                    manifest.add_directory(path);
+                }
+                self.directory(&[&name, b"/".as_slice()].concat()).map_err(send)?;
+                Ok(Wrote::Entry)
+            }
+            Origin::Bytes(bytes) => {
+                if let Some(manifest) = &mut self.manifest {
+                    manifest.add_bytes(path, bytes);
+                }
+                self.bytes(&name, bytes).map_err(send)?;
+                Ok(Wrote::Entry)
+            }
             Origin::Tree => self.disk(&name, path, &on_disk(root, path)),
             Origin::File(disk) => self.disk(&name, path, disk),
         }
+    }
+
+    /// The mark by which overlayfs knows that a path of a lower layer is gone.
+    pub(super) fn whiteout(&mut self, path: &[u8]) -> Result<(), SourceError> {
+        let mut header = self.header(EntryType::Char, 0, 0);
+        let set = header.set_device_major(0).and_then(|()| header.set_device_minor(0));
+        let name = self.name(path);
+        set.and_then(|()| self.append(&mut header, &name, &[], io::empty())).map_err(send)
+    }
+
+    /// A directory outside of the prefix.
+    pub(super) fn bare_directory(&mut self, name: &str) -> Result<(), SourceError> {
+        self.directory(format!("{name}/").as_bytes()).map_err(send)
+    }
+
+    pub(super) fn finish(self) -> Result<TarSummary, SourceError> {
+        let mut buffer = self.tar.into_inner().map_err(send)?;
+        buffer.flush().map_err(send)?;
+        Ok(self.summary)
+    }
+
+    pub(super) fn finish_recorded(mut self) -> Result<(TarSummary, Manifest), SourceError> {
+        let manifest = self.manifest.take().unwrap_or_default();
+        Ok((self.finish()?, manifest))
     }
 
     fn name(&self, path: &[u8]) -> Vec<u8> {
@@ -123,7 +172,7 @@ impl<W: Write> Archive<'_, W> {
     }
 
     /// A file or symlink as it is now: what it was when it was listed no longer counts.
-    fn disk(&mut self, name: &[u8], path: &[u8], disk: &Path) -> Result<(), SourceError> {
+    fn disk(&mut self, name: &[u8], path: &[u8], disk: &Path) -> Result<Wrote, SourceError> {
         match look(disk)? {
             Found::Leaf(metadata) if metadata.is_symlink() => self.symlink(name, path, disk, &metadata),
             Found::Leaf(_) => self.file(name, path, disk),
@@ -133,12 +182,12 @@ impl<W: Write> Archive<'_, W> {
         }
     }
 
-    fn left_out(&mut self, path: &[u8], why: &str) -> Result<(), SourceError> {
+    fn left_out(&mut self, path: &[u8], why: &str) -> Result<Wrote, SourceError> {
         self.summary.warnings.push(format!("{} is left out: {why} while the workspace was read", shown(path)));
-        Ok(())
+        Ok(Wrote::Nothing)
     }
 
-    fn symlink(&mut self, name: &[u8], path: &[u8], disk: &Path, metadata: &Metadata) -> Result<(), SourceError> {
+    fn symlink(&mut self, name: &[u8], path: &[u8], disk: &Path, metadata: &Metadata) -> Result<Wrote, SourceError> {
         let target = match disk.read_link() {
             Ok(target) => target,
             Err(error) if is_gone(&error) || error.kind() == io::ErrorKind::InvalidInput => {
@@ -148,10 +197,14 @@ impl<W: Write> Archive<'_, W> {
         };
         let mut header = self.header(EntryType::Symlink, 0o777, mtime(metadata));
         self.summary.files += 1;
-        self.append(&mut header, name, target.as_os_str().as_bytes(), io::empty()).map_err(send)
+        if let Some(manifest) = &mut self.manifest {
+            manifest.add_symlink(path, target.as_os_str().as_bytes());
+        }
+        self.append(&mut header, name, target.as_os_str().as_bytes(), io::empty()).map_err(send)?;
+        Ok(Wrote::Entry)
     }
 
-    fn file(&mut self, name: &[u8], path: &[u8], disk: &Path) -> Result<(), SourceError> {
+    fn file(&mut self, name: &[u8], path: &[u8], disk: &Path) -> Result<Wrote, SourceError> {
         // It may have become a symlink or a FIFO since it was looked at: neither is followed, neither can block.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = match rustix::fs::open(disk, flags, Mode::empty()).map_err(io::Error::from) {
@@ -161,25 +214,33 @@ impl<W: Write> Archive<'_, W> {
             }
             Err(source) => return Err(read(disk, source)),
         };
+        let taken = SystemTime::now();
         let before = file.metadata().map_err(|source| read(disk, source))?;
         if !before.is_file() {
             return self.left_out(path, "it is no longer a file");
         }
         let mut header = self.header(EntryType::Regular, before.permissions().mode() & 0o777, mtime(&before));
         header.set_size(before.len());
-        let mut exact = Exact::new(&file, before.len());
+        let hasher = self.manifest.is_some().then(blake3::Hasher::new);
+        let mut exact = Exact::new(Hashed { inner: &file, hasher }, before.len());
         let sent = self.append(&mut header, name, &[], &mut exact);
         if let Some(source) = exact.failed {
             return Err(read(disk, source));
         }
         sent.map_err(send)?;
         let after = file.metadata().map_err(|source| read(disk, source))?;
+        let is_as_it_was = (after.mtime(), after.mtime_nsec()) == (before.mtime(), before.mtime_nsec());
+        if let (Some(manifest), Some(hasher), false, true) =
+            (&mut self.manifest, exact.inner.hasher, exact.padded, is_as_it_was)
+        {
+            manifest.add_file(path, &before, taken, *hasher.finalize().as_bytes());
+        }
         if exact.padded || after.len() != before.len() {
             self.summary.warnings.push(format!("{} changed its size while it was read", shown(path)));
         }
         self.summary.files += 1;
         self.summary.bytes += before.len();
-        Ok(())
+        Ok(Wrote::Entry)
     }
 
     fn header(&self, kind: EntryType, mode: u32, mtime: u64) -> Header {
@@ -237,6 +298,22 @@ fn mtime(metadata: &Metadata) -> u64 {
 
 fn read(path: &Path, source: io::Error) -> SourceError {
     SourceError::Read { path: path.to_owned(), source }
+}
+
+/// A reader, and the hash of what was read of it where that is wanted.
+struct Hashed<R> {
+    inner: R,
+    hasher: Option<blake3::Hasher>,
+}
+
+impl<R: Read> Read for Hashed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(&buffer[..count]);
+        }
+        Ok(count)
+    }
 }
 
 /// Exactly so many bytes of a reader: cut where it has more, zeros where it has fewer.

@@ -84,6 +84,23 @@ fn regular(disk: &Path) -> io::Result<Option<File>> {
     }
 }
 
+/// The BLAKE3 of a regular file; `None` where there is none any more.
+pub(super) fn hash_file(disk: &Path) -> io::Result<Option<[u8; 32]>> {
+    let Some(mut file) = regular(disk)? else { return Ok(None) };
+    let mut hasher = blake3::Hasher::new();
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => return Ok(Some(*hasher.finalize().as_bytes())),
+            Ok(count) => {
+                hasher.update(&buffer[..count]);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
 enum Content {
     Bytes(Vec<u8>),
     File(File),

@@ -73,6 +73,11 @@ impl Listing {
         self.entries.iter().map(|(path, origin)| (path.as_slice(), origin))
     }
 
+    /// Whether something is at the path.
+    pub(super) fn has(&self, path: &[u8]) -> bool {
+        self.entries.contains_key(path)
+    }
+
     /// Whether a directory is at the path.
     pub(super) fn is_directory(&self, path: &[u8]) -> bool {
         self.entries.get(path) == Some(&Origin::Directory)

@@ -37,6 +37,7 @@ fn spec(test: &str, command: &[&str]) -> ContainerSpec {
         working_directory: Some("/workspace".to_owned()),
         env: Vec::new(),
         tmpfs: Vec::new(),
+        mounts: Vec::new(),
         aliases: Vec::new(),
         privileges: argon::engine::Privileges::Sandbox,
         scratch: Some("/.argon".to_owned()),

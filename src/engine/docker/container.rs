@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bollard::models::{
     ContainerCreateBody, ContainerSummary, ContainerSummaryStateEnum, EndpointSettings, HealthConfig, HostConfig,
-    HostConfigLogConfig, NetworkingConfig,
+    HostConfigLogConfig, MountType, MountVolumeOptions, NetworkingConfig,
 };
 use bollard::query_parameters::{
     CreateContainerOptions, InspectContainerOptions, ListContainersOptions, RemoveContainerOptions,
@@ -146,6 +146,7 @@ fn host_config(spec: &ContainerSpec, init: bool) -> HostConfig {
         init: init.then_some(true),
         log_config: Some(HostConfigLogConfig { typ: Some("none".to_owned()), config: None }),
         tmpfs: Some(tmpfs(spec)),
+        mounts: Some(spec.mounts.iter().map(mount).collect()),
         network_mode: Some(network.to_owned()),
         privileged: (spec.privileges == Privileges::Privileged).then_some(true),
         cap_drop: is_confined.then(|| vec!["ALL".to_owned()]),
@@ -156,6 +157,17 @@ fn host_config(spec: &ContainerSpec, init: bool) -> HostConfig {
         memory_swap: spec.limits.memory,
         nano_cpus: spec.limits.nano_cpus,
         ..HostConfig::default()
+    }
+}
+
+fn mount(mount: &crate::engine::Mount) -> bollard::models::Mount {
+    bollard::models::Mount {
+        typ: Some(MountType::VOLUME),
+        source: Some(mount.volume.clone()),
+        target: Some(mount.target.clone()),
+        // What the image has there must not be copied into what is kept for other images.
+        volume_options: Some(MountVolumeOptions { no_copy: Some(true), ..MountVolumeOptions::default() }),
+        ..bollard::models::Mount::default()
     }
 }
 

@@ -1,11 +1,12 @@
 //! The beginning of a job: its container starts, says that it is ready, and gets its workspace.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{Broken, JobRun};
 use crate::engine::{ContainerId, Engine, EngineError};
 use crate::event::{Event, Level};
 use crate::execute::conversation::{Conversation, Heard};
+use crate::execute::kept::{NotKept, Place};
 use crate::execute::supervisor::{Counters, Report, Unpacker};
 use crate::execute::upload;
 use crate::source::{Owner, TarSummary};
@@ -15,29 +16,66 @@ const READY_LIMIT: Duration = Duration::from_secs(60);
 
 impl<E: Engine> JobRun<'_, E> {
     /// Starts the container and brings the workspace in.
-    pub(super) async fn begin(&self, talk: &mut Conversation) -> Result<Counters, Broken> {
+    pub(super) async fn begin(&self, talk: &mut Conversation, place: &Place) -> Result<Counters, Broken> {
         let engine = &*self.context.engine;
         let id = talk.id().clone();
+        if let Place::Mounted { .. } = place {
+            engine.start(&id).await.map_err(|error| self.explain_start_over(error))?;
+            talk.say(&format!("{}\n", talk.nonce().as_str())).await;
+            return self.ready(talk).await.map(|(_, counters)| counters);
+        }
         let owner = self.workspace_owner(&id).await?;
         if let Some(owner) = owner {
-            self.note_upload(upload::by_engine(engine, &id, &self.context.workspace, owner).await?).await;
+            let began = Instant::now();
+            self.note_upload(upload::by_engine(engine, &id, &self.context.workspace, owner).await?, began).await;
         }
         engine.start(&id).await.map_err(|error| self.explain_start(error))?;
         talk.say(&format!("{}\n", talk.nonce().as_str())).await;
         let (unpacker, counters) = self.ready(talk).await?;
+        let began = Instant::now();
         match (owner, unpacker) {
             (Some(_), _) => {}
             (None, Unpacker::InContainer) => {
                 let sent = upload::by_supervisor(&self.context.workspace, talk).await;
                 self.unpacked(talk).await?;
-                self.note_upload(sent?).await;
+                self.note_upload(sent?, began).await;
             }
             (None, Unpacker::Engine) => {
-                self.note_upload(upload::by_engine(engine, &id, &self.context.workspace, Owner::default()).await?)
-                    .await;
+                let sent = upload::by_engine(engine, &id, &self.context.workspace, Owner::default()).await?;
+                self.note_upload(sent, began).await;
             }
         }
         Ok(counters)
+    }
+
+    /// Where the workspace comes from.
+    pub(super) async fn place(&self) -> Result<Place, Broken> {
+        let kept = &self.context.kept;
+        if !kept.is_on() {
+            return Ok(Place::Stream);
+        }
+        let Some(owner) = known_owner(self.job.user.as_deref().unwrap_or(&self.image.user)) else {
+            // Its numbers are in the image, which would have to be asked first.
+            return Ok(Place::Stream);
+        };
+        match kept.place(&self.job.image, owner).await {
+            Ok(place) => {
+                if let Place::Mounted { told: Some(told), .. } = &place {
+                    self.notes(&told.warnings, told.message.clone()).await;
+                }
+                Ok(place)
+            }
+            // The source is what it is: a stream could not read it either.
+            Err(NotKept::Source(error)) => {
+                Err(Broken::Infrastructure { message: error.to_string(), hint: error.hint() })
+            }
+            Err(NotKept::Engine(error @ (EngineError::DiskFull { .. } | EngineError::Connection(_)))) => Err(error.into()),
+            Err(error @ (NotKept::Engine(_) | NotKept::Note(_))) => {
+                kept.give_up();
+                self.notes(&[], format!("workspace: streamed, as no snapshot can be kept: {error}")).await;
+                Ok(Place::Stream)
+            }
+        }
     }
 
     /// Who the workspace must be made to belong to; `None` for root, who owns what the supervisor unpacks.
@@ -110,13 +148,28 @@ impl<E: Engine> JobRun<'_, E> {
         }
     }
 
-    async fn note_upload(&self, summary: TarSummary) {
+    async fn note_upload(&self, summary: TarSummary, began: Instant) {
+        let took = began.elapsed().as_millis();
+        let message = format!("workspace: {} files, {} bytes; streamed in {took} ms", summary.files, summary.bytes);
+        self.notes(&summary.warnings, message).await;
+    }
+
+    async fn notes(&self, warnings: &[String], message: String) {
         let job = Some(self.job.id.clone());
-        for message in summary.warnings {
+        for message in warnings.iter().cloned() {
             self.context.emit(Event::Notice { level: Level::Warn, job: job.clone(), message }).await;
         }
-        let message = format!("workspace: {} files, {} bytes", summary.files, summary.bytes);
         self.context.emit(Event::Notice { level: Level::Debug, job, message }).await;
+    }
+
+    /// An engine that cannot mount what was laid over one another says so at the start.
+    fn explain_start_over(&self, error: EngineError) -> Broken {
+        match error {
+            EngineError::Refused { message, .. } if message.contains("mount") && message.contains("volume") => {
+                Broken::NoOverlay { message }
+            }
+            other => self.explain_start(other),
+        }
     }
 
     fn explain_start(&self, error: EngineError) -> Broken {
@@ -131,6 +184,14 @@ impl<E: Engine> JobRun<'_, E> {
             },
             other => other.into(),
         }
+    }
+}
+
+/// The ids of a user that can be known without its image: root, or numbers of both.
+fn known_owner(user: &str) -> Option<Owner> {
+    match user.split_once(':').unwrap_or((user, "")) {
+        ("" | "0" | "root", "" | "0" | "root") => Some(Owner::default()),
+        (user, group) => Some(Owner { uid: user.parse().ok()?, gid: group.parse().ok()? }),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::JobRun;
 use crate::engine::{self, ContainerSpec, Labels, Limits, Privileges};
+use crate::execute::kept::Place;
 use crate::execute::services::Services;
 use crate::execute::supervisor;
 use crate::pipeline::{NetworkAccess, Resources};
@@ -21,7 +22,7 @@ impl<E> JobRun<'_, E> {
     }
 
     /// What the engine is asked for.
-    pub(super) fn spec(&self, services: &Services<'_, E>) -> ContainerSpec {
+    pub(super) fn spec(&self, services: &Services<'_, E>, place: &Place) -> ContainerSpec {
         ContainerSpec {
             image: self.job.image.clone(),
             user: self.job.user.clone(),
@@ -30,6 +31,10 @@ impl<E> JobRun<'_, E> {
             working_directory: Some(WORKSPACE.to_owned()),
             scratch: Some(supervisor::SCRATCH.to_owned()),
             tmpfs: Vec::new(),
+            mounts: match place {
+                Place::Stream => Vec::new(),
+                Place::Mounted { mount, .. } => vec![mount.clone()],
+            },
             limits: limits(&self.job.resources),
             network: match (services.network(), self.job.network) {
                 (Some(network), _) => engine::Network::Named(network.to_owned()),

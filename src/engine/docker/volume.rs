@@ -1,0 +1,73 @@
+//! Volumes: empty ones, and such as lay others over one another.
+
+use std::collections::HashMap;
+
+use bollard::models::{Volume, VolumeCreateRequest};
+use bollard::query_parameters::{ListVolumesOptions, RemoveVolumeOptions};
+
+use super::container::{labels, labels_of};
+use super::{Docker, error};
+use crate::engine::{EngineError, Layers, OwnedVolume, Purpose, VolumeSpec};
+
+/// `run`, `base KEY` or `cache SCOPE`.
+const LABEL_PURPOSE: &str = "dev.argon.volume";
+
+/// Makes a volume.
+pub(super) async fn create(docker: &Docker, spec: &VolumeSpec) -> Result<String, EngineError> {
+    let mut labels = labels(&spec.labels);
+    labels.insert(LABEL_PURPOSE.to_owned(), word(&spec.purpose));
+    let request = VolumeCreateRequest {
+        name: Some(spec.name.clone()),
+        driver: Some("local".to_owned()),
+        driver_opts: spec.layers.as_ref().map(options),
+        labels: Some(labels),
+        ..VolumeCreateRequest::default()
+    };
+    Ok(docker.client.create_volume(request).await?.mountpoint)
+}
+
+/// What the engine's `local` driver hands to mount(2) (<https://docs.docker.com/reference/cli/docker/volume/create/>).
+fn options(layers: &Layers) -> HashMap<String, String> {
+    let mount =
+        format!("lowerdir={},upperdir={},workdir={}", layers.lower.join(":"), layers.upper, layers.work);
+    [("type", "overlay".to_owned()), ("device", "overlay".to_owned()), ("o", mount)]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into()
+}
+
+/// Removes a volume.
+pub(super) async fn remove(docker: &Docker, name: &str) -> Result<(), EngineError> {
+    match docker.client.remove_volume(name, None::<RemoveVolumeOptions>).await {
+        Err(refusal) if !error::is_not_found(&refusal) => Err(refusal.into()),
+        _ => Ok(()),
+    }
+}
+
+/// All volumes that carry Argon's label.
+pub(super) async fn owned(docker: &Docker) -> Result<Vec<OwnedVolume>, EngineError> {
+    let filters = HashMap::from([("label".to_owned(), vec![LABEL_PURPOSE.to_owned()])]);
+    let found = docker.client.list_volumes(Some(ListVolumesOptions { filters: Some(filters) })).await?;
+    Ok(found.volumes.unwrap_or_default().into_iter().filter_map(owned_volume).collect())
+}
+
+fn owned_volume(found: Volume) -> Option<OwnedVolume> {
+    let purpose = purpose(found.labels.get(LABEL_PURPOSE)?)?;
+    Some(OwnedVolume { name: found.name, mountpoint: found.mountpoint, purpose, labels: labels_of(found.labels) })
+}
+
+fn word(purpose: &Purpose) -> String {
+    match purpose {
+        Purpose::Run => "run".to_owned(),
+        Purpose::Base(key) => format!("base {key}"),
+        Purpose::Cache(scope) => format!("cache {scope}"),
+    }
+}
+
+fn purpose(word: &str) -> Option<Purpose> {
+    match word.split_once(' ') {
+        None if word == "run" => Some(Purpose::Run),
+        Some(("base", key)) => Some(Purpose::Base(key.to_owned())),
+        Some(("cache", scope)) => Some(Purpose::Cache(scope.to_owned())),
+        _ => None,
+    }
+}

@@ -1,0 +1,389 @@
+//! The kept workspace: a snapshot of the tree in a volume, what differs in a second one, and an overlay of both for each job.
+//!
+//! So a job's start costs nothing that depends on the size of the tree, and its files are those of the run's begin. All of it is
+//! done through the engine's API: no root on this machine, no path of it. Where the engine cannot do it, and for trees so small
+//! that a tar stream is quicker, jobs get a tar stream.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::io::DuplexStream;
+use tokio_util::io::SyncIoBridge;
+
+use super::{Owner as Process, Settings};
+use crate::engine::{
+    self, ContainerId, ContainerSpec, Engine, EngineError, Labels, Layers, Limits, Mount, OwnedVolume, Privileges, Purpose,
+    VolumeSpec,
+};
+use crate::plan::{Plan, WORKSPACE};
+use crate::source::{Bases, DELTA_FILES, DELTA_JOBS, Delta, Held, Owner, SourceError, TarSummary, Workspace};
+
+/// A tree with less than both of these is streamed: that is quicker than to make volumes.
+const SMALL: (u64, u64) = (400, 8 * 1024 * 1024);
+
+/// A delta with more than this part of its base's files or bytes becomes a new base.
+const LARGE_PART: u64 = 4;
+
+/// And one with more than this, whatever its base has.
+const LARGE: u64 = 256 * 1024 * 1024;
+
+/// How much of an archive waits between the reading of files and the sending of them.
+const PIPE: usize = 1024 * 1024;
+
+/// How many snapshots of one tree are kept, and of all.
+const KEPT: (usize, usize) = (2, 16);
+
+/// How many bytes all snapshots may have together.
+const KEPT_BYTES: u64 = 20 * 1024 * 1024 * 1024;
+
+/// How often the removal of a volume is tried while the engine still has a container that is just going.
+const REMOVE_TRIES: u32 = 40;
+
+/// The snapshot of one run, and what is made for its jobs.
+pub(super) struct Kept<E> {
+    engine: Arc<E>,
+    workspace: Arc<Workspace>,
+    bases: Option<Bases>,
+    labels: Labels,
+    /// How many tries of jobs the run may have.
+    places: usize,
+    /// The engine cannot do it.
+    is_off: AtomicBool,
+    /// By who the files belong to.
+    ready: tokio::sync::Mutex<BTreeMap<Owner, Arc<Snapshot>>>,
+    /// The volumes of this run, the overlays first.
+    made: Mutex<Vec<String>>,
+}
+
+/// A snapshot that jobs can be laid over.
+struct Snapshot {
+    /// Read alone, the topmost first.
+    lower: Vec<String>,
+    /// Where the delta's volume is.
+    delta: String,
+    next: AtomicUsize,
+    /// Keeps the base from being removed.
+    _held: Held,
+}
+
+/// Where a job's workspace comes from.
+pub(super) enum Place {
+    /// A tar stream, when its container is there.
+    Stream,
+    /// A volume, which has all of it.
+    Mounted {
+        mount: Mount,
+        /// Of what it was made, where this job had it made.
+        told: Option<Told>,
+    },
+}
+
+/// How a snapshot was come by.
+pub(super) struct Told {
+    /// For `-v`.
+    pub(super) message: String,
+    /// What changed under the reader.
+    pub(super) warnings: Vec<String>,
+}
+
+/// Why there is no snapshot.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotKept {
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    #[error("what is kept cannot be noted: {0}")]
+    Note(#[from] std::io::Error),
+}
+
+impl<E: Engine> Kept<E> {
+    pub(super) fn new(
+        engine: &Arc<E>,
+        workspace: &Arc<Workspace>,
+        settings: &Settings,
+        process: &Process,
+        plan: &Plan,
+    ) -> Self {
+        let size = workspace.size();
+        let is_small = size.files < SMALL.0 && size.bytes < SMALL.1;
+        Self {
+            engine: engine.clone(),
+            workspace: workspace.clone(),
+            bases: settings.bases.clone().filter(|_| !is_small),
+            labels: Labels {
+                run: settings.run.as_str().to_owned(),
+                job: String::new(),
+                owner: process.to_label(),
+            },
+            places: plan.jobs.iter().map(|job| 1 + job.retry.as_ref().map_or(0, |retry| retry.max as usize)).sum(),
+            is_off: AtomicBool::new(false),
+            ready: tokio::sync::Mutex::default(),
+            made: Mutex::default(),
+        }
+    }
+
+    /// Whether jobs may get a volume at all.
+    pub(super) fn is_on(&self) -> bool {
+        self.bases.is_some() && !self.is_off.load(Ordering::Relaxed)
+    }
+
+    /// From now on jobs get a stream.
+    pub(super) fn give_up(&self) {
+        self.is_off.store(true, Ordering::Relaxed);
+    }
+
+    /// A workspace for a job, its files belonging to `owner`. `image` is one that the engine has.
+    pub(super) async fn place(&self, image: &str, owner: Owner) -> Result<Place, NotKept> {
+        let Some(bases) = self.bases.as_ref().filter(|_| self.is_on()) else { return Ok(Place::Stream) };
+        let mut told = None;
+        let snapshot = match self.ready.lock().await.entry(owner) {
+            Entry::Occupied(known) => known.get().clone(),
+            Entry::Vacant(new) => {
+                let (snapshot, how) = self.prepare(bases, image, owner).await?;
+                told = Some(how);
+                new.insert(Arc::new(snapshot)).clone()
+            }
+        };
+        let number = snapshot.next.fetch_add(1, Ordering::Relaxed);
+        if number >= self.places {
+            return Ok(Place::Stream);
+        }
+        let at = format!("{}/{DELTA_JOBS}/{number}", snapshot.delta);
+        let name = self.name("job");
+        let layers =
+            Layers { lower: snapshot.lower.clone(), upper: format!("{at}/upper"), work: format!("{at}/work") };
+        self.volume(&name, Purpose::Run, Some(layers)).await?;
+        Ok(Place::Mounted { mount: Mount { volume: name, target: WORKSPACE.to_owned() }, told })
+    }
+
+    fn name(&self, what: &str) -> String {
+        let id = uuid::Uuid::new_v4().simple().to_string();
+        format!("argon-{what}-{}", &id[..16])
+    }
+
+    /// Makes a volume. Those of the run are noted first, so that whatever becomes of this, they are removed.
+    async fn volume(&self, name: &str, purpose: Purpose, layers: Option<Layers>) -> Result<String, EngineError> {
+        if purpose == Purpose::Run {
+            let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+            made.insert(0, name.to_owned());
+        }
+        let spec = VolumeSpec { name: name.to_owned(), purpose, layers, labels: self.labels.clone() };
+        self.engine.create_volume(&spec).await
+    }
+
+    async fn prepare(&self, bases: &Bases, image: &str, owner: Owner) -> Result<(Snapshot, Told), NotKept> {
+        let began = Instant::now();
+        let key = key(&self.workspace, owner);
+        let volumes = self.engine.owned_volumes().await?;
+        let mut warnings = Vec::new();
+        let (base, held, delta) = match self.nearest(bases, &volumes, &key).await? {
+            Some(found) => found,
+            None => {
+                let (base, held, summary) = self.new_base(bases, image, owner, &key).await?;
+                warnings = summary.warnings;
+                let (held, delta) = self.compared(held).await?;
+                (base, held, delta)
+            }
+        };
+        let name = self.name("delta");
+        let at = self.volume(&name, Purpose::Run, None).await?;
+        let (files, bytes) = (delta.files, delta.bytes);
+        let (workspace, places) = (self.workspace.clone(), self.places);
+        let sent = self
+            .fill(&name, image, move |pipe| workspace.write_delta(pipe, &delta, places, owner))
+            .await?;
+        warnings.extend(sent.warnings);
+        let message = format!(
+            "workspace: {files} files, {bytes} bytes over a snapshot of {} files, {} bytes; ready after {} ms",
+            held.manifest.files(),
+            held.manifest.bytes(),
+            began.elapsed().as_millis()
+        );
+        self.tidy(bases, volumes).await;
+        let lower = vec![format!("{at}/{DELTA_FILES}"), base];
+        let snapshot = Snapshot { lower, delta: at, next: AtomicUsize::new(0), _held: held };
+        Ok((snapshot, Told { message, warnings }))
+    }
+
+    /// The snapshot of this tree that least differs from it, where that is little.
+    async fn nearest(
+        &self,
+        bases: &Bases,
+        volumes: &[OwnedVolume],
+        key: &str,
+    ) -> Result<Option<(String, Held, Delta)>, NotKept> {
+        let purpose = Purpose::Base(key.to_owned());
+        let mut best: Option<(String, Held, Delta)> = None;
+        for volume in volumes.iter().filter(|volume| volume.purpose == purpose) {
+            let Some(held) = bases.hold(&volume.name)? else { continue };
+            let (held, delta) = self.compared(held).await?;
+            let is_little = delta.bytes <= LARGE.min(held.manifest.bytes() / LARGE_PART).max(1024 * 1024)
+                && delta.files <= (held.manifest.files() / LARGE_PART).max(100);
+            let is_better = best.as_ref().is_none_or(|(.., other)| delta.bytes < other.bytes);
+            if is_little && is_better {
+                best = Some((volume.mountpoint.clone(), held, delta));
+            }
+        }
+        Ok(best)
+    }
+
+    async fn compared(&self, held: Held) -> Result<(Held, Delta), NotKept> {
+        let workspace = self.workspace.clone();
+        let comparing = tokio::task::spawn_blocking(move || {
+            let delta = workspace.compare_with_snapshot(&held.manifest);
+            delta.map(|delta| (held, delta))
+        });
+        match comparing.await {
+            Ok(compared) => Ok(compared?),
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
+    }
+
+    async fn new_base(
+        &self,
+        bases: &Bases,
+        image: &str,
+        owner: Owner,
+        key: &str,
+    ) -> Result<(String, Held, TarSummary), NotKept> {
+        let name = self.name("base");
+        let at = self.volume(&name, Purpose::Base(key.to_owned()), None).await?;
+        let workspace = self.workspace.clone();
+        let filled = self.fill(&name, image, move |pipe| workspace.write_snapshot(pipe, owner)).await;
+        let noted = match filled {
+            Ok((summary, manifest)) => bases.keep(&name, manifest).map(|held| (held, summary)).map_err(NotKept::from),
+            Err(error) => Err(error),
+        };
+        match noted {
+            Ok((held, summary)) => Ok((at, held, summary)),
+            Err(error) => {
+                // Half of a snapshot is none. What cannot be removed now, a sweep does.
+                let _ = self.engine.remove_volume(&name).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Unpacks a tar in a volume, by way of a container that never runs.
+    async fn fill<T: Send + 'static>(
+        &self,
+        volume: &str,
+        image: &str,
+        write: impl FnOnce(SyncIoBridge<DuplexStream>) -> Result<T, SourceError> + Send + 'static,
+    ) -> Result<T, NotKept> {
+        let vessel = Vessel::make(&*self.engine, image, volume, &self.labels).await?;
+        let (reader, writer) = tokio::io::duplex(PIPE);
+        let writing = tokio::task::spawn_blocking(move || write(SyncIoBridge::new(writer)));
+        let sent = self.engine.upload(&vessel.id, WORKSPACE, Box::pin(reader)).await;
+        let written = match writing.await {
+            Ok(written) => written,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        };
+        let removed = self.engine.remove(&vessel.id).await;
+        sent?;
+        removed?;
+        Ok(written?)
+    }
+
+    /// Removes snapshots beyond what is kept, those that were used longest ago first. What goes wrong is tried again next time.
+    async fn tidy(&self, bases: &Bases, volumes: Vec<OwnedVolume>) {
+        let _ = tidy(&*self.engine, bases, volumes, KEPT, KEPT_BYTES).await;
+    }
+
+    /// Removes the volumes of the run. Gives what could not be removed, for people.
+    pub(super) async fn end(&self) -> Option<String> {
+        // The locks on the bases go after the volumes that lie over them.
+        let _ready = self.ready.lock().await;
+        let made = std::mem::take(&mut *self.made.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut left = None;
+        for name in made {
+            if let Err(error) = remove_volume(&*self.engine, &name).await {
+                left = Some(format!(
+                    "the volume {name} may be left on the engine: {error}; the next run, or `argon clean`, removes it"
+                ));
+            }
+        }
+        left
+    }
+}
+
+/// A container that is made and never runs: the engine unpacks into its volumes.
+struct Vessel {
+    id: ContainerId,
+}
+
+impl Vessel {
+    async fn make<E: Engine>(engine: &E, image: &str, volume: &str, labels: &Labels) -> Result<Self, EngineError> {
+        let spec = ContainerSpec {
+            image: image.to_owned(),
+            user: None,
+            command: vec!["true".to_owned()],
+            env: Vec::new(),
+            working_directory: None,
+            scratch: None,
+            tmpfs: Vec::new(),
+            mounts: vec![Mount { volume: volume.to_owned(), target: WORKSPACE.to_owned() }],
+            limits: Limits { nano_cpus: None, memory: None, pids: 1 },
+            network: engine::Network::None,
+            privileges: Privileges::Sandbox,
+            labels: labels.clone(),
+            hostname: "argon".to_owned(),
+            aliases: Vec::new(),
+        };
+        Ok(Self { id: engine.create(&spec).await?.id })
+    }
+}
+
+/// The engine lets go of a volume a moment after its container is gone.
+pub(super) async fn remove_volume<E: Engine>(engine: &E, name: &str) -> Result<(), EngineError> {
+    let mut tries = 0;
+    loop {
+        match engine.remove_volume(name).await {
+            Err(EngineError::Refused { .. }) if tries < REMOVE_TRIES => tries += 1,
+            ended => return ended,
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Removes the snapshots beyond `most` of one tree and of all, and beyond so many bytes; gives how many.
+pub(super) async fn tidy<E: Engine>(
+    engine: &E,
+    bases: &Bases,
+    volumes: Vec<OwnedVolume>,
+    (most_of_tree, most): (usize, usize),
+    bytes: u64,
+) -> Result<usize, NotKept> {
+    let mut found = Vec::new();
+    for volume in volumes {
+        if let Purpose::Base(key) = volume.purpose
+            && let Some(free) = bases.free(&volume.name)?
+        {
+            found.push((free, key, volume.name));
+        }
+    }
+    found.sort_by_key(|(free, ..)| std::cmp::Reverse(free.used));
+    let (mut seen, mut size, mut of_tree, mut removed) = (0, 0, BTreeMap::<String, usize>::new(), 0);
+    for (free, key, name) in found {
+        let of_tree = of_tree.entry(key).or_default();
+        *of_tree += 1;
+        seen += 1;
+        size += free.bytes;
+        if *of_tree > most_of_tree || seen > most || size > bytes {
+            engine.remove_volume(&name).await?;
+            free.forget();
+            removed += 1;
+        }
+    }
+    Ok(removed)
+}
+
+/// What a tree's snapshots are found by: where it is, and whose its files are in containers.
+fn key(workspace: &Workspace, owner: Owner) -> String {
+    let text = format!("{}\n{}:{}", workspace.info.location, owner.uid, owner.gid);
+    blake3::hash(text.as_bytes()).to_hex()[..24].to_owned()
+}

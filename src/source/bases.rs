@@ -1,0 +1,129 @@
+//! The manifests of the snapshots that are kept on engines: one file each, held by whoever uses its snapshot.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use rustix::fs::{FlockOperation, flock};
+
+use super::snapshot::Manifest;
+
+/// The folder of the manifests, by default `$XDG_CACHE_HOME/argon/bases`. A file has the name of its snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bases(PathBuf);
+
+/// A snapshot that is in use: nobody removes it for as long as this lives, and the kernel lets go of it when its process dies.
+#[derive(Debug)]
+pub struct Held {
+    /// What it holds.
+    pub manifest: Manifest,
+    #[allow(dead_code, reason = "it is kept for its lock")]
+    lock: File,
+}
+
+/// A snapshot that may be removed: nobody can begin to use it meanwhile.
+#[derive(Debug)]
+pub struct Free {
+    path: PathBuf,
+    /// When it was used last.
+    pub used: SystemTime,
+    /// How large its manifest says it is.
+    pub bytes: u64,
+    #[allow(dead_code, reason = "it is kept for its lock")]
+    lock: File,
+}
+
+impl Bases {
+    /// This folder. It is made when something is written.
+    #[must_use]
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
+        Self(folder.into())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// Uses a snapshot; `None` where it is not known here, or just being removed.
+    ///
+    /// # Errors
+    /// Where there is a file that cannot be read.
+    pub fn hold(&self, name: &str) -> io::Result<Option<Held>> {
+        let path = self.path(name);
+        let Some(mut lock) = opened(&path)? else { return Ok(None) };
+        if flock(&lock, FlockOperation::NonBlockingLockShared).is_err() || !path.exists() {
+            return Ok(None);
+        }
+        let mut bytes = Vec::new();
+        lock.read_to_end(&mut bytes)?;
+        // Told by the time of the file; where that cannot be set, it is removed a little sooner.
+        let _ = lock.set_modified(SystemTime::now());
+        Ok(Manifest::from_bytes(&bytes).map(|manifest| Held { manifest, lock }))
+    }
+
+    /// Notes a snapshot that is whole now, and uses it.
+    ///
+    /// # Errors
+    /// Where that cannot be written.
+    pub fn keep(&self, name: &str, manifest: Manifest) -> io::Result<Held> {
+        fs::create_dir_all(&self.0)?;
+        let mut file = tempfile::NamedTempFile::new_in(&self.0)?;
+        file.write_all(&manifest.to_bytes()?)?;
+        flock(file.as_file(), FlockOperation::LockShared)?;
+        let lock = file.persist(self.path(name))?;
+        Ok(Held { manifest, lock })
+    }
+
+    /// Takes a snapshot that nobody uses; `None` where somebody does, or it is not known here.
+    ///
+    /// # Errors
+    /// Where there is a file that cannot be read.
+    pub fn free(&self, name: &str) -> io::Result<Option<Free>> {
+        let path = self.path(name);
+        let Some(mut lock) = opened(&path)? else { return Ok(None) };
+        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+            return Ok(None);
+        }
+        let used = lock.metadata()?.modified()?;
+        let mut bytes = Vec::new();
+        lock.read_to_end(&mut bytes)?;
+        let size = Manifest::from_bytes(&bytes).map_or(0, |manifest| manifest.bytes());
+        Ok(Some(Free { path, used, bytes: size, lock }))
+    }
+}
+
+impl Free {
+    /// Forgets it: its snapshot is gone.
+    pub fn forget(self) {
+        // One that stays is a snapshot that no engine has: it is never found.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+fn opened(path: &Path) -> io::Result<Option<File>> {
+    match File::open(path) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_used_is_not_free_and_what_is_forgotten_is_not_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let bases = Bases::new(folder.path().join("bases"));
+        assert!(bases.hold("a").unwrap().is_none());
+        let held = bases.keep("a", Manifest::default()).unwrap();
+        assert!(bases.free("a").unwrap().is_none(), "it is used");
+        drop(held);
+        let free = bases.free("a").unwrap().unwrap();
+        assert!(bases.hold("a").unwrap().is_none(), "it is being removed");
+        free.forget();
+        assert!(bases.free("a").unwrap().is_none());
+    }
+}
