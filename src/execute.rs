@@ -28,6 +28,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 pub use images::PullPolicy;
+pub use kept::{NotKept, forget_snapshots};
 pub use owner::Owner;
 pub use redact::{Mask, MaskError, Redactor};
 pub use stop::{Stop, StopReason, StopWatch, Stopper};

@@ -37,6 +37,9 @@ pub use snapshot::{DELTA_FILES, DELTA_JOBS, Delta, Manifest};
 use crate::event::SourceInfo;
 use listing::Listing;
 
+/// A tree with less than both of these is streamed: that is quicker than to make volumes for it.
+const SMALL: Size = Size { files: 400, bytes: 4 * 1024 * 1024 };
+
 /// What the user asked to build.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SourceRequest {
@@ -78,6 +81,23 @@ impl Workspace {
         Self { info, root, warnings, listing, since: None, compared: OnceLock::new(), checkout: None }
     }
 
+    /// Whether it is so small that it is read when it is opened, and streamed to each job.
+    pub fn is_small(&self) -> bool {
+        let size = self.size();
+        size.files < SMALL.files && size.bytes < SMALL.bytes
+    }
+
+    /// Reads a small working tree, so that an edit during a run does not reach it. A large one is kept as a snapshot.
+    fn freeze(&mut self) -> Result<(), SourceError> {
+        if self.is_small() {
+            for path in self.listing.freeze(&self.root)? {
+                self.warnings
+                    .push(format!("{} is left out: it vanished while the workspace was read", listing::shown(&path)));
+            }
+        }
+        Ok(())
+    }
+
     /// How much there is, as it was when the source was opened. Files that changed since may make it a little off.
     pub fn size(&self) -> Size {
         self.listing.size()
@@ -96,7 +116,11 @@ pub fn open_with(
     progress: &mut dyn FnMut(CloneProgress),
 ) -> Result<Workspace, SourceError> {
     match request {
-        SourceRequest::WorkingTree { folder } => worktree::open(folder, interrupt),
+        SourceRequest::WorkingTree { folder } => {
+            let mut workspace = worktree::open(folder, interrupt)?;
+            workspace.freeze()?;
+            Ok(workspace)
+        }
         SourceRequest::Checkout { repository, revision } => {
             checkout::open(repository, revision.as_deref(), interrupt, progress)
         }

@@ -2,19 +2,23 @@
 
 use argon::engine::docker::{self, EngineEnv};
 use argon::execute::{self, Whose};
+use argon::source::Bases;
 
-use super::block_on;
 use super::exit::{CommandError, Exit};
 use super::output::{self, Look};
+use super::{block_on, history};
 
 /// Removes what crashed runs left on the engine
 ///
 /// Every run does so too, at its start. What belongs to runs that are going on is left alone, but with `--all`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct CleanArgs {
-    /// Removes every container and network of Argon's: also those of runs that are going on, here or on another machine
+    /// Removes every container, network and volume of Argon's: also those of runs that are going on, here or on another machine
     #[arg(long)]
     all: bool,
+    /// Also removes the snapshots of source trees that are kept for the next run
+    #[arg(long)]
+    workspaces: bool,
 }
 
 /// Removes it.
@@ -22,7 +26,13 @@ pub(crate) fn run(args: &CleanArgs, _: &Look) -> Result<Exit, CommandError> {
     block_on(async {
         let engine = docker::connect(&EngineEnv::from_process()).await?;
         let whose = if args.all { Whose::Everyones } else { Whose::Dead };
-        let swept = execute::sweep(&engine, whose).await?;
+        let mut swept = execute::sweep(&engine, whose).await?;
+        if args.workspaces
+            && let Some(cache) = history::cache_dir()
+        {
+            let removed = execute::forget_snapshots(&engine, &Bases::new(cache.join("bases"))).await;
+            swept.volumes += removed.map_err(|error| CommandError::infrastructure(error.to_string(), None))?;
+        }
         output::print(&match swept.words() {
             None => "nothing to remove\n".to_owned(),
             Some(words) => format!("removed {words}\n"),

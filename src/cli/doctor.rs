@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use argon::engine::docker::{self, EngineEnv};
-use argon::engine::{Engine, EngineInfo};
+use argon::engine::{Engine, EngineInfo, OwnedVolume, Purpose};
 use argon::execute::Owner;
 use argon::sinks::style::{Style, Tone, bytes};
 
@@ -24,9 +24,10 @@ pub(crate) fn run(_: &DoctorArgs, look: &Look) -> Result<Exit, CommandError> {
         let exit = match docker::connect(&EngineEnv::from_process()).await {
             Ok(engine) => {
                 let info = engine.info().await?;
-                let owned = engine.owned().await?;
+                let (owned, volumes) = (engine.owned().await?, engine.owned_volumes().await?);
                 page.engine(&info);
                 page.containers(&owned);
+                page.volumes(&volumes);
                 Exit::Success
             }
             Err(error) => {
@@ -68,7 +69,22 @@ impl Page<'_> {
         } else {
             self.line(Tone::Warn, "init", "the engine has none: the supervisor is process 1 of its container");
         }
-        self.line(Tone::Good, "workspace", "streamed in as a tar archive, by `tar` in the image, else by the engine");
+    }
+
+    fn volumes(&mut self, volumes: &[OwnedVolume]) {
+        let me = Owner::current();
+        let count = |wanted: &dyn Fn(&OwnedVolume) -> bool| volumes.iter().filter(|volume| wanted(volume)).count();
+        let snapshots = count(&|volume| matches!(volume.purpose, Purpose::Base(_)));
+        let caches = count(&|volume| matches!(volume.purpose, Purpose::Cache(_)));
+        let of_runs = count(&|volume| volume.purpose == Purpose::Run);
+        let dead = count(&|volume| {
+            volume.purpose == Purpose::Run
+                && Owner::parse(&volume.labels.owner).is_some_and(|owner| me.knows_dead(&owner))
+        });
+        let value = format!(
+            "{snapshots} snapshots of source trees, {caches} of caches, {of_runs} of runs ({dead} of them left by a crash)"
+        );
+        self.line(if dead == 0 { Tone::Good } else { Tone::Warn }, "volumes", &value);
     }
 
     fn containers(&mut self, owned: &[argon::engine::OwnedContainer]) {

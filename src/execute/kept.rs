@@ -15,14 +15,11 @@ use tokio_util::io::SyncIoBridge;
 
 use super::{Owner as Process, Settings};
 use crate::engine::{
-    self, ContainerId, ContainerSpec, Engine, EngineError, Labels, Layers, Limits, Mount, OwnedVolume, Privileges, Purpose,
-    VolumeSpec,
+    self, ContainerId, ContainerSpec, Engine, EngineError, Labels, Layers, Limits, Mount, OwnedVolume, Privileges,
+    Purpose, VolumeSpec,
 };
 use crate::plan::{Plan, WORKSPACE};
 use crate::source::{Bases, DELTA_FILES, DELTA_JOBS, Delta, Held, Owner, SourceError, TarSummary, Workspace};
-
-/// A tree with less than both of these is streamed: that is quicker than to make volumes.
-const SMALL: (u64, u64) = (400, 8 * 1024 * 1024);
 
 /// A delta with more than this part of its base's files or bytes becomes a new base.
 const LARGE_PART: u64 = 4;
@@ -91,11 +88,14 @@ pub(super) struct Told {
 
 /// Why there is no snapshot.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum NotKept {
+pub enum NotKept {
+    /// The engine refuses.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// The source cannot be read.
     #[error(transparent)]
     Source(#[from] SourceError),
+    /// The manifest.
     #[error("what is kept cannot be noted: {0}")]
     Note(#[from] std::io::Error),
 }
@@ -108,17 +108,11 @@ impl<E: Engine> Kept<E> {
         process: &Process,
         plan: &Plan,
     ) -> Self {
-        let size = workspace.size();
-        let is_small = size.files < SMALL.0 && size.bytes < SMALL.1;
         Self {
             engine: engine.clone(),
             workspace: workspace.clone(),
-            bases: settings.bases.clone().filter(|_| !is_small),
-            labels: Labels {
-                run: settings.run.as_str().to_owned(),
-                job: String::new(),
-                owner: process.to_label(),
-            },
+            bases: settings.bases.clone().filter(|_| !workspace.is_small()),
+            labels: Labels { run: settings.run.as_str().to_owned(), job: String::new(), owner: process.to_label() },
             places: plan.jobs.iter().map(|job| 1 + job.retry.as_ref().map_or(0, |retry| retry.max as usize)).sum(),
             is_off: AtomicBool::new(false),
             ready: tokio::sync::Mutex::default(),
@@ -154,8 +148,7 @@ impl<E: Engine> Kept<E> {
         }
         let at = format!("{}/{DELTA_JOBS}/{number}", snapshot.delta);
         let name = self.name("job");
-        let layers =
-            Layers { lower: snapshot.lower.clone(), upper: format!("{at}/upper"), work: format!("{at}/work") };
+        let layers = Layers { lower: snapshot.lower.clone(), upper: format!("{at}/upper"), work: format!("{at}/work") };
         self.volume(&name, Purpose::Run, Some(layers)).await?;
         Ok(Place::Mounted { mount: Mount { volume: name, target: WORKSPACE.to_owned() }, told })
     }
@@ -193,9 +186,7 @@ impl<E: Engine> Kept<E> {
         let at = self.volume(&name, Purpose::Run, None).await?;
         let (files, bytes) = (delta.files, delta.bytes);
         let (workspace, places) = (self.workspace.clone(), self.places);
-        let sent = self
-            .fill(&name, image, move |pipe| workspace.write_delta(pipe, &delta, places, owner))
-            .await?;
+        let sent = self.fill(&name, image, move |pipe| workspace.write_delta(pipe, &delta, places, owner)).await?;
         warnings.extend(sent.warnings);
         let message = format!(
             "workspace: {files} files, {bytes} bytes over a snapshot of {} files, {} bytes; ready after {} ms",
@@ -348,6 +339,15 @@ pub(super) async fn remove_volume<E: Engine>(engine: &E, name: &str) -> Result<(
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+/// Removes all snapshots that nobody uses; gives how many.
+///
+/// # Errors
+/// Where the engine refuses, or a manifest cannot be read.
+pub async fn forget_snapshots<E: Engine>(engine: &E, bases: &Bases) -> Result<usize, NotKept> {
+    let volumes = engine.owned_volumes().await?;
+    tidy(engine, bases, volumes, (0, 0), 0).await
 }
 
 /// Removes the snapshots beyond `most` of one tree and of all, and beyond so many bytes; gives how many.

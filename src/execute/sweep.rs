@@ -1,7 +1,7 @@
 //! The sweep: removes what a crash left on the engine, and nothing that may still belong to a living run.
 
-use super::owner::Owner;
 use super::kept::remove_volume;
+use super::owner::Owner;
 use crate::engine::{Engine, EngineError, Purpose};
 
 /// What was removed.

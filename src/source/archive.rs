@@ -1,16 +1,15 @@
 //! The workspace as a tar stream (GNU format: any length of name, any bytes in it).
 
-use std::fs::{File, Metadata};
+use std::fs::Metadata;
 use std::io::{self, BufWriter, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::time::SystemTime;
 
-use rustix::fs::{Mode, OFlags};
 use tar::{Builder, EntryType, Header};
 
-use super::listing::{Found, Origin, is_gone, look, on_disk, shown};
+use super::listing::{Found, Frozen, Origin, is_gone, look, mtime, on_disk, regular, shown};
 use super::snapshot::{Manifest, Wrote};
 use super::{SourceError, Workspace};
 
@@ -122,6 +121,10 @@ impl<'a, W: Write> Archive<'a, W> {
                 self.bytes(&name, bytes).map_err(send)?;
                 Ok(Wrote::Entry)
             }
+            Origin::Frozen(frozen) => {
+                self.frozen(&name, path, frozen).map_err(send)?;
+                Ok(Wrote::Entry)
+            }
             Origin::Tree => self.disk(&name, path, &on_disk(root, path)),
             Origin::File(disk) => self.disk(&name, path, disk),
         }
@@ -171,6 +174,28 @@ impl<'a, W: Write> Archive<'a, W> {
         self.append(&mut header, name, &[], bytes)
     }
 
+    fn frozen(&mut self, name: &[u8], path: &[u8], frozen: &Frozen) -> io::Result<()> {
+        self.summary.files += 1;
+        match frozen {
+            Frozen::Symlink { mtime, target } => {
+                if let Some(manifest) = &mut self.manifest {
+                    manifest.add_symlink(path, target);
+                }
+                let mut header = self.header(EntryType::Symlink, 0o777, *mtime);
+                self.append(&mut header, name, target, io::empty())
+            }
+            Frozen::File { mode, mtime, bytes } => {
+                self.summary.bytes += bytes.len() as u64;
+                if let Some(manifest) = &mut self.manifest {
+                    manifest.add_frozen(path, *mode, *mtime, bytes);
+                }
+                let mut header = self.header(EntryType::Regular, *mode, *mtime);
+                header.set_size(bytes.len() as u64);
+                self.append(&mut header, name, &[], bytes.as_slice())
+            }
+        }
+    }
+
     /// A file or symlink as it is now: what it was when it was listed no longer counts.
     fn disk(&mut self, name: &[u8], path: &[u8], disk: &Path) -> Result<Wrote, SourceError> {
         match look(disk)? {
@@ -205,20 +230,13 @@ impl<'a, W: Write> Archive<'a, W> {
     }
 
     fn file(&mut self, name: &[u8], path: &[u8], disk: &Path) -> Result<Wrote, SourceError> {
-        // It may have become a symlink or a FIFO since it was looked at: neither is followed, neither can block.
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = match rustix::fs::open(disk, flags, Mode::empty()).map_err(io::Error::from) {
-            Ok(file) => File::from(file),
-            Err(error) if is_gone(&error) || error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
-                return self.left_out(path, "it vanished");
-            }
+        let file = match regular(disk) {
+            Ok(Some(file)) => file,
+            Ok(None) => return self.left_out(path, "it vanished"),
             Err(source) => return Err(read(disk, source)),
         };
         let taken = SystemTime::now();
         let before = file.metadata().map_err(|source| read(disk, source))?;
-        if !before.is_file() {
-            return self.left_out(path, "it is no longer a file");
-        }
         let mut header = self.header(EntryType::Regular, before.permissions().mode() & 0o777, mtime(&before));
         header.set_size(before.len());
         let hasher = self.manifest.is_some().then(blake3::Hasher::new);
@@ -290,10 +308,6 @@ fn put(field: &mut [u8; 100], text: &[u8]) -> Fits {
     field[..length].copy_from_slice(&text[..length]);
     field[length..].fill(0);
     if length == text.len() { Fits::Yes } else { Fits::No }
-}
-
-fn mtime(metadata: &Metadata) -> u64 {
-    u64::try_from(metadata.mtime()).unwrap_or(0)
 }
 
 fn read(path: &Path, source: io::Error) -> SourceError {

@@ -6,9 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use rustix::fs::{Mode, OFlags};
-
-use super::listing::{Found, Origin, is_gone, look, on_disk};
+use super::listing::{Found, Frozen, Origin, is_gone, look, on_disk, regular};
 use super::{SourceError, Workspace};
 
 /// What is read of a file at once.
@@ -36,9 +34,13 @@ impl Workspace {
         let mut hasher = blake3::Hasher::new();
         let mut any = false;
         for (path, origin) in self.listing.iter() {
-            if *origin == Origin::Tree && wanted(&String::from_utf8_lossy(path)) {
-                any |= entry(&mut hasher, path, &on_disk(&self.root, path))?;
+            if !matches!(origin, Origin::Tree | Origin::Frozen(_)) || !wanted(&String::from_utf8_lossy(path)) {
+                continue;
             }
+            any |= match origin {
+                Origin::Frozen(frozen) => frozen_entry(&mut hasher, path, frozen),
+                _ => entry(&mut hasher, path, &on_disk(&self.root, path))?,
+            };
         }
         Ok(any.then(|| hasher.finalize().to_hex().to_string()))
     }
@@ -62,26 +64,27 @@ fn entry(hasher: &mut blake3::Hasher, path: &[u8], disk: &Path) -> Result<bool, 
         }
         Found::Nothing | Found::Directory | Found::Special(_) => return Ok(false),
     };
-    hasher.update(&(path.len() as u64).to_le_bytes());
-    hasher.update(path);
-    hasher.update(&[kind as u8]);
+    head(hasher, path, kind);
     content.hash(hasher).map_err(failed)?;
     Ok(true)
 }
 
-/// Opens a file that may have become a symlink or a FIFO since it was looked at: neither is followed, neither can block.
-fn regular(disk: &Path) -> io::Result<Option<File>> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    match rustix::fs::open(disk, flags, Mode::empty()).map_err(io::Error::from) {
-        Ok(file) => {
-            let file = File::from(file);
-            Ok(file.metadata()?.is_file().then_some(file))
-        }
-        Err(error) if is_gone(&error) || error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
-            Ok(None)
-        }
-        Err(error) => Err(error),
-    }
+fn head(hasher: &mut blake3::Hasher, path: &[u8], kind: Kind) {
+    hasher.update(&(path.len() as u64).to_le_bytes());
+    hasher.update(path);
+    hasher.update(&[kind as u8]);
+}
+
+fn frozen_entry(hasher: &mut blake3::Hasher, path: &[u8], frozen: &Frozen) -> bool {
+    let (kind, content) = match frozen {
+        Frozen::File { mode, bytes, .. } if mode & 0o100 != 0 => (Kind::Executable, bytes),
+        Frozen::File { bytes, .. } => (Kind::File, bytes),
+        Frozen::Symlink { target, .. } => (Kind::Symlink, target),
+    };
+    head(hasher, path, kind);
+    hasher.update(&(content.len() as u64).to_le_bytes());
+    hasher.update(content);
+    true
 }
 
 /// The BLAKE3 of a regular file; `None` where there is none any more.

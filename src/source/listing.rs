@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::fs::Metadata;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::FileTypeExt;
+use std::fs::{File, Metadata};
+use std::io::Read;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags};
 
 use super::SourceError;
 
@@ -27,8 +30,63 @@ pub(super) enum Origin {
     Tree,
     /// A file elsewhere on disk, read when streamed.
     File(PathBuf),
+    /// A file or symlink of the tree, as it was when the source was opened.
+    Frozen(Frozen),
     /// Bytes that were taken when the source was opened, because they may change while jobs run.
     Bytes(Vec<u8>),
+}
+
+/// What was at a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Frozen {
+    File { mode: u32, mtime: u64, bytes: Vec<u8> },
+    Symlink { mtime: u64, target: Vec<u8> },
+}
+
+impl Frozen {
+    /// Reads it; `None` where it is gone by now, or no longer a file.
+    fn take(disk: &Path) -> Result<Option<Self>, SourceError> {
+        let failed = |source| SourceError::Read { path: disk.to_owned(), source };
+        let Found::Leaf(metadata) = look(disk)? else { return Ok(None) };
+        let mtime = mtime(&metadata);
+        let read = if metadata.is_symlink() {
+            disk.read_link().map(|target| Self::Symlink { mtime, target: target.into_os_string().into_vec() })
+        } else {
+            let mode = metadata.permissions().mode() & 0o777;
+            regular(disk).and_then(|file| {
+                let mut bytes = Vec::new();
+                match file {
+                    Some(mut file) => file.read_to_end(&mut bytes).map(|_| Self::File { mode, mtime, bytes }),
+                    None => Err(std::io::ErrorKind::NotFound.into()),
+                }
+            })
+        };
+        match read {
+            Ok(frozen) => Ok(Some(frozen)),
+            Err(error) if is_gone(&error) => Ok(None),
+            Err(error) => Err(failed(error)),
+        }
+    }
+}
+
+/// A file's time as a tar has it.
+pub(super) fn mtime(metadata: &Metadata) -> u64 {
+    u64::try_from(metadata.mtime()).unwrap_or(0)
+}
+
+/// Opens a file that may have become a symlink or a FIFO since it was looked at: neither is followed, neither can block.
+pub(super) fn regular(disk: &Path) -> std::io::Result<Option<File>> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    match rustix::fs::open(disk, flags, Mode::empty()).map_err(std::io::Error::from) {
+        Ok(file) => {
+            let file = File::from(file);
+            Ok(file.metadata()?.is_file().then_some(file))
+        }
+        Err(error) if is_gone(&error) || error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// All entries by path (bytes, `/` between parts, relative to the root). In path order a directory comes before what is in it.
@@ -81,6 +139,23 @@ impl Listing {
     /// Whether a directory is at the path.
     pub(super) fn is_directory(&self, path: &[u8]) -> bool {
         self.entries.get(path) == Some(&Origin::Directory)
+    }
+
+    /// Reads the files of the tree: what becomes of them from here on is not seen any more. Gives those that are gone.
+    pub(super) fn freeze(&mut self, root: &Path) -> Result<Vec<Vec<u8>>, SourceError> {
+        let mut gone = Vec::new();
+        for (path, origin) in &mut self.entries {
+            if *origin == Origin::Tree {
+                match Frozen::take(&on_disk(root, path))? {
+                    Some(frozen) => *origin = Origin::Frozen(frozen),
+                    None => gone.push(path.clone()),
+                }
+            }
+        }
+        for path in &gone {
+            self.entries.remove(path);
+        }
+        Ok(gone)
     }
 
     pub(super) fn size(&self) -> Size {

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::archive::{Archive, Owner, TarOptions, TarSummary, Top};
 use super::content::hash_file;
-use super::listing::{Found, Listing, Origin, look, on_disk};
+use super::listing::{Found, Frozen, Listing, Origin, look, on_disk};
 use super::{SourceError, Workspace};
 
 /// The form of a manifest on disk. One of another form is not read.
@@ -132,6 +132,11 @@ impl Manifest {
         self.entries.insert(path.to_vec(), of_bytes(bytes));
     }
 
+    pub(super) fn add_frozen(&mut self, path: &[u8], mode: u32, mtime: u64, bytes: &[u8]) {
+        self.bytes += bytes.len() as u64;
+        self.entries.insert(path.to_vec(), of_frozen(mode, mtime, bytes));
+    }
+
     pub(super) fn add_symlink(&mut self, path: &[u8], target: &[u8]) {
         self.entries.insert(path.to_vec(), Entry::Symlink { target: target.to_vec() });
     }
@@ -139,6 +144,11 @@ impl Manifest {
     pub(super) fn add_directory(&mut self, path: &[u8]) {
         self.entries.insert(path.to_vec(), Entry::Directory);
     }
+}
+
+fn of_frozen(mode: u32, mtime: u64, bytes: &[u8]) -> Entry {
+    let mtime = i64::try_from(mtime).unwrap_or(i64::MAX);
+    Entry::File { mode, mtime, stat: None, hash: *blake3::hash(bytes).as_bytes() }
 }
 
 fn of_bytes(bytes: &[u8]) -> Entry {
@@ -198,6 +208,7 @@ impl Workspace {
             Origin::Bytes(bytes) => {
                 return Ok((was != Some(&of_bytes(bytes))).then(|| Some(bytes.len() as u64)));
             }
+            Origin::Frozen(frozen) => return Ok(self.frozen_differs(frozen, was)),
             Origin::Tree => on_disk(&self.root, path),
             Origin::File(disk) => disk.clone(),
         };
@@ -218,8 +229,7 @@ impl Workspace {
         if *stat == Some(Stat::of(&metadata)) {
             return Ok(None);
         }
-        if (times == Times::Count && *mtime != metadata.mtime())
-            || stat.is_some_and(|stat| stat.size != metadata.len())
+        if (times == Times::Count && *mtime != metadata.mtime()) || stat.is_some_and(|stat| stat.size != metadata.len())
         {
             return changed;
         }
@@ -227,6 +237,20 @@ impl Workspace {
             Some(now) if now == *hash => Ok(None),
             _ => changed,
         }
+    }
+
+    fn frozen_differs(&self, frozen: &Frozen, was: Option<&Entry>) -> Option<Option<u64>> {
+        let (now, bytes) = match frozen {
+            Frozen::Symlink { target, .. } => (Entry::Symlink { target: target.clone() }, 0),
+            Frozen::File { mode, mtime, bytes } => (of_frozen(*mode, *mtime, bytes), bytes.len() as u64),
+        };
+        let is_same = match (was, &now) {
+            (Some(Entry::File { mode, mtime, hash, .. }), Entry::File { mode: m, mtime: t, hash: h, .. }) => {
+                (mode, mtime, hash) == (m, t, h)
+            }
+            (was, now) => was == Some(now),
+        };
+        (!is_same).then_some(Some(bytes))
     }
 
     /// Writes what differs as a tar: the files below [`DELTA_FILES`], with marks for what is gone as overlayfs knows them

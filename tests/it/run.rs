@@ -5,6 +5,7 @@
 mod causes;
 mod handover;
 mod jobs;
+mod kept;
 mod output;
 mod realistic;
 mod secrets;

@@ -28,8 +28,7 @@ pub(super) async fn create(docker: &Docker, spec: &VolumeSpec) -> Result<String,
 
 /// What the engine's `local` driver hands to mount(2) (<https://docs.docker.com/reference/cli/docker/volume/create/>).
 fn options(layers: &Layers) -> HashMap<String, String> {
-    let mount =
-        format!("lowerdir={},upperdir={},workdir={}", layers.lower.join(":"), layers.upper, layers.work);
+    let mount = format!("lowerdir={},upperdir={},workdir={}", layers.lower.join(":"), layers.upper, layers.work);
     [("type", "overlay".to_owned()), ("device", "overlay".to_owned()), ("o", mount)]
         .map(|(name, value)| (name.to_owned(), value))
         .into()

@@ -69,7 +69,9 @@ impl<E: Engine> JobRun<'_, E> {
             Err(NotKept::Source(error)) => {
                 Err(Broken::Infrastructure { message: error.to_string(), hint: error.hint() })
             }
-            Err(NotKept::Engine(error @ (EngineError::DiskFull { .. } | EngineError::Connection(_)))) => Err(error.into()),
+            Err(NotKept::Engine(error @ (EngineError::DiskFull { .. } | EngineError::Connection(_)))) => {
+                Err(error.into())
+            }
             Err(error @ (NotKept::Engine(_) | NotKept::Note(_))) => {
                 kept.give_up();
                 self.notes(&[], format!("workspace: streamed, as no snapshot can be kept: {error}")).await;
