@@ -6,6 +6,7 @@
 pub mod docker;
 pub mod fake;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::path::PathBuf;
@@ -195,16 +196,20 @@ pub enum Purpose {
     Cache(String),
 }
 
-/// Directories on the engine's machine that a volume lays over one another
-/// (<https://docs.kernel.org/filesystems/overlayfs.html>).
+/// Directories on the engine's machine that a volume shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Layers {
-    /// Read alone, the topmost first.
-    pub lower: Vec<String>,
-    /// Where what is written goes.
-    pub upper: String,
-    /// Empty, on the file system of `upper`.
-    pub work: String,
+pub enum Layers {
+    /// One, as it is.
+    Bind(String),
+    /// Several, over one another (<https://docs.kernel.org/filesystems/overlayfs.html>).
+    Overlay {
+        /// Read alone, the topmost first.
+        lower: Vec<String>,
+        /// Where what is written goes.
+        upper: String,
+        /// Empty, on the file system of `upper`.
+        work: String,
+    },
 }
 
 /// A volume of Argon's on the engine, whoever made it.
@@ -367,6 +372,16 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Removes a volume. One that is gone already is no error; one that a container has is.
     fn remove_volume(&self, name: &str) -> impl Future<Output = Result<(), EngineError>> + Send;
+
+    /// Bytes in each volume of the engine, by name. Takes as long as counting them does.
+    fn volume_sizes(&self) -> impl Future<Output = Result<BTreeMap<String, u64>, EngineError>> + Send;
+
+    /// A path of a container, which may run or not, as a tar archive; below `PATH/.`, what is in that directory.
+    fn download(
+        &self,
+        container: &ContainerId,
+        path: &str,
+    ) -> impl Future<Output = Result<TarStream, EngineError>> + Send;
 
     /// All volumes of Argon's.
     fn owned_volumes(&self) -> impl Future<Output = Result<Vec<OwnedVolume>, EngineError>> + Send;

@@ -3,6 +3,7 @@
 //! [`run`] schedules the jobs; `job` is one job's life, `step` one step's; `supervisor` is the protocol with the
 //! program inside the container, `conversation` one talk in it. Secrets are masked before an event leaves.
 
+mod caches;
 mod conversation;
 mod files;
 mod handover;
@@ -27,12 +28,13 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
+pub use caches::{CacheIndex, tidy as tidy_caches};
 pub use images::PullPolicy;
 pub use kept::{NotKept, forget_snapshots};
 pub use owner::Owner;
 pub use redact::{Mask, MaskError, Redactor};
 pub use stop::{Stop, StopReason, StopWatch, Stopper};
-pub use sweep::{Swept, Whose, sweep};
+pub use sweep::{Notes, Swept, Whose, sweep};
 
 use crate::engine::Engine;
 use crate::engine::Network;
@@ -91,8 +93,19 @@ pub struct Settings {
     pub network: Network,
     /// Where it is kept what snapshots on the engine hold; without it, none is made.
     pub bases: Option<Bases>,
+    /// Where it is noted what caches there are; without it, there are none.
+    pub caches: Option<CacheIndex>,
+    /// Keeps caches apart of runs that do not trust one another: those of one word share them.
+    pub trust: &'static str,
     /// How the names of the bridges begin that jobs with services have; the engine's choice where not said.
     pub bridges: Option<String>,
+}
+
+impl Settings {
+    /// A name for the folder in which it is noted what is kept: what another folder notes is another's.
+    fn keeper(&self) -> String {
+        self.bases.as_ref().map(Bases::keeper).unwrap_or_default()
+    }
 }
 
 /// What every job of a run shares.

@@ -21,7 +21,9 @@ pub use secret::{Secret, SecretValue};
 
 use crate::event::{JobId, JobInfo, StepIndex, StepInfo};
 use crate::pipeline::expr::{Condition, Contexts, Template};
-use crate::pipeline::{Env, NetworkAccess, OnError, OutputMode, Pipeline, Ready, Resources, Retry, Shell};
+use crate::pipeline::{
+    CacheMode, CacheSave, Env, NetworkAccess, OnError, OutputMode, Pipeline, Ready, Resources, Retry, Shell,
+};
 
 /// Where the workspace is, in every container.
 pub const WORKSPACE: &str = "/workspace";
@@ -109,10 +111,27 @@ pub struct PlannedJob {
     pub retry: Option<Retry>,
     /// What it may beyond the sandbox, as the user allowed.
     pub privileges: Privileges,
+    /// What it keeps for the next run.
+    pub caches: Vec<PlannedCache>,
     /// What runs beside it.
     pub services: Vec<PlannedService>,
     /// Its steps.
     pub steps: Vec<PlannedStep>,
+}
+
+/// A cache of a job, as far as it is decided.
+#[derive(Debug, Clone)]
+pub struct PlannedCache {
+    /// `key`.
+    pub key: Template,
+    /// `restore-keys`.
+    pub restore_keys: Vec<Template>,
+    /// Folders: in the workspace, or absolute in the container.
+    pub paths: Vec<String>,
+    /// `mode`.
+    pub mode: CacheMode,
+    /// `save`.
+    pub save: CacheSave,
 }
 
 /// A service of a job, as far as it is decided.

@@ -32,7 +32,7 @@ pub use error::SourceError;
 pub use ignored::ignored;
 pub use listing::Size;
 pub use refs::{Refs, refs};
-pub use snapshot::{DELTA_FILES, DELTA_JOBS, Delta, Manifest};
+pub use snapshot::{DELTA_FILES, DELTA_JOBS, Delta, Manifest, write_folders};
 
 use crate::event::SourceInfo;
 use listing::Listing;

@@ -1,7 +1,7 @@
 //! `argon clean`: removes what Argon left on the engine.
 
 use argon::engine::docker::{self, EngineEnv};
-use argon::execute::{self, Whose};
+use argon::execute::{self, CacheIndex, NotKept, Notes, Whose};
 use argon::source::Bases;
 
 use super::exit::{CommandError, Exit};
@@ -19,6 +19,9 @@ pub(crate) struct CleanArgs {
     /// Also removes the snapshots of source trees that are kept for the next run
     #[arg(long)]
     workspaces: bool,
+    /// Also removes all caches of jobs
+    #[arg(long)]
+    cache: bool,
 }
 
 /// Removes it.
@@ -26,12 +29,18 @@ pub(crate) fn run(args: &CleanArgs, _: &Look) -> Result<Exit, CommandError> {
     block_on(async {
         let engine = docker::connect(&EngineEnv::from_process()).await?;
         let whose = if args.all { Whose::Everyones } else { Whose::Dead };
-        let mut swept = execute::sweep(&engine, whose).await?;
-        if args.workspaces
-            && let Some(cache) = history::cache_dir()
-        {
-            let removed = execute::forget_snapshots(&engine, &Bases::new(cache.join("bases"))).await;
-            swept.volumes += removed.map_err(|error| CommandError::infrastructure(error.to_string(), None))?;
+        let kept = history::cache_dir()
+            .map(|folder| (Bases::new(folder.join("bases")), CacheIndex::new(folder.join("caches"))));
+        let notes = kept.as_ref().map(|(bases, caches)| Notes { bases, caches });
+        let mut swept = execute::sweep(&engine, whose, notes).await?;
+        let failed = |error: NotKept| CommandError::infrastructure(error.to_string(), None);
+        if let Some((bases, caches)) = &kept {
+            if args.workspaces {
+                swept.volumes += execute::forget_snapshots(&engine, bases).await.map_err(failed)?;
+            }
+            if args.cache {
+                swept.caches += execute::tidy_caches(&engine, caches, 0, 0).await.map_err(failed)?;
+            }
         }
         output::print(&match swept.words() {
             None => "nothing to remove\n".to_owned(),

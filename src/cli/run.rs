@@ -13,7 +13,7 @@ use argon::engine::Network;
 use argon::engine::docker::{self, Docker, EngineEnv};
 use argon::event::{Event, Level, RunId};
 use argon::execute::{
-    self, DEFAULT_GRACE, EVENT_BUFFER, OnFailure, PullPolicy, Settings, StepColor, StopReason, Stopper,
+    self, CacheIndex, DEFAULT_GRACE, EVENT_BUFFER, OnFailure, PullPolicy, Settings, StepColor, StopReason, Stopper,
 };
 use argon::pipeline::parse_duration;
 use argon::plan::Plan;
@@ -241,6 +241,8 @@ async fn prepared(
         network: Network::Bridge,
         bridges: None,
         bases: history::cache_dir().map(|cache| Bases::new(cache.join("bases"))),
+        caches: history::cache_dir().map(|cache| CacheIndex::new(cache.join("caches"))),
+        trust: "own",
     };
     let workspace = Arc::new(ready.workspace);
     let mut sinks = sinks(&args, look)?;

@@ -15,6 +15,7 @@ mod pull;
 mod reference;
 mod volume;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -119,6 +120,14 @@ impl Engine for Docker {
 
     async fn remove_volume(&self, name: &str) -> Result<(), EngineError> {
         volume::remove(self, name).await
+    }
+
+    async fn volume_sizes(&self) -> Result<BTreeMap<String, u64>, EngineError> {
+        volume::sizes(self).await
+    }
+
+    async fn download(&self, container: &ContainerId, path: &str) -> Result<TarStream, EngineError> {
+        archive::download(self, container, path).await
     }
 
     async fn owned_volumes(&self) -> Result<Vec<OwnedVolume>, EngineError> {

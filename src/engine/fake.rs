@@ -182,6 +182,14 @@ impl Engine for Fake {
         Ok(())
     }
 
+    async fn volume_sizes(&self) -> Result<BTreeMap<String, u64>, EngineError> {
+        Ok(BTreeMap::new())
+    }
+
+    async fn download(&self, _: &ContainerId, path: &str) -> Result<TarStream, EngineError> {
+        Err(EngineError::Refused { status: 404, message: format!("no {path}") })
+    }
+
     async fn owned_volumes(&self) -> Result<Vec<OwnedVolume>, EngineError> {
         Ok(Vec::new())
     }

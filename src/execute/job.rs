@@ -285,8 +285,13 @@ impl<E: Engine> JobRun<'_, E> {
                 Ok(place) => place,
                 Err(broken) => return (self.broken(broken, 0, None).await, Vec::new()),
             };
+            let owner = begin::known_owner(self.job.user.as_deref().unwrap_or(&self.image.user));
+            let caches = match self.until_stopped(self.caches(owner)).await {
+                Ok(caches) => caches,
+                Err(broken) => return (self.broken(broken, 0, None).await, Vec::new()),
+            };
             // Not raced against a stop: a container whose making was cut short could not be removed.
-            let session = match self.context.engine.create(&self.spec(services, &place)).await {
+            let session = match self.context.engine.create(&self.spec(services, &place, &caches)).await {
                 Ok(session) => session,
                 Err(error) => return (self.broken(error.into(), 0, None).await, Vec::new()),
             };
@@ -312,6 +317,7 @@ impl<E: Engine> JobRun<'_, E> {
                 }
             };
             self.end(talk, &id, &outcome).await;
+            caches.settle(self, outcome.status).await;
             return (outcome, outputs);
         }
     }

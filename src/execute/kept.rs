@@ -45,6 +45,7 @@ pub(super) struct Kept<E> {
     workspace: Arc<Workspace>,
     bases: Option<Bases>,
     labels: Labels,
+    scope: String,
     /// How many tries of jobs the run may have.
     places: usize,
     /// The engine cannot do it.
@@ -113,6 +114,11 @@ impl<E: Engine> Kept<E> {
             workspace: workspace.clone(),
             bases: settings.bases.clone().filter(|_| !workspace.is_small()),
             labels: Labels { run: settings.run.as_str().to_owned(), job: String::new(), owner: process.to_label() },
+            scope: format!(
+                "{} {}",
+                settings.keeper(),
+                &blake3::hash(format!("{}{}", settings.trust, workspace.info.location).as_bytes()).to_hex()[..24]
+            ),
             places: plan.jobs.iter().map(|job| 1 + job.retry.as_ref().map_or(0, |retry| retry.max as usize)).sum(),
             is_off: AtomicBool::new(false),
             ready: tokio::sync::Mutex::default(),
@@ -123,6 +129,26 @@ impl<E: Engine> Kept<E> {
     /// Whether jobs may get a volume at all.
     pub(super) fn is_on(&self) -> bool {
         self.bases.is_some() && !self.is_off.load(Ordering::Relaxed)
+    }
+
+    /// Whether the engine can lay volumes over one another, as far as is known.
+    pub(super) fn can_overlay(&self) -> bool {
+        !self.is_off.load(Ordering::Relaxed)
+    }
+
+    /// Has a volume removed at the end of the run.
+    pub(super) fn remove_at_the_end(&self, name: &str) {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner).push(name.to_owned());
+    }
+
+    /// Takes that back.
+    pub(super) fn keep_after_all(&self, name: &str) {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner).retain(|made| made != name);
+    }
+
+    /// Whose caches are this run's: those of its repository, noted in one folder.
+    pub(super) fn scope(&self) -> String {
+        self.scope.clone()
     }
 
     /// From now on jobs get a stream.
@@ -148,18 +174,24 @@ impl<E: Engine> Kept<E> {
         }
         let at = format!("{}/{DELTA_JOBS}/{number}", snapshot.delta);
         let name = self.name("job");
-        let layers = Layers { lower: snapshot.lower.clone(), upper: format!("{at}/upper"), work: format!("{at}/work") };
+        let layers =
+            Layers::Overlay { lower: snapshot.lower.clone(), upper: format!("{at}/upper"), work: format!("{at}/work") };
         self.volume(&name, Purpose::Run, Some(layers)).await?;
         Ok(Place::Mounted { mount: Mount { volume: name, target: WORKSPACE.to_owned() }, told })
     }
 
-    fn name(&self, what: &str) -> String {
+    pub(super) fn name(&self, what: &str) -> String {
         let id = uuid::Uuid::new_v4().simple().to_string();
         format!("argon-{what}-{}", &id[..16])
     }
 
     /// Makes a volume. Those of the run are noted first, so that whatever becomes of this, they are removed.
-    async fn volume(&self, name: &str, purpose: Purpose, layers: Option<Layers>) -> Result<String, EngineError> {
+    pub(super) async fn volume(
+        &self,
+        name: &str,
+        purpose: Purpose,
+        layers: Option<Layers>,
+    ) -> Result<String, EngineError> {
         if purpose == Purpose::Run {
             let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
             made.insert(0, name.to_owned());
@@ -170,7 +202,7 @@ impl<E: Engine> Kept<E> {
 
     async fn prepare(&self, bases: &Bases, image: &str, owner: Owner) -> Result<(Snapshot, Told), NotKept> {
         let began = Instant::now();
-        let key = key(&self.workspace, owner);
+        let key = format!("{} {}", self.scope, key(&self.workspace, owner));
         let volumes = self.engine.owned_volumes().await?;
         let mut warnings = Vec::new();
         let (base, held, delta) = match self.nearest(bases, &volumes, &key).await? {
@@ -260,7 +292,7 @@ impl<E: Engine> Kept<E> {
     }
 
     /// Unpacks a tar in a volume, by way of a container that never runs.
-    async fn fill<T: Send + 'static>(
+    pub(super) async fn fill<T: Send + 'static>(
         &self,
         volume: &str,
         image: &str,
@@ -303,12 +335,17 @@ impl<E: Engine> Kept<E> {
 }
 
 /// A container that is made and never runs: the engine unpacks into its volumes.
-struct Vessel {
-    id: ContainerId,
+pub(super) struct Vessel {
+    pub(super) id: ContainerId,
 }
 
 impl Vessel {
-    async fn make<E: Engine>(engine: &E, image: &str, volume: &str, labels: &Labels) -> Result<Self, EngineError> {
+    pub(super) async fn make<E: Engine>(
+        engine: &E,
+        image: &str,
+        volume: &str,
+        labels: &Labels,
+    ) -> Result<Self, EngineError> {
         let spec = ContainerSpec {
             image: image.to_owned(),
             user: None,

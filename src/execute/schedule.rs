@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use super::images::{Images, When};
 use super::needs::{Ended, Needs};
 use super::stop::{Stop, StopReason};
-use super::sweep::{Whose, sweep};
+use super::sweep::{Notes, Whose, sweep};
 use super::{Context, OnFailure, counts_as_success, job};
 use crate::engine::Engine;
 use crate::event::{Cause, Event, JobId, JobResult, Level, Status};
@@ -56,7 +56,9 @@ fn aside<E: Engine>(context: &Arc<Context<E>>, images: &Arc<Images>) -> JoinSet<
     let mut aside = JoinSet::new();
     let (for_sweep, for_check, images) = (context.clone(), context.clone(), images.clone());
     aside.spawn(async move {
-        let message = match sweep(&*for_sweep.engine, Whose::Dead).await.map(|swept| swept.words()) {
+        let settings = &for_sweep.settings;
+        let kept = settings.bases.as_ref().zip(settings.caches.as_ref()).map(|(bases, caches)| Notes { bases, caches });
+        let message = match sweep(&*for_sweep.engine, Whose::Dead, kept).await.map(|swept| swept.words()) {
             Ok(None) => return,
             Ok(Some(words)) => format!("removed {words} that a crash had left"),
             Err(error) => format!("could not look for what a crash had left: {error}"),

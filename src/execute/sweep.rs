@@ -1,8 +1,10 @@
 //! The sweep: removes what a crash left on the engine, and nothing that may still belong to a living run.
 
+use super::caches::CacheIndex;
 use super::kept::remove_volume;
 use super::owner::Owner;
 use crate::engine::{Engine, EngineError, Purpose};
+use crate::source::Bases;
 
 /// What was removed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -13,6 +15,8 @@ pub struct Swept {
     pub networks: usize,
     /// Volumes.
     pub volumes: usize,
+    /// Caches.
+    pub caches: usize,
 }
 
 /// What is removed.
@@ -24,11 +28,27 @@ pub enum Whose {
     Everyones,
 }
 
+/// Where it is noted what is kept.
+#[derive(Debug, Clone, Copy)]
+pub struct Notes<'a> {
+    /// Snapshots.
+    pub bases: &'a Bases,
+    /// Caches.
+    pub caches: &'a CacheIndex,
+}
+
+impl Notes<'_> {
+    /// Whether a volume of this key or scope would be noted here.
+    fn are_of(&self, key: &str) -> bool {
+        key.split(' ').next() == Some(&self.bases.keeper())
+    }
+}
+
 /// Removes what Argon made on the engine. Containers go first: they hold on to the rest.
 ///
 /// # Errors
 /// Where the engine refuses.
-pub async fn sweep<E: Engine>(engine: &E, whose: Whose) -> Result<Swept, EngineError> {
+pub async fn sweep<E: Engine>(engine: &E, whose: Whose, kept: Option<Notes<'_>>) -> Result<Swept, EngineError> {
     let me = Owner::current();
     let is_meant =
         |owner: &str| whose == Whose::Everyones || Owner::parse(owner).is_some_and(|owner| me.knows_dead(&owner));
@@ -48,8 +68,15 @@ pub async fn sweep<E: Engine>(engine: &E, whose: Whose) -> Result<Swept, EngineE
     for volume in engine.owned_volumes().await? {
         let is_left = match (&volume.purpose, whose) {
             (Purpose::Run, _) | (_, Whose::Everyones) => is_meant(&volume.labels.owner),
-            // What is kept outlives who made it.
-            (Purpose::Base(_) | Purpose::Cache(_), Whose::Dead) => false,
+            // What is kept outlives who made it; what its maker died over is not noted anywhere.
+            (Purpose::Base(key), Whose::Dead) => kept.is_some_and(|kept| {
+                kept.are_of(key) && is_meant(&volume.labels.owner) && !kept.bases.knows(&volume.name)
+            }),
+            (Purpose::Cache(scope), Whose::Dead) => kept.is_some_and(|kept| {
+                kept.are_of(scope)
+                    && is_meant(&volume.labels.owner)
+                    && kept.caches.has_volume(&volume.name).is_ok_and(|known| !known)
+            }),
         };
         if is_left {
             remove_volume(engine, &volume.name).await?;
@@ -63,11 +90,16 @@ impl Swept {
     /// In words: `2 containers and 1 network`; `None` where there was nothing.
     #[must_use]
     pub fn words(&self) -> Option<String> {
-        let parts: Vec<String> = [(self.containers, "container"), (self.networks, "network"), (self.volumes, "volume")]
-            .into_iter()
-            .filter(|(count, _)| *count > 0)
-            .map(|(count, what)| format!("{count} {what}{}", if count == 1 { "" } else { "s" }))
-            .collect();
+        let parts: Vec<String> = [
+            (self.containers, "container"),
+            (self.networks, "network"),
+            (self.volumes, "volume"),
+            (self.caches, "cache"),
+        ]
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{count} {what}{}", if count == 1 { "" } else { "s" }))
+        .collect();
         match parts.split_last() {
             None => None,
             Some((last, [])) => Some(last.clone()),

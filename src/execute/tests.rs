@@ -57,6 +57,8 @@ fn settings() -> Settings {
         network: Network::Bridge,
         bridges: None,
         bases: None,
+        caches: None,
+        trust: "own",
     }
 }
 

@@ -15,7 +15,7 @@ use crate::causes::with_causes;
 use crate::engine::Network;
 use crate::engine::docker::{self, EngineEnv};
 use crate::event::{RunResult, Status};
-use crate::execute::{self, DEFAULT_GRACE, EVENT_BUFFER, OnFailure, Owner, Settings, StepColor, Stopper};
+use crate::execute::{self, CacheIndex, DEFAULT_GRACE, EVENT_BUFFER, OnFailure, Owner, Settings, StepColor, Stopper};
 use crate::pipeline::{Pipeline, Severity};
 use crate::plan::{self, Plan, RunOptions, Selection};
 use crate::repository::includes::Reach;
@@ -164,6 +164,9 @@ async fn settled(shop: &Shop, lease: &Lease, trigger: Trigger, stopper: Stopper)
         color: StepColor::Forced,
         // Beside the queue: what a listener keeps is its own.
         bases: Some(Bases::new(shop.config.state.path().join("bases"))),
+        caches: Some(CacheIndex::new(shop.config.state.path().join("caches"))),
+        // What a fork's run saves must never come into one of the repository's own.
+        trust: lease.trust.word(),
         bridges: network.as_ref().map(|_| egress::BRIDGES.to_owned()),
         network: network.map_or(Network::Bridge, Network::Named),
     };

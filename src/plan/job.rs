@@ -6,10 +6,10 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::select::Chosen;
-use super::{Need, PlanError, PlannedJob, PlannedService, PlannedStep, Privileges, RunOptions};
+use super::{Need, PlanError, PlannedCache, PlannedJob, PlannedService, PlannedStep, Privileges, RunOptions};
 use crate::event::StepIndex;
 use crate::pipeline::expr::{Condition, Contexts, EvalError, Expr, NoFiles, Scope, Standing, Template};
-use crate::pipeline::{self, EnvTemplates, Job, JobImage, MatrixValue, Pipeline, Service, Step};
+use crate::pipeline::{self, Cache, EnvTemplates, Job, JobImage, MatrixValue, Pipeline, Service, Step};
 
 /// How many characters of a script's first line stand for a step without a name.
 const NAME_WIDTH: usize = 60;
@@ -61,6 +61,7 @@ pub(super) fn plan(
         output: job.output,
         retry: job.retry.clone(),
         privileges: privileges(job, &options.allowed)?,
+        caches: job.cache.iter().map(cache).collect(),
         services: job.services.iter().map(|one| service(job, one, &text)).collect::<Result<_, _>>()?,
         steps: steps.collect::<Result<_, _>>()?,
         contexts: Arc::new(contexts),
@@ -105,6 +106,16 @@ fn plan_step(
     })
 }
 
+fn cache(cache: &Cache) -> PlannedCache {
+    PlannedCache {
+        key: cache.key.value.clone(),
+        restore_keys: cache.restore_keys.clone(),
+        paths: cache.paths.iter().map(|path| path.value.clone()).collect(),
+        mode: cache.mode,
+        save: cache.save,
+    }
+}
+
 fn service(
     job: &Job,
     service: &Service,
@@ -129,11 +140,7 @@ fn service(
 
 /// A pipeline that asks for what is not done must not run without it.
 fn refuse_not_built(job: &Job) -> Result<(), PlanError> {
-    let asked = [
-        (!job.cache.is_empty(), "cache"),
-        (!job.artifacts.is_empty(), "artifacts"),
-        (!job.inputs.is_empty(), "inputs"),
-    ];
+    let asked = [(!job.artifacts.is_empty(), "artifacts"), (!job.inputs.is_empty(), "inputs")];
     match asked.into_iter().find(|(is_asked, _)| *is_asked) {
         Some((_, key)) => Err(not_built(job, key)),
         None => Ok(()),

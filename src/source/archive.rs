@@ -143,6 +143,12 @@ impl<'a, W: Write> Archive<'a, W> {
         self.directory(format!("{name}/").as_bytes()).map_err(send)
     }
 
+    /// A directory outside of the prefix, with a mode of its own.
+    pub(super) fn directory_with(&mut self, name: &str, mode: u32) -> Result<(), SourceError> {
+        let mut header = self.header(EntryType::Directory, mode, 0);
+        self.append(&mut header, name.as_bytes(), &[], io::empty()).map_err(send)
+    }
+
     pub(super) fn finish(self) -> Result<TarSummary, SourceError> {
         let mut buffer = self.tar.into_inner().map_err(send)?;
         buffer.flush().map_err(send)?;

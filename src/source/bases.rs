@@ -41,6 +41,20 @@ impl Bases {
         Self(folder.into())
     }
 
+    /// A name for the folder, unlike those of others on any machine.
+    #[must_use]
+    pub fn keeper(&self) -> String {
+        let machine = fs::read_to_string("/etc/machine-id").unwrap_or_default();
+        let folder = std::path::absolute(&self.0).unwrap_or_else(|_| self.0.clone());
+        blake3::hash(format!("{machine}{}", folder.display()).as_bytes()).to_hex()[..12].to_owned()
+    }
+
+    /// Whether it has the manifest of this snapshot.
+    #[must_use]
+    pub fn knows(&self, name: &str) -> bool {
+        self.path(name).exists()
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }

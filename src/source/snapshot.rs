@@ -288,6 +288,23 @@ impl Workspace {
     }
 }
 
+/// Writes a tar of so many numbered folders, each with a place for `data` and one for overlayfs to work in. Without an owner
+/// they are everyone's.
+///
+/// # Errors
+/// Where the tar cannot be written.
+pub fn write_folders<W: Write>(w: W, folders: usize, owner: Option<Owner>) -> Result<(), SourceError> {
+    let options = TarOptions { prefix: String::new(), owner: owner.unwrap_or_default(), include_top: Top::Omit };
+    let mut archive = Archive::new(w, &options);
+    let mode = if owner.is_some() { 0o755 } else { 0o777 };
+    for folder in 0..folders {
+        archive.bare_directory(&folder.to_string())?;
+        archive.directory_with(&format!("{folder}/data/"), mode)?;
+        archive.bare_directory(&format!("{folder}/work"))?;
+    }
+    archive.finish().map(|_| ())
+}
+
 /// Whether an entry came into the tar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wrote {

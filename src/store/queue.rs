@@ -92,7 +92,8 @@ pub enum Trust {
 }
 
 impl Trust {
-    fn word(self) -> &'static str {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
         match self {
             Self::Own => "own",
             Self::Fork => "fork",

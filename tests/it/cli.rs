@@ -301,7 +301,6 @@ fn files_that_git_ignores_are_told() {
 fn what_is_not_built_is_refused_by_name() {
     let sandbox = Sandbox::empty();
     for (key, job, step) in [
-        ("cache", "cache: {key: \"a-${{ hash('x') }}\", paths: [b]}", ""),
         ("artifacts", "artifacts: {paths: [b]}", ""),
         ("inputs", "inputs: [b]", ""),
         ("image: {build}", "image: {build: .}", ""),

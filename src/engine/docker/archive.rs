@@ -3,8 +3,10 @@
 use std::io::Read;
 
 use bollard::query_parameters::{DownloadFromContainerOptions, UploadToContainerOptions};
-use futures_util::StreamExt;
-use tokio_util::io::ReaderStream;
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
+use tokio::sync::mpsc;
+use tokio_util::io::{ReaderStream, StreamReader};
 
 use super::Docker;
 use crate::engine::{ContainerId, EngineError, TarStream};
@@ -26,6 +28,33 @@ pub(super) async fn upload(
     let options = UploadToContainerOptions { path: directory.to_owned(), ..UploadToContainerOptions::default() };
     let body = bollard::body_try_stream(ReaderStream::with_capacity(tar, PIECE));
     Ok(docker.client.upload_to_container(&id.0, Some(options), body).await?)
+}
+
+/// A path of a container as a tar.
+pub(super) async fn download(docker: &Docker, id: &ContainerId, path: &str) -> Result<TarStream, EngineError> {
+    let options = DownloadFromContainerOptions { path: path.to_owned() };
+    let (client, id) = (docker.client.clone(), id.0.clone());
+    let pieces = async_stream(client, id, options);
+    Ok(Box::pin(StreamReader::new(pieces)))
+}
+
+/// The pieces of an archive, as a stream that has all that it needs.
+fn async_stream(
+    client: bollard::Docker,
+    id: String,
+    options: DownloadFromContainerOptions,
+) -> impl Stream<Item = std::io::Result<Bytes>> + Send {
+    let (send, receive) = mpsc::channel(4);
+    tokio::spawn(async move {
+        let mut pieces = std::pin::pin!(client.download_from_container(&id, Some(options)));
+        while let Some(piece) = pieces.next().await {
+            // Who reads it may have had enough.
+            if send.send(piece.map_err(std::io::Error::other)).await.is_err() {
+                return;
+            }
+        }
+    });
+    futures_util::stream::unfold(receive, async |mut receive| Some((receive.recv().await?, receive)))
 }
 
 /// Reads one regular file. What a container keeps in memory (its scratch directory) is not seen by every engine.

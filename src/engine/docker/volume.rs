@@ -1,12 +1,15 @@
 //! Volumes: empty ones, and such as lay others over one another.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use bollard::models::{Volume, VolumeCreateRequest};
 use bollard::query_parameters::{ListVolumesOptions, RemoveVolumeOptions};
+use http_body_util::BodyExt;
+use hyper::Method;
+use serde_json::Value;
 
 use super::container::{labels, labels_of};
-use super::{Docker, error};
+use super::{Docker, endpoint, error};
 use crate::engine::{EngineError, Layers, OwnedVolume, Purpose, VolumeSpec};
 
 /// `run`, `base KEY` or `cache SCOPE`.
@@ -28,10 +31,14 @@ pub(super) async fn create(docker: &Docker, spec: &VolumeSpec) -> Result<String,
 
 /// What the engine's `local` driver hands to mount(2) (<https://docs.docker.com/reference/cli/docker/volume/create/>).
 fn options(layers: &Layers) -> HashMap<String, String> {
-    let mount = format!("lowerdir={},upperdir={},workdir={}", layers.lower.join(":"), layers.upper, layers.work);
-    [("type", "overlay".to_owned()), ("device", "overlay".to_owned()), ("o", mount)]
-        .map(|(name, value)| (name.to_owned(), value))
-        .into()
+    let (kind, device, mount) = match layers {
+        Layers::Bind(path) => ("none", path.clone(), "bind".to_owned()),
+        Layers::Overlay { lower, upper, work } => {
+            let mount = format!("lowerdir={},upperdir={upper},workdir={work}", lower.join(":"));
+            ("overlay", "overlay".to_owned(), mount)
+        }
+    };
+    [("type", kind.to_owned()), ("device", device), ("o", mount)].map(|(name, value)| (name.to_owned(), value)).into()
 }
 
 /// Removes a volume.
@@ -40,6 +47,25 @@ pub(super) async fn remove(docker: &Docker, name: &str) -> Result<(), EngineErro
         Err(refusal) if !error::is_not_found(&refusal) => Err(refusal.into()),
         _ => Ok(()),
     }
+}
+
+/// Bytes in each volume.
+pub(super) async fn sizes(docker: &Docker) -> Result<BTreeMap<String, u64>, EngineError> {
+    // Bollard knows the newest form of the answer alone (API 1.52), and takes the others for empty.
+    let path = format!("/v{}/system/df?type=volume", docker.version);
+    let response = endpoint::request(&docker.endpoint, Method::GET, &path).await?;
+    let status = response.status();
+    if !status.is_success() {
+        return Err(error::refused(status.as_u16(), endpoint::message(response).await));
+    }
+    let body = response.into_body().collect().await.map_err(|error| EngineError::Connection(error.to_string()))?;
+    let usage: Value = serde_json::from_slice(&body.to_bytes()).unwrap_or_default();
+    let volumes = usage["Volumes"].as_array().or_else(|| usage["VolumeUsage"]["Items"].as_array());
+    let sized = volumes
+        .into_iter()
+        .flatten()
+        .filter_map(|volume| Some((volume["Name"].as_str()?.to_owned(), volume["UsageData"]["Size"].as_u64()?)));
+    Ok(sized.collect())
 }
 
 /// All volumes that carry Argon's label.

@@ -190,7 +190,7 @@ impl<E: Engine> JobRun<'_, E> {
 }
 
 /// The ids of a user that can be known without its image: root, or numbers of both.
-fn known_owner(user: &str) -> Option<Owner> {
+pub(super) fn known_owner(user: &str) -> Option<Owner> {
     match user.split_once(':').unwrap_or((user, "")) {
         ("" | "0" | "root", "" | "0" | "root") => Some(Owner::default()),
         (user, group) => Some(Owner { uid: user.parse().ok()?, gid: group.parse().ok()? }),

@@ -2,6 +2,7 @@
 
 use super::JobRun;
 use crate::engine::{self, ContainerSpec, Labels, Limits, Privileges};
+use crate::execute::caches::JobCaches;
 use crate::execute::kept::Place;
 use crate::execute::services::Services;
 use crate::execute::supervisor;
@@ -22,7 +23,7 @@ impl<E> JobRun<'_, E> {
     }
 
     /// What the engine is asked for.
-    pub(super) fn spec(&self, services: &Services<'_, E>, place: &Place) -> ContainerSpec {
+    pub(super) fn spec(&self, services: &Services<'_, E>, place: &Place, caches: &JobCaches) -> ContainerSpec {
         ContainerSpec {
             image: self.job.image.clone(),
             user: self.job.user.clone(),
@@ -32,8 +33,8 @@ impl<E> JobRun<'_, E> {
             scratch: Some(supervisor::SCRATCH.to_owned()),
             tmpfs: Vec::new(),
             mounts: match place {
-                Place::Stream => Vec::new(),
-                Place::Mounted { mount, .. } => vec![mount.clone()],
+                Place::Stream => caches.mounts.clone(),
+                Place::Mounted { mount, .. } => [std::slice::from_ref(mount), &caches.mounts].concat(),
             },
             limits: limits(&self.job.resources),
             network: match (services.network(), self.job.network) {
