@@ -1,5 +1,6 @@
 //! The command line: one file a command, and what they share.
 
+mod artifacts;
 mod clean;
 mod completions;
 mod doctor;
@@ -72,6 +73,7 @@ enum Command {
     Schema(schema::SchemaArgs),
     Runs(runs::RunsArgs),
     Logs(logs::LogsArgs),
+    Artifacts(artifacts::ArtifactsArgs),
     List(list::ListArgs),
     Graph(graph::GraphArgs),
     #[cfg(feature = "listen")]
@@ -126,6 +128,7 @@ fn dispatch(command: Command, look: &Look) -> Result<Exit, CommandError> {
         Command::Schema(args) => schema::run(&args),
         Command::Runs(args) => runs::run(&args, look),
         Command::Logs(args) => logs::run(&args, look),
+        Command::Artifacts(args) => artifacts::run(&args, look),
         Command::List(args) => list::run(&args, look),
         Command::Graph(args) => graph::run(&args, look),
         #[cfg(feature = "listen")]

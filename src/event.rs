@@ -219,6 +219,13 @@ pub enum Cause {
         /// What happened, in a clause, for people; masked.
         message: String,
     },
+    /// An artifact of the job cannot be kept.
+    Artifact {
+        /// Its name; masked.
+        name: String,
+        /// Why, in a clause, for people; masked.
+        message: String,
+    },
     /// A person stopped it: Ctrl-C, SIGTERM, SIGHUP.
     Interrupted,
     /// The machinery failed.

@@ -3,6 +3,7 @@
 //! [`run`] schedules the jobs; `job` is one job's life, `step` one step's; `supervisor` is the protocol with the
 //! program inside the container, `conversation` one talk in it. Secrets are masked before an event leaves.
 
+mod artifacts;
 mod caches;
 mod conversation;
 mod files;
@@ -36,6 +37,7 @@ pub use redact::{Mask, MaskError, Redactor};
 pub use stop::{Stop, StopReason, StopWatch, Stopper};
 pub use sweep::{Notes, Swept, Whose, sweep};
 
+use crate::artifact::Depot;
 use crate::engine::Engine;
 use crate::engine::Network;
 use crate::event::{Event, JobResult, Level, RunId, RunResult, Status};
@@ -43,6 +45,7 @@ use crate::pipeline::OnError;
 use crate::pipeline::expr::{EvalError, Files, NoFiles};
 use crate::plan::Plan;
 use crate::source::{Bases, Workspace};
+use artifacts::Shelf;
 use files::SourceFiles;
 use kept::Kept;
 
@@ -95,6 +98,8 @@ pub struct Settings {
     pub bases: Option<Bases>,
     /// Where it is noted what caches there are; without it, there are none.
     pub caches: Option<CacheIndex>,
+    /// Where artifacts are kept; without it, none can be.
+    pub artifacts: Option<Depot>,
     /// Keeps caches apart of runs that do not trust one another: those of one word share them.
     pub trust: &'static str,
     /// How the names of the bridges begin that jobs with services have; the engine's choice where not said.
@@ -113,6 +118,7 @@ struct Context<E> {
     engine: Arc<E>,
     workspace: Arc<Workspace>,
     kept: Kept<E>,
+    shelf: Shelf,
     settings: Settings,
     mask: Mask,
     owner: Owner,
@@ -168,7 +174,18 @@ pub async fn run<E: Engine>(
     let mask = Mask::new(&plan.secrets)?;
     let (owner, files) = (Owner::current(), Arc::new(SourceFiles::new(workspace.clone(), events.clone())));
     let kept = Kept::new(&engine, &workspace, &settings, &owner, &plan);
-    let context = Arc::new(Context { engine, workspace, kept, settings, mask, owner, stopper, events, files });
+    let context = Arc::new(Context {
+        engine,
+        workspace,
+        kept,
+        shelf: Shelf::default(),
+        settings,
+        mask,
+        owner,
+        stopper,
+        events,
+        files,
+    });
     let started = Event::RunStarted {
         pipeline: plan.name.clone(),
         source: context.workspace.info.clone(),

@@ -25,6 +25,7 @@
 //!
 //! Nothing here prints, exits, or reads the command line: that is the binary's work.
 
+pub mod artifact;
 pub mod causes;
 pub mod engine;
 pub mod event;

@@ -22,7 +22,8 @@ pub use secret::{Secret, SecretValue};
 use crate::event::{JobId, JobInfo, StepIndex, StepInfo};
 use crate::pipeline::expr::{Condition, Contexts, Template};
 use crate::pipeline::{
-    CacheMode, CacheSave, Env, NetworkAccess, OnError, OutputMode, Pipeline, Ready, Resources, Retry, Shell,
+    ArtifactWhen, CacheMode, CacheSave, Env, NetworkAccess, OnError, OutputMode, Pipeline, Ready, Resources, Retry,
+    Shell,
 };
 
 /// Where the workspace is, in every container.
@@ -113,10 +114,25 @@ pub struct PlannedJob {
     pub privileges: Privileges,
     /// What it keeps for the next run.
     pub caches: Vec<PlannedCache>,
+    /// What is kept of it.
+    pub artifacts: Vec<PlannedArtifact>,
     /// What runs beside it.
     pub services: Vec<PlannedService>,
     /// Its steps.
     pub steps: Vec<PlannedStep>,
+}
+
+/// An artifact of a job.
+#[derive(Debug, Clone)]
+pub struct PlannedArtifact {
+    /// What it is asked for by.
+    pub name: String,
+    /// Patterns of the workspace's files.
+    pub paths: Vec<String>,
+    /// When it is kept.
+    pub when: ArtifactWhen,
+    /// How long; as its run where not said.
+    pub expire: Option<Duration>,
 }
 
 /// A cache of a job, as far as it is decided.

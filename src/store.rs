@@ -30,6 +30,7 @@ use std::path::{Path, PathBuf};
 
 pub use database::MovedAside;
 
+use crate::artifact::Depot;
 use crate::event::RunId;
 
 /// The folder that holds what outlives a process, by default `$XDG_STATE_HOME/argon`.
@@ -65,6 +66,16 @@ impl StateDir {
 
     fn all_logs(&self) -> PathBuf {
         self.0.join("logs")
+    }
+
+    /// The artifacts of a run.
+    #[must_use]
+    pub fn artifacts_of(&self, run: &RunId) -> Depot {
+        Depot::new(self.all_artifacts().join(run.as_str()))
+    }
+
+    fn all_artifacts(&self) -> PathBuf {
+        self.0.join("artifacts")
     }
 
     fn logs_of(&self, run: &RunId) -> PathBuf {

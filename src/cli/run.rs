@@ -230,8 +230,10 @@ async fn prepared(
         }
     };
     let style = look.stdout();
+    let run = RunId::generate();
     let settings = Settings {
-        run: RunId::generate(),
+        artifacts: history::state_dir().map(|state| state.artifacts_of(&run)),
+        run,
         parallel: args.parallel.map_or_else(cores, usize::from),
         on_failure: if args.keep_going { OnFailure::KeepGoing } else { OnFailure::FailFast },
         pull: args.pull.into(),

@@ -567,6 +567,7 @@ enum CauseWire<'a> {
     Handover { file: &'a str, message: &'a str },
     Expression { key: &'a str, message: &'a str },
     Service { service: &'a str, message: &'a str },
+    Artifact { name: &'a str, message: &'a str },
     Interrupted,
     Infrastructure { message: &'a str, hint: Option<&'a str> },
 }
@@ -589,6 +590,7 @@ impl<'a> From<&'a Cause> for CauseWire<'a> {
             Cause::Handover { file, message } => Self::Handover { file, message },
             Cause::Expression { key, message } => Self::Expression { key, message },
             Cause::Service { service, message } => Self::Service { service, message },
+            Cause::Artifact { name, message } => Self::Artifact { name, message },
             Cause::Interrupted => Self::Interrupted,
             Cause::Infrastructure { message, hint } => Self::Infrastructure { message, hint: hint.as_deref() },
         }

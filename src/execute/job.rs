@@ -299,7 +299,15 @@ impl<E: Engine> JobRun<'_, E> {
             let mut talk = Conversation::new(session, Nonce::generate(), &self.context.mask);
             let began = async { tokio::try_join!(self.begin(&mut talk, &place), services.ready()) };
             let (outcome, outputs) = match self.until_stopped(began).await {
-                Ok((counters, ())) => self.steps(&mut talk, counters).await,
+                Ok((counters, ())) => {
+                    let (mut outcome, outputs) = self.steps(&mut talk, counters).await;
+                    if let Some(cause) = self.keep_artifacts(&id, outcome.status).await
+                        && outcome.status == Status::Success
+                    {
+                        outcome = Outcome { status: Status::Failure, cause: Some(cause), exit_code: None };
+                    }
+                    (outcome, outputs)
+                }
                 Err(broken) => {
                     // Removed before anything is drained: it may be in the middle of an upload.
                     // Where that fails, `end` tries again, and tells.

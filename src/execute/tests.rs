@@ -59,6 +59,7 @@ fn settings() -> Settings {
         bases: None,
         caches: None,
         trust: "own",
+        artifacts: None,
     }
 }
 

@@ -165,6 +165,7 @@ async fn settled(shop: &Shop, lease: &Lease, trigger: Trigger, stopper: Stopper)
         // Beside the queue: what a listener keeps is its own.
         bases: Some(Bases::new(shop.config.state.path().join("bases"))),
         caches: Some(CacheIndex::new(shop.config.state.path().join("caches"))),
+        artifacts: Some(shop.config.state.artifacts_of(&lease.run)),
         // What a fork's run saves must never come into one of the repository's own.
         trust: lease.trust.word(),
         bridges: network.as_ref().map(|_| egress::BRIDGES.to_owned()),

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::select::Chosen;
-use super::{Need, PlanError, PlannedCache, PlannedJob, PlannedService, PlannedStep, Privileges, RunOptions};
+use super::{
+    Need, PlanError, PlannedArtifact, PlannedCache, PlannedJob, PlannedService, PlannedStep, Privileges, RunOptions,
+};
 use crate::event::StepIndex;
 use crate::pipeline::expr::{Condition, Contexts, EvalError, Expr, NoFiles, Scope, Standing, Template};
-use crate::pipeline::{self, Cache, EnvTemplates, Job, JobImage, MatrixValue, Pipeline, Service, Step};
+use crate::pipeline::{self, Artifact, Cache, EnvTemplates, Job, JobImage, MatrixValue, Pipeline, Service, Step};
 
 /// How many characters of a script's first line stand for a step without a name.
 const NAME_WIDTH: usize = 60;
@@ -61,6 +63,7 @@ pub(super) fn plan(
         output: job.output,
         retry: job.retry.clone(),
         privileges: privileges(job, &options.allowed)?,
+        artifacts: job.artifacts.iter().map(|one| artifact(job, one, &text)).collect::<Result<_, _>>()?,
         caches: job.cache.iter().map(cache).collect(),
         services: job.services.iter().map(|one| service(job, one, &text)).collect::<Result<_, _>>()?,
         steps: steps.collect::<Result<_, _>>()?,
@@ -106,6 +109,22 @@ fn plan_step(
     })
 }
 
+fn artifact(
+    job: &Job,
+    artifact: &Artifact,
+    text: &dyn Fn(&'static str, &Template) -> Result<String, PlanError>,
+) -> Result<PlannedArtifact, PlanError> {
+    Ok(PlannedArtifact {
+        name: match &artifact.name {
+            Some(name) => text("artifacts", &name.value)?,
+            None => job.key.value.clone(),
+        },
+        paths: artifact.paths.iter().map(|path| path.value.clone()).collect(),
+        when: artifact.when,
+        expire: artifact.expire,
+    })
+}
+
 fn cache(cache: &Cache) -> PlannedCache {
     PlannedCache {
         key: cache.key.value.clone(),
@@ -140,7 +159,7 @@ fn service(
 
 /// A pipeline that asks for what is not done must not run without it.
 fn refuse_not_built(job: &Job) -> Result<(), PlanError> {
-    let asked = [(!job.artifacts.is_empty(), "artifacts"), (!job.inputs.is_empty(), "inputs")];
+    let asked = [(!job.inputs.is_empty(), "inputs")];
     match asked.into_iter().find(|(is_asked, _)| *is_asked) {
         Some((_, key)) => Err(not_built(job, key)),
         None => Ok(()),

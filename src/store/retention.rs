@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use super::StoreError;
 use super::history::History;
+use crate::artifact::Depot;
 use crate::event::RunId;
 
 /// A folder of logs without a run is left alone for so long: its run may just begin.
@@ -45,6 +46,7 @@ impl History {
                 .map_err(|source| self.database(source))?;
         }
         self.remove_orphans()?;
+        self.remove_expired();
         Ok(doomed.len())
     }
 
@@ -65,12 +67,26 @@ impl History {
     }
 
     fn remove_logs(&self, run: &RunId) -> Result<(), StoreError> {
-        let path = self.dir().logs_of(run);
-        match fs::remove_dir_all(&path) {
-            Err(source) if source.kind() != ErrorKind::NotFound => {
-                Err(StoreError::File { what: "remove the logs", path, source })
+        let artifacts = self.dir().artifacts_of(run);
+        for (what, path) in
+            [("remove the artifacts", artifacts.as_ref()), ("remove the logs", &self.dir().logs_of(run))]
+        {
+            match fs::remove_dir_all(path) {
+                Err(source) if source.kind() != ErrorKind::NotFound => {
+                    return Err(StoreError::File { what, path: path.to_owned(), source });
+                }
+                _ => {}
             }
-            _ => Ok(()),
+        }
+        Ok(())
+    }
+
+    /// Artifacts whose own time is over.
+    fn remove_expired(&self) {
+        let Ok(folders) = fs::read_dir(self.dir().all_artifacts()) else { return };
+        for folder in folders.flatten() {
+            // What cannot be removed now is tried again the next time; it is not shown any more.
+            let _ = Depot::new(folder.path()).prune();
         }
     }
 

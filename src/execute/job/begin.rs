@@ -22,7 +22,9 @@ impl<E: Engine> JobRun<'_, E> {
         if let Place::Mounted { .. } = place {
             engine.start(&id).await.map_err(|error| self.explain_start_over(error))?;
             talk.say(&format!("{}\n", talk.nonce().as_str())).await;
-            return self.ready(talk).await.map(|(_, counters)| counters);
+            let (unpacker, counters) = self.ready(talk).await?;
+            self.bring_artifacts(talk, unpacker).await?;
+            return Ok(counters);
         }
         let owner = self.workspace_owner(&id).await?;
         if let Some(owner) = owner {
@@ -45,6 +47,7 @@ impl<E: Engine> JobRun<'_, E> {
                 self.note_upload(sent, began).await;
             }
         }
+        self.bring_artifacts(talk, unpacker).await?;
         Ok(counters)
     }
 
@@ -129,7 +132,7 @@ impl<E: Engine> JobRun<'_, E> {
         })
     }
 
-    async fn unpacked(&self, talk: &mut Conversation) -> Result<(), Broken> {
+    pub(in crate::execute) async fn unpacked(&self, talk: &mut Conversation) -> Result<(), Broken> {
         let mut words = Vec::new();
         loop {
             match talk.listen().await? {

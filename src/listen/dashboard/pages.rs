@@ -23,9 +23,11 @@ use super::live::{self, Watched};
 use super::sign_in::SignInError;
 use super::view::{Bars, JobView, RunView, StepView, WaitingView};
 use super::{Board, actions, badge};
+use crate::artifact::Artifact;
 use crate::event::RunId;
 use crate::listen::keeper::Unanswered;
 use crate::listen::webhook::repository_name;
+use crate::sinks::style::bytes;
 use crate::store::StoreError;
 use crate::store::history::{Filter, History, Job, Phase, Run, RunName, Step};
 use crate::store::logs::{Log, LogId};
@@ -64,6 +66,7 @@ pub(super) fn routes(board: Arc<Board>) -> Router {
         .route("/runs/{id}/log/{job}/{step}", get(log))
         .route("/runs/{id}/log/{job}/{step}/lines", get(lines))
         .route("/runs/{id}/log/{job}/{step}/raw", get(raw))
+        .route("/runs/{id}/artifacts/{at}", get(artifact))
         .route("/trends", get(trends))
         .route("/badge/{name}", get(picture))
         .route("/trigger", post(actions::trigger))
@@ -339,9 +342,18 @@ struct RunPage {
     jobs: Vec<JobView>,
     graph: Graph,
     failed: Option<FailedStep>,
+    artifacts: Vec<ArtifactView>,
     is_running: bool,
     can_cancel: bool,
     can_run_again: bool,
+}
+
+/// An artifact of a run, by its place among them.
+struct ArtifactView {
+    at: usize,
+    name: String,
+    job: String,
+    size: String,
 }
 
 /// The step that decided that a run is bad, with its last lines.
@@ -382,6 +394,7 @@ async fn run(
         graph: Graph::of(&views),
         jobs: views,
         failed,
+        artifacts: artifacts(&board, &run.id).await,
         is_running,
         can_cancel: is_ours && is_running,
         can_run_again: is_ours && run.commit.is_some(),
@@ -534,6 +547,42 @@ async fn raw(
     };
     let name = format!("attachment; filename=\"run-{}-{}-{}.log\"", run.number, job.position + 1, step + 1);
     Ok(([(CONTENT_TYPE, "text/plain; charset=utf-8".to_owned()), (CONTENT_DISPOSITION, name)], body))
+}
+
+/// An artifact as a tar. Whoever gets it unpacks it: nothing of it is shown here, whatever it has.
+async fn artifact(
+    State(board): State<Arc<Board>>,
+    Path((id, at)): Path<(String, usize)>,
+) -> Result<impl IntoResponse, Failed> {
+    let (run, _) = found(&board, &id).await?.ok_or(Failed::NotFound)?;
+    let depot = board.state.artifacts_of(&run.id);
+    let opening = tokio::task::spawn_blocking(move || -> std::io::Result<Option<(Artifact, std::fs::File)>> {
+        let Some(artifact) = depot.list()?.into_iter().nth(at) else { return Ok(None) };
+        let file = std::fs::File::open(depot.tar(&artifact))?;
+        Ok(Some((artifact, file)))
+    });
+    let opened = opening.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?;
+    let (artifact, file) = opened.ok_or(Failed::NotFound)?;
+    let name: String = artifact.name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    let name = format!("attachment; filename=\"run-{}-{name}.tar\"", run.number);
+    let body = Body::from_stream(ReaderStream::new(tokio::fs::File::from_std(file)));
+    Ok(([(CONTENT_TYPE, "application/x-tar".to_owned()), (CONTENT_DISPOSITION, name)], body))
+}
+
+/// What a run kept.
+async fn artifacts(board: &Board, run: &RunId) -> Vec<ArtifactView> {
+    let depot = board.state.artifacts_of(run);
+    let listing = tokio::task::spawn_blocking(move || depot.list());
+    let found = listing.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
+    // A folder that cannot be read is told by whoever asks for what is in it.
+    let found = found.unwrap_or_default().into_iter().enumerate();
+    let view = |(at, artifact): (usize, Artifact)| ArtifactView {
+        at,
+        size: format!("{} files, {}", artifact.files, bytes(artifact.bytes)),
+        name: artifact.name,
+        job: artifact.job,
+    };
+    found.map(view).collect()
 }
 
 #[derive(Template)]

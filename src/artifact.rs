@@ -1,0 +1,193 @@
+//! Artifacts: files out of a container, which may be hostile, into a file of their own; and from there to whoever wants them.
+//!
+//! What a container hands out is a tar that nothing is believed of. It is read as it comes, and what is kept is written anew:
+//! plain files, folders and symlinks, each once, each inside. Anything else refuses the whole. What is kept is no more
+//! believed when it is unpacked: no path leads through a symlink, and nothing is written outside.
+
+mod intake;
+mod unpack;
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+
+pub use intake::{Intake, Limits, Refused};
+pub use unpack::unpack;
+
+/// The folder of one run's artifacts: for each a tar, and a note of what it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Depot(PathBuf);
+
+/// An artifact that is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Artifact {
+    /// What it is asked for by.
+    pub name: String,
+    /// The job that it is of.
+    pub job: String,
+    /// Files and symlinks.
+    pub files: u64,
+    /// Bytes in them.
+    pub bytes: u64,
+    /// Until when it is kept, in seconds since 1970; as long as its run where not said.
+    pub until: Option<u64>,
+    /// The stem of its two files.
+    file: String,
+}
+
+impl Depot {
+    /// This folder. It is made when something is kept.
+    #[must_use]
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
+        Self(folder.into())
+    }
+
+    /// Begins to keep an artifact of a job. One of the same name that an earlier try of the job left is written over.
+    ///
+    /// # Errors
+    /// Where the folder cannot be written to.
+    pub fn begin(&self, job: &str, name: &str, limits: Limits) -> io::Result<Begun> {
+        fs::create_dir_all(&self.0)?;
+        // Names are people's: they are in the note, and not in a path.
+        let file = blake3::hash(format!("{job}\n{name}").as_bytes()).to_hex()[..32].to_owned();
+        let tar = tempfile::NamedTempFile::new_in(&self.0)?;
+        let intake = Intake::new(io::BufWriter::new(tar.reopen()?), limits);
+        Ok(Begun { depot: self.clone(), job: job.to_owned(), name: name.to_owned(), file, tar, intake })
+    }
+
+    /// What is kept, by job and name. What is past its time is not.
+    ///
+    /// # Errors
+    /// Where the folder cannot be read.
+    pub fn list(&self) -> io::Result<Vec<Artifact>> {
+        let entries = match fs::read_dir(&self.0) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let mut found = Vec::new();
+        for entry in entries {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == "json") {
+                let note: Option<Artifact> = serde_json::from_slice(&fs::read(&path)?).ok();
+                found.extend(note.filter(|artifact| !artifact.is_over()));
+            }
+        }
+        found.sort_by(|one, other| (&one.job, &one.name).cmp(&(&other.job, &other.name)));
+        Ok(found)
+    }
+
+    /// The tar of an artifact.
+    #[must_use]
+    pub fn tar(&self, artifact: &Artifact) -> PathBuf {
+        self.0.join(format!("{}.tar", artifact.file))
+    }
+
+    /// Removes what is past its time; gives how many.
+    ///
+    /// # Errors
+    /// Where the folder cannot be read, or something not be removed.
+    pub fn prune(&self) -> io::Result<usize> {
+        let Ok(entries) = fs::read_dir(&self.0) else { return Ok(0) };
+        let mut removed = 0;
+        for entry in entries {
+            let path = entry?.path();
+            if path.extension().is_none_or(|extension| extension != "json") {
+                continue;
+            }
+            let note: Option<Artifact> = serde_json::from_slice(&fs::read(&path)?).ok();
+            if note.is_some_and(|artifact| artifact.is_over()) {
+                fs::remove_file(path.with_extension("tar"))?;
+                fs::remove_file(path)?;
+                removed += 1;
+            }
+        }
+        Ok(removed)
+    }
+}
+
+impl Artifact {
+    fn is_over(&self) -> bool {
+        self.until.is_some_and(|until| until <= now())
+    }
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+/// An artifact that is being taken in.
+#[allow(missing_debug_implementations, reason = "its intake has none")]
+pub struct Begun {
+    depot: Depot,
+    job: String,
+    name: String,
+    file: String,
+    tar: tempfile::NamedTempFile,
+    /// Where it is taken in.
+    pub intake: Intake<io::BufWriter<fs::File>>,
+}
+
+impl Begun {
+    /// Keeps what was taken in; `None` where that is nothing.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn keep(self, lasts: Option<Duration>) -> io::Result<Option<Artifact>> {
+        let (files, bytes) = (self.intake.files(), self.intake.bytes());
+        self.intake.finish()?;
+        if files == 0 {
+            return Ok(None);
+        }
+        let until = lasts.map(|lasts| now() + lasts.as_secs());
+        let artifact = Artifact { name: self.name, job: self.job, files, bytes, until, file: self.file };
+        // The tar first: a note without one would be a promise.
+        self.tar.persist(self.depot.tar(&artifact))?;
+        let mut note = tempfile::NamedTempFile::new_in(&self.depot.0)?;
+        serde_json::to_writer(&mut note, &artifact)?;
+        note.flush()?;
+        note.persist(self.depot.0.join(format!("{}.json", artifact.file)))?;
+        Ok(Some(artifact))
+    }
+}
+
+/// The parts of a path of an archive, where it leads inside: relative, without `..`, none empty.
+fn parts(path: &[u8]) -> Option<Vec<&[u8]>> {
+    if path.starts_with(b"/") || path.contains(&0) {
+        return None;
+    }
+    let parts: Vec<&[u8]> = path.split(|byte| *byte == b'/').filter(|part| !part.is_empty() && *part != b".").collect();
+    (!parts.contains(&b"..".as_slice())).then_some(parts)
+}
+
+/// Whether a link at `path` that says `target` stays inside.
+fn stays_inside(path: &[&[u8]], target: &[u8]) -> bool {
+    if target.starts_with(b"/") || target.is_empty() || target.contains(&0) {
+        return false;
+    }
+    let mut depth = path.len() - 1;
+    for part in target.split(|byte| *byte == b'/') {
+        match part {
+            b"" | b"." => {}
+            b".." if depth == 0 => return false,
+            b".." => depth -= 1,
+            _ => depth += 1,
+        }
+    }
+    true
+}
+
+/// A path for people.
+fn shown(path: &[u8]) -> String {
+    path.escape_ascii().to_string()
+}
+
+/// Where a depot is, for people.
+impl AsRef<Path> for Depot {
+    fn as_ref(&self) -> &Path {
+        &self.0
+    }
+}

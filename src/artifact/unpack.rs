@@ -1,0 +1,85 @@
+//! An artifact's files onto a disk: below one folder, through no symlink, owned by who asks.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use rustix::fs::{AtFlags, Mode, OFlags, linkat, mkdirat, openat, symlinkat, unlinkat};
+use rustix::io::Errno;
+use tar::EntryType;
+
+use super::{parts, shown, stays_inside};
+
+/// Unpacks an artifact below a folder, which is made where it is missing. A file that is there is replaced.
+///
+/// # Errors
+/// Where something is in the way or cannot be written, or the artifact is not what was kept.
+pub fn unpack(tar: impl Read, folder: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    let top = openat(rustix::fs::CWD, folder, OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let mut archive = tar::Archive::new(tar);
+    for entry in archive.entries()? {
+        let mut entry = entry?;
+        let path = entry.path_bytes().into_owned();
+        let bad = |why: &str| io::Error::other(format!("`{}` {why}", shown(&path)));
+        let parts = parts(&path).ok_or_else(|| bad("leads out of the artifact"))?;
+        let Some((last, above)) = parts.split_last() else { continue };
+        let parent = folders(&top, above).map_err(|error| bad(&format!("cannot be written: {error}")))?;
+        let name = OsStr::from_bytes(last);
+        let target = entry.link_name_bytes().map(|target| target.into_owned()).unwrap_or_default();
+        match entry.header().entry_type() {
+            EntryType::Directory => {
+                below(&parent, name)?;
+            }
+            EntryType::Regular => {
+                clear(&parent, name)?;
+                let mode = Mode::from_raw_mode(entry.header().mode()? & 0o755 | 0o600);
+                let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                let mut file = File::from(openat(&parent, name, flags, mode)?);
+                io::copy(&mut entry, &mut file)?;
+            }
+            EntryType::Symlink if stays_inside(&parts, &target) => {
+                clear(&parent, name)?;
+                symlinkat(OsStr::from_bytes(&target), &parent, name)?;
+            }
+            EntryType::Link => {
+                let first = super::parts(&target).ok_or_else(|| bad("is a link that leads out of the artifact"))?;
+                let Some((first_name, first_above)) = first.split_last() else { continue };
+                let first_parent = folders(&top, first_above)?;
+                clear(&parent, name)?;
+                linkat(&first_parent, OsStr::from_bytes(first_name), &parent, name, AtFlags::empty())?;
+            }
+            _ => return Err(bad("is nothing that an artifact has")),
+        }
+    }
+    Ok(())
+}
+
+/// Makes folders one below the other, and opens the last. A symlink in the way is an error, wherever it leads.
+fn folders(top: &OwnedFd, parts: &[&[u8]]) -> io::Result<OwnedFd> {
+    let mut at = top.try_clone()?;
+    for part in parts {
+        at = below(&at, OsStr::from_bytes(part))?;
+    }
+    Ok(at)
+}
+
+fn below(parent: &OwnedFd, name: &OsStr) -> io::Result<OwnedFd> {
+    match mkdirat(parent.as_fd(), name, Mode::from_raw_mode(0o755)) {
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(openat(parent.as_fd(), name, flags, Mode::empty())?)
+}
+
+/// Takes away a file or symlink that is there.
+fn clear(parent: &OwnedFd, name: &OsStr) -> io::Result<()> {
+    match unlinkat(parent.as_fd(), name, AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
