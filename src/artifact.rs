@@ -86,6 +86,33 @@ impl Depot {
         self.0.join(format!("{}.tar", artifact.file))
     }
 
+    /// Gives an artifact to another folder as well, for as long as that likes.
+    ///
+    /// # Errors
+    /// Where it cannot be written there.
+    pub fn lend(&self, artifact: &Artifact, folder: &Path) -> io::Result<()> {
+        fs::create_dir_all(folder)?;
+        linked(&self.tar(artifact), &folder.join(format!("{}.tar", artifact.file)))
+    }
+
+    /// Keeps an artifact that was lent to a folder.
+    ///
+    /// # Errors
+    /// Where it is not there any more, or cannot be written here.
+    pub fn adopt(&self, artifact: &Artifact, folder: &Path) -> io::Result<()> {
+        fs::create_dir_all(&self.0)?;
+        linked(&folder.join(format!("{}.tar", artifact.file)), &self.tar(artifact))?;
+        self.note(artifact)
+    }
+
+    fn note(&self, artifact: &Artifact) -> io::Result<()> {
+        let mut note = tempfile::NamedTempFile::new_in(&self.0)?;
+        serde_json::to_writer(&mut note, artifact)?;
+        note.flush()?;
+        note.persist(self.0.join(format!("{}.json", artifact.file)))?;
+        Ok(())
+    }
+
     /// Removes what is past its time; gives how many.
     ///
     /// # Errors
@@ -112,6 +139,15 @@ impl Depot {
 impl Artifact {
     fn is_over(&self) -> bool {
         self.until.is_some_and(|until| until <= now())
+    }
+}
+
+/// A second name for a file, where the disk can; else a copy. Neither is ever written to again.
+fn linked(from: &Path, to: &Path) -> io::Result<()> {
+    let _ = fs::remove_file(to);
+    match fs::hard_link(from, to) {
+        Ok(()) => Ok(()),
+        Err(_) => fs::copy(from, to).map(|_| ()),
     }
 }
 
@@ -146,10 +182,7 @@ impl Begun {
         let artifact = Artifact { name: self.name, job: self.job, files, bytes, until, file: self.file };
         // The tar first: a note without one would be a promise.
         self.tar.persist(self.depot.tar(&artifact))?;
-        let mut note = tempfile::NamedTempFile::new_in(&self.depot.0)?;
-        serde_json::to_writer(&mut note, &artifact)?;
-        note.flush()?;
-        note.persist(self.depot.0.join(format!("{}.json", artifact.file)))?;
+        self.depot.note(&artifact)?;
         Ok(Some(artifact))
     }
 }

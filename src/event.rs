@@ -391,6 +391,17 @@ pub enum PullEvent {
     },
 }
 
+/// A step of a job that was spared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CachedStep {
+    /// The step.
+    pub step: StepIndex,
+    /// How it ended, when it ran.
+    pub result: StepResult,
+    /// What it printed, masked.
+    pub log: Vec<(Stream, Bytes)>,
+}
+
 /// Where a service of a job is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ServiceState {
@@ -561,6 +572,15 @@ pub enum Event {
         files: u64,
         /// Bytes in them.
         bytes: u64,
+    },
+    /// Nothing that the job rests on has changed, and it is spared: this is what it came to then. Its end follows.
+    JobCached {
+        /// The job.
+        job: JobId,
+        /// The run in which it ran.
+        from: RunId,
+        /// Its steps.
+        steps: Vec<CachedStep>,
     },
     /// A job ended, or was skipped. Once a job.
     JobFinished {

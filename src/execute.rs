@@ -11,6 +11,7 @@ mod handover;
 mod images;
 mod job;
 mod kept;
+mod memo;
 mod missing_command;
 mod needs;
 mod owner;
@@ -32,6 +33,7 @@ use tokio::sync::mpsc;
 pub use caches::{CacheIndex, tidy as tidy_caches};
 pub use images::PullPolicy;
 pub use kept::{NotKept, forget_snapshots};
+pub use memo::{Memo, Reuse, forget_results};
 pub use owner::Owner;
 pub use redact::{Mask, MaskError, Redactor};
 pub use stop::{Stop, StopReason, StopWatch, Stopper};
@@ -98,6 +100,8 @@ pub struct Settings {
     pub bases: Option<Bases>,
     /// Where it is noted what caches there are; without it, there are none.
     pub caches: Option<CacheIndex>,
+    /// Where the results of jobs are kept that declare their inputs; without it, none is.
+    pub memo: Option<Memo>,
     /// Where artifacts are kept; without it, none can be.
     pub artifacts: Option<Depot>,
     /// Keeps caches apart of runs that do not trust one another: those of one word share them.

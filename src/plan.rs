@@ -114,6 +114,8 @@ pub struct PlannedJob {
     pub privileges: Privileges,
     /// What it keeps for the next run.
     pub caches: Vec<PlannedCache>,
+    /// Patterns of the files that it rests on. Empty where it always runs.
+    pub inputs: Vec<String>,
     /// What is kept of it.
     pub artifacts: Vec<PlannedArtifact>,
     /// What runs beside it.

@@ -19,7 +19,7 @@ pub(crate) struct CleanArgs {
     /// Also removes the snapshots of source trees that are kept for the next run
     #[arg(long)]
     workspaces: bool,
-    /// Also removes all caches of jobs
+    /// Also removes all caches of jobs, and the results of those that declare their inputs
     #[arg(long)]
     cache: bool,
 }
@@ -39,6 +39,9 @@ pub(crate) fn run(args: &CleanArgs, _: &Look) -> Result<Exit, CommandError> {
                 swept.volumes += execute::forget_snapshots(&engine, bases).await.map_err(failed)?;
             }
             if args.cache {
+                let results = history::cache_dir().map(|folder| execute::forget_results(&folder.join("jobs")));
+                let results = results.unwrap_or(Ok(0));
+                swept.results += results.map_err(|error| CommandError::infrastructure(error.to_string(), None))?;
                 swept.caches += execute::tidy_caches(&engine, caches, 0, 0).await.map_err(failed)?;
             }
         }

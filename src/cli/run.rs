@@ -13,7 +13,8 @@ use argon::engine::Network;
 use argon::engine::docker::{self, Docker, EngineEnv};
 use argon::event::{Event, Level, RunId};
 use argon::execute::{
-    self, CacheIndex, DEFAULT_GRACE, EVENT_BUFFER, OnFailure, PullPolicy, Settings, StepColor, StopReason, Stopper,
+    self, CacheIndex, DEFAULT_GRACE, EVENT_BUFFER, Memo, OnFailure, PullPolicy, Reuse, Settings, StepColor, StopReason,
+    Stopper,
 };
 use argon::pipeline::parse_duration;
 use argon::plan::Plan;
@@ -103,6 +104,9 @@ pub(crate) struct RunArgs {
     /// Also writes a JUnit XML report
     #[arg(long, value_name = "PATH")]
     junit: Option<PathBuf>,
+    /// Also runs the jobs that are cached, as nothing that they rest on has changed
+    #[arg(long)]
+    no_cache: bool,
     /// Shows what would run, and runs nothing
     #[arg(long)]
     dry_run: bool,
@@ -232,6 +236,10 @@ async fn prepared(
     let style = look.stdout();
     let run = RunId::generate();
     let settings = Settings {
+        memo: history::cache_dir().map(|cache| Memo {
+            folder: cache.join("jobs"),
+            reuse: if args.no_cache { Reuse::Never } else { Reuse::Unchanged },
+        }),
         artifacts: history::state_dir().map(|state| state.artifacts_of(&run)),
         run,
         parallel: args.parallel.map_or_else(cores, usize::from),

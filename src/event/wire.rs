@@ -10,8 +10,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
 use super::{
-    CacheFound, Cause, Envelope, Event, JobId, JobInfo, LayerPhase, Level, PullEvent, RunId, ServiceState, SourceInfo,
-    Status, StepIndex, Stream,
+    CacheFound, CachedStep, Cause, Envelope, Event, JobId, JobInfo, LayerPhase, Level, PullEvent, RunId, ServiceState,
+    SourceInfo, Status, StepIndex, Stream,
 };
 
 /// The `v` of every line.
@@ -171,6 +171,7 @@ impl Encoder {
             | Event::JobStarted { job, .. }
             | Event::JobFinished { job, .. }
             | Event::Retrying { job, step: None, .. }
+            | Event::JobCached { job, .. }
             | Event::Service { job, .. }
             | Event::ServiceLog { job, .. }
             | Event::Cache { job, .. }
@@ -208,6 +209,7 @@ impl Encoder {
                 ServiceState::Ready { .. } => format!("Service {service} is ready"),
                 ServiceState::Ended { .. } => format!("Service {service} ended"),
             },
+            Event::JobCached { job, .. } => format!("Job {job} is cached"),
             Event::ServiceLog { .. } => String::new(),
             Event::Cache { key, found, .. } => match found {
                 CacheFound::Hit => format!("Cache hit: {key}"),
@@ -271,6 +273,7 @@ fn kind(event: &Event) -> &'static str {
         Event::Log { .. } => "log",
         Event::StepFinished { .. } => "step.finished",
         Event::Summary { .. } => "step.summary",
+        Event::JobCached { .. } => "job.cached",
         Event::Retrying { .. } => "retry",
         Event::Service { .. } => "service",
         Event::ServiceLog { .. } => "service.log",
@@ -386,6 +389,11 @@ enum Body<'a> {
         job: &'a str,
         step: usize,
         markdown: &'a str,
+    },
+    Cached {
+        job: &'a str,
+        from_run: &'a str,
+        steps: Vec<CachedStepWire<'a>>,
     },
     Retry {
         job: &'a str,
@@ -514,6 +522,41 @@ impl<'a> From<&'a PullEvent> for Pull<'a> {
 }
 
 #[derive(Serialize)]
+struct CachedStepWire<'a> {
+    step: usize,
+    status: &'static str,
+    exit_code: Option<i32>,
+    duration_ms: f64,
+    cause: Option<CauseWire<'a>>,
+    forgiven: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    base64: Option<String>,
+}
+
+impl<'a> From<&'a CachedStep> for CachedStepWire<'a> {
+    fn from(step: &'a CachedStep) -> Self {
+        let log: Vec<u8> = step.log.iter().flat_map(|(_, bytes)| bytes.iter().copied()).collect();
+        let (text, base64) = match String::from_utf8(log) {
+            Ok(text) => (Some(text), None),
+            Err(other) => (None, Some(STANDARD.encode(other.as_bytes()))),
+        };
+        let result = &step.result;
+        Self {
+            step: step.step.0 + 1,
+            status: result.status.word(),
+            exit_code: result.exit_code,
+            duration_ms: millis(result.duration),
+            cause: result.cause.as_ref().map(CauseWire::from),
+            forgiven: result.forgiven,
+            text,
+            base64,
+        }
+    }
+}
+
+#[derive(Serialize)]
 #[serde(tag = "state", rename_all = "kebab-case")]
 enum ServiceWire<'a> {
     Started { image: &'a str },
@@ -622,6 +665,11 @@ impl<'a> Body<'a> {
                 outputs: named(&result.outputs),
             },
             Event::Summary { job, step, markdown } => Self::Summary { job: job.as_str(), step: step.0 + 1, markdown },
+            Event::JobCached { job, from, steps } => Self::Cached {
+                job: job.as_str(),
+                from_run: from.as_str(),
+                steps: steps.iter().map(CachedStepWire::from).collect(),
+            },
             Event::Retrying { job, step, attempt, of, wait, cause } => Self::Retry {
                 job: job.as_str(),
                 step: step.map(|step| step.0 + 1),

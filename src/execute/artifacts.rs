@@ -20,7 +20,7 @@ use crate::plan::{PlannedArtifact, WORKSPACE};
 pub(super) struct Shelf(Mutex<BTreeMap<JobId, Vec<Artifact>>>);
 
 impl Shelf {
-    fn put(&self, job: &JobId, artifact: Artifact) {
+    pub(super) fn put(&self, job: &JobId, artifact: Artifact) {
         let mut shelf = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let of_job = shelf.entry(job.clone()).or_default();
         // An earlier try's of the same name is written over.
@@ -28,7 +28,7 @@ impl Shelf {
         of_job.push(artifact);
     }
 
-    fn of(&self, job: &JobId) -> Vec<Artifact> {
+    pub(super) fn of(&self, job: &JobId) -> Vec<Artifact> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(job).cloned().unwrap_or_default()
     }
 }

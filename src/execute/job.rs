@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 
 use super::conversation::Conversation;
 use super::images::Images;
+use super::memo::{Found, SharedNoting};
 use super::needs::{Ended, Needs};
 use super::retry::Tries;
 use super::services::Services;
@@ -130,8 +131,9 @@ pub(super) async fn run<E: Engine>(
         Ok((mut images, _slot)) => {
             let service_images = images.split_off(1);
             let image = images.swap_remove(0);
-            context.emit(Event::JobStarted { job: job.id.clone(), image_id: image.id.clone() }).await;
-            tried(&JobRun { context, job, image, service_images, deadline: None, stop, contexts }).await
+            let noting = None;
+            let run = JobRun { context, job, image, service_images, deadline: None, stop, contexts, noting };
+            unless_remembered(run).await
         }
     };
     if outcome.status == Status::Skipped {
@@ -140,6 +142,35 @@ pub(super) async fn run<E: Engine>(
     }
     let shown = outputs.iter().map(|(name, value)| (name.clone(), context.mask.text(value))).collect();
     Ended::ran(result(job, outcome, began.elapsed(), shown), outputs)
+}
+
+/// Lives a job, where what it came to before does not do.
+async fn unless_remembered<E: Engine>(mut run: JobRun<'_, E>) -> (Outcome, Vec<(String, String)>) {
+    let images = [std::slice::from_ref(&run.image), &run.service_images].concat();
+    match run.remembered(&images).await {
+        Ok(Found::Nothing) => {}
+        Ok(Found::Runs(noting)) => run.noting = Some(Arc::new(noting)),
+        Ok(Found::Spared(spared)) => {
+            for artifact in spared.artifacts {
+                run.context.shelf.put(&run.job.id, artifact);
+            }
+            run.context.emit(spared.event).await;
+            return (Outcome { status: Status::Success, cause: None, exit_code: None }, spared.outputs);
+        }
+        Err(cause) => {
+            let outcome = Outcome { status: Status::Failure, cause: Some(cause), exit_code: None };
+            return (outcome, Vec::new());
+        }
+    }
+    let started = Event::JobStarted { job: run.job.id.clone(), image_id: run.image.id.clone() };
+    run.context.emit(started).await;
+    let (outcome, outputs) = tried(&run).await;
+    if let Some(noting) = run.noting.take().and_then(Arc::into_inner)
+        && outcome.status == Status::Success
+    {
+        run.remember(noting, &outputs).await;
+    }
+    (outcome, outputs)
 }
 
 /// Lives a job, as often as its `retry` says; each try has the job's whole time.
@@ -157,6 +188,9 @@ async fn tried<E: Engine>(job: &JobRun<'_, E>) -> (Outcome, Vec<(String, String)
         job.context.emit(Event::Retrying { job: job.job.id.clone(), step: None, attempt, of, wait, cause }).await;
         if !job.waited(wait).await {
             return (outcome, outputs);
+        }
+        if let Some(noting) = &job.noting {
+            noting.again();
         }
         tries.attempt += 1;
     }
@@ -248,6 +282,8 @@ pub(super) struct JobRun<'a, E> {
     stop: StopWatch,
     /// What expressions see of what was known before its first step.
     pub(super) contexts: Contexts,
+    /// What notes how it goes, where its result is to be kept.
+    pub(super) noting: SharedNoting,
 }
 
 // Not derived: the engine need not be one that can be cloned.
@@ -261,6 +297,7 @@ impl<E> Clone for JobRun<'_, E> {
             deadline: self.deadline,
             stop: self.stop.clone(),
             contexts: self.contexts.clone(),
+            noting: self.noting.clone(),
         }
     }
 }
@@ -331,6 +368,9 @@ impl<E: Engine> JobRun<'_, E> {
     }
 
     async fn finish_step(&self, step: StepIndex, result: StepResult) {
+        if let Some(noting) = &self.noting {
+            noting.ended(step, &result);
+        }
         self.context.emit(Event::StepFinished { job: self.job.id.clone(), step, result }).await;
     }
 

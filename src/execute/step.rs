@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::conversation::{Conversation, Heard};
 use super::handover::{BadHandover, Files, HandedOn};
+use super::memo::Noting;
 use super::missing_command;
 use super::stop::{StopReason, StopWatch};
 use super::supervisor::{self, Counters, NotStarted, Report, Surroundings};
@@ -58,6 +59,8 @@ pub(super) struct StepRun<'a, E> {
     pub(super) step: &'a ReadyStep,
     /// What the supervisor calls this try of it: no two of a container have one name.
     pub(super) call: StepIndex,
+    /// Who wants to know what it prints.
+    pub(super) noting: Option<&'a Noting>,
     pub(super) env: &'a [(String, String)],
     /// Folders for the front of its `PATH`.
     pub(super) path: &'a [String],
@@ -125,6 +128,9 @@ impl<E: Engine> StepRun<'_, E> {
             match moment {
                 Moment::Heard(Heard::Log { stream, bytes }) => {
                     tail.push(&bytes);
+                    if let Some(noting) = self.noting {
+                        noting.log(self.step.index, stream, &bytes);
+                    }
                     unsent.extend(self.log(stream, bytes));
                 }
                 Moment::Heard(Heard::Report { stream, report: Report::End { step, code, not_started, counters } })

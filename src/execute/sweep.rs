@@ -17,6 +17,8 @@ pub struct Swept {
     pub volumes: usize,
     /// Caches.
     pub caches: usize,
+    /// Results of jobs.
+    pub results: usize,
 }
 
 /// What is removed.
@@ -95,6 +97,7 @@ impl Swept {
             (self.networks, "network"),
             (self.volumes, "volume"),
             (self.caches, "cache"),
+            (self.results, "result"),
         ]
         .into_iter()
         .filter(|(count, _)| *count > 0)

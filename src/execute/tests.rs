@@ -60,6 +60,7 @@ fn settings() -> Settings {
         caches: None,
         trust: "own",
         artifacts: None,
+        memo: None,
     }
 }
 

@@ -23,7 +23,6 @@ pub(super) fn plan(
     options: &RunOptions,
 ) -> Result<PlannedJob, PlanError> {
     let job = chosen.job;
-    refuse_not_built(job)?;
     let contexts = contexts(pipeline, chosen, options);
     let text = |key: &'static str, template: &Template| {
         known(template, &contexts).map_err(|source| PlanError::NoValue { key, job: job.key.value.clone(), source })
@@ -63,6 +62,7 @@ pub(super) fn plan(
         output: job.output,
         retry: job.retry.clone(),
         privileges: privileges(job, &options.allowed)?,
+        inputs: job.inputs.iter().map(|pattern| pattern.value.clone()).collect(),
         artifacts: job.artifacts.iter().map(|one| artifact(job, one, &text)).collect::<Result<_, _>>()?,
         caches: job.cache.iter().map(cache).collect(),
         services: job.services.iter().map(|one| service(job, one, &text)).collect::<Result<_, _>>()?,
@@ -155,15 +155,6 @@ fn service(
         resources: service.resources,
         ready: service.ready.clone(),
     })
-}
-
-/// A pipeline that asks for what is not done must not run without it.
-fn refuse_not_built(job: &Job) -> Result<(), PlanError> {
-    let asked = [(!job.inputs.is_empty(), "inputs")];
-    match asked.into_iter().find(|(is_asked, _)| *is_asked) {
-        Some((_, key)) => Err(not_built(job, key)),
-        None => Ok(()),
-    }
 }
 
 /// What the job asks for beyond the sandbox, where the user allowed all of it.

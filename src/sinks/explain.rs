@@ -1,6 +1,6 @@
 //! Why something failed, in plain words, and what to do about it.
 
-use crate::event::{CacheFound, Cause, Event, Level, ServiceState, Status, StepIndex, TimeoutScope};
+use crate::event::{CacheFound, Cause, Event, Level, RunId, ServiceState, Status, StepIndex, TimeoutScope};
 
 use super::sanitize::one_line;
 use super::style::{bytes, human};
@@ -120,6 +120,9 @@ pub fn aside(event: &Event, about: About<'_>) -> Option<(Level, String)> {
             CacheFound::Partial { key: of } => (Level::Info, format!("cache {key}: partly, from {of}")),
             CacheFound::Miss { why } => (Level::Info, format!("cache {key}: miss ({why})")),
         },
+        Event::JobCached { from, .. } => {
+            (Level::Info, format!("cached: nothing that it rests on has changed since run {}", short(from)))
+        }
         Event::Artifact { name, files, bytes: size, .. } => {
             let files = if *files == 1 { "1 file".to_owned() } else { format!("{files} files") };
             (Level::Info, format!("artifact {name}: {files}, {}", bytes(*size)))
@@ -127,6 +130,12 @@ pub fn aside(event: &Event, about: About<'_>) -> Option<(Level, String)> {
         _ => return None,
     };
     Some((line.0, one_line(&line.1)))
+}
+
+/// The end of a run's id, by which people know it.
+fn short(run: &RunId) -> &str {
+    let id = run.as_str();
+    &id[id.len().saturating_sub(8)..]
 }
 
 /// How a job ended, after its name.

@@ -106,6 +106,7 @@ impl<W: Write + Send> Plain<W> {
             Event::Notice { level, job, message } => self.notice(*level, job.as_ref(), message),
             Event::ServiceLog { .. } => Ok(()),
             Event::Retrying { job, .. }
+            | Event::JobCached { job, .. }
             | Event::Service { job, .. }
             | Event::Cache { job, .. }
             | Event::Artifact { job, .. } => self.aside(job, event),

@@ -116,6 +116,7 @@ fn job_line(job: &JobTrack, width: usize, style: &Style) -> String {
 pub(super) fn job_note(job: &JobTrack, result: &JobResult) -> String {
     let about = job.about();
     let mut note = match (result.status, &result.cause) {
+        (Status::Success, _) if job.is_cached => "cached".to_owned(),
         (Status::Success, _) => match job.forgiven_steps() {
             0 => String::new(),
             1 => "1 failed step forgiven".to_owned(),

@@ -100,6 +100,7 @@ impl Terminal {
             Event::Notice { level, job, message } => self.notice(*level, job.as_ref(), message),
             Event::ServiceLog { .. } => {}
             Event::Retrying { job, .. }
+            | Event::JobCached { job, .. }
             | Event::Service { job, .. }
             | Event::Cache { job, .. }
             | Event::Artifact { job, .. } => self.aside(job, &envelope.event),

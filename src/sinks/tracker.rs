@@ -93,6 +93,8 @@ pub struct JobTrack {
     pub steps: Vec<StepTrack>,
     /// Its services, in the order of their first words.
     pub services: Vec<ServiceTrack>,
+    /// It was spared: nothing that it rests on has changed.
+    pub is_cached: bool,
 }
 
 /// A service of a job, so far.
@@ -231,6 +233,14 @@ impl Tracker {
                 self.update(job, |track| track.phase = Phase::Ended(result.clone()));
             }
             Event::RunFinished { result } => self.result = Some(result.clone()),
+            Event::JobCached { job, steps, .. } => self.update(job, |track| {
+                track.is_cached = true;
+                for step in steps {
+                    if let Some(track) = track.steps.get_mut(step.step.0) {
+                        track.result = Some(step.result.clone());
+                    }
+                }
+            }),
             Event::Retrying { job, step: None, .. } => self.update(job, |track| {
                 track.steps = vec![StepTrack::default(); track.info.steps.len()];
                 track.services.clear();
@@ -268,6 +278,7 @@ impl Tracker {
                 phase: Phase::Waiting,
                 steps: vec![StepTrack::default(); info.steps.len()],
                 services: Vec::new(),
+                is_cached: false,
             })
             .collect();
     }

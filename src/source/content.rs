@@ -1,5 +1,6 @@
 //! What `hash(…)` asks of the workspace: one hash over the files that match.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
@@ -43,6 +44,31 @@ impl Workspace {
             };
         }
         Ok(any.then(|| hasher.finalize().to_hex().to_string()))
+    }
+}
+
+impl Workspace {
+    /// A digest of each file whose path is `wanted`, by its path: of its kind and content, as [`hash_files`](Self::hash_files)
+    /// has them.
+    ///
+    /// # Errors
+    /// Where a file cannot be read. One that vanished since the source was opened is left out.
+    pub fn hash_each(&self, wanted: &dyn Fn(&str) -> bool) -> Result<BTreeMap<String, String>, SourceError> {
+        let mut hashes = BTreeMap::new();
+        for (path, origin) in self.listing.iter() {
+            let name = String::from_utf8_lossy(path);
+            let mut hasher = blake3::Hasher::new();
+            let is_there = match origin {
+                _ if !wanted(&name) => false,
+                Origin::Frozen(frozen) => frozen_entry(&mut hasher, path, frozen),
+                Origin::Tree => entry(&mut hasher, path, &on_disk(&self.root, path))?,
+                Origin::Directory | Origin::File(_) | Origin::Bytes(_) => false,
+            };
+            if is_there {
+                hashes.insert(name.into_owned(), hasher.finalize().to_hex()[..32].to_owned());
+            }
+        }
+        Ok(hashes)
     }
 }
 

@@ -14,7 +14,9 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::logs::{LogId, events_of, service_log};
 use super::{StateDir, StoreError, history::History};
 use crate::event::wire::Encoder;
-use crate::event::{Cause, Envelope, Event, JobId, JobInfo, Level, PullEvent, RunId, SourceInfo, Status, StepIndex};
+use crate::event::{
+    CachedStep, Cause, Envelope, Event, JobId, JobInfo, Level, PullEvent, RunId, SourceInfo, Status, StepIndex,
+};
 use crate::sinks::explain::{About, aside, explain};
 use crate::sinks::{Sink, SinkError};
 
@@ -217,6 +219,14 @@ impl Recording {
         match event {
             Event::Log { job, step, bytes, .. } => return self.log(dir, job, *step, bytes),
             Event::ServiceLog { job, service, bytes } => return self.service_log(dir, job, service, bytes),
+            Event::JobCached { job, steps, .. } => {
+                for step in steps {
+                    for (_, bytes) in &step.log {
+                        self.log(dir, job, step.step, bytes)?;
+                    }
+                }
+                self.close_log(dir, job)?;
+            }
             // What follows the end of a step reads its whole log.
             Event::StepFinished { job, .. } | Event::JobFinished { job, .. } | Event::Retrying { job, .. } => {
                 self.close_log(dir, job)?;
@@ -237,6 +247,18 @@ impl Recording {
                 "UPDATE steps SET status = 'running', started = ?4 WHERE run = ?1 AND job = ?2 AND position = ?3",
                 params![self.number, self.position(job), index(step.0), time],
             ),
+            Event::JobCached { job, steps, .. } => {
+                self.update(
+                    "UPDATE jobs SET started = ?3 WHERE run = ?1 AND position = ?2",
+                    params![self.number, self.position(job), time],
+                )?;
+                for CachedStep { step, result, .. } in steps {
+                    self.write(time, &Event::StepStarted { job: job.clone(), step: *step })?;
+                    let result = result.clone();
+                    self.write(time, &Event::StepFinished { job: job.clone(), step: *step, result })?;
+                }
+                self.aside(time, job, event)
+            }
             Event::StepFinished { job, step, result } => self.update(
                 "UPDATE steps SET status = ?4, message = ?5, exit_code = ?6, duration = ?7, cpu = ?8, peak_memory = ?9, \
                  forgiven = ?10 WHERE run = ?1 AND job = ?2 AND position = ?3",

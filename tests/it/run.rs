@@ -8,6 +8,7 @@ mod causes;
 mod handover;
 mod jobs;
 mod kept;
+mod memo;
 mod output;
 mod realistic;
 mod secrets;

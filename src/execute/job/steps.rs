@@ -114,6 +114,7 @@ impl<E: Engine> JobRun<'_, E> {
                 job: self.job,
                 step,
                 call: StepIndex(step.index.0 + (tries.attempt as usize - 1) * self.job.steps.len()),
+                noting: self.noting.as_deref(),
                 env: &env,
                 path: &progress.path,
                 limit: self.limit(progress),
