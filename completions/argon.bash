@@ -16,6 +16,9 @@ _argon() {
             ",$1")
                 cmd="argon"
                 ;;
+            argon,artifacts)
+                cmd="argon__subcmd__artifacts"
+                ;;
             argon,clean)
                 cmd="argon__subcmd__clean"
                 ;;
@@ -66,6 +69,9 @@ _argon() {
                 ;;
             argon,validate)
                 cmd="argon__subcmd__validate"
+                ;;
+            argon__subcmd__help,artifacts)
+                cmd="argon__subcmd__help__subcmd__artifacts"
                 ;;
             argon__subcmd__help,clean)
                 cmd="argon__subcmd__help__subcmd__clean"
@@ -125,7 +131,7 @@ _argon() {
 
     case "${cmd}" in
         argon)
-            opts="-h -V --color --help --version run validate schema runs logs list graph listen trigger ui init doctor clean lsp completions man help"
+            opts="-h -V --color --help --version run validate schema runs logs artifacts list graph listen trigger ui init doctor clean lsp completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -142,8 +148,42 @@ _argon() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        argon__subcmd__artifacts)
+            opts="-o -h --get --all --out --json --state --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --get)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --out)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --state)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         argon__subcmd__clean)
-            opts="-h --all --color --help"
+            opts="-h --all --workspaces --cache --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -227,8 +267,22 @@ _argon() {
             return 0
             ;;
         argon__subcmd__help)
-            opts="run validate schema runs logs list graph listen trigger ui init doctor clean lsp completions man help"
+            opts="run validate schema runs logs artifacts list graph listen trigger ui init doctor clean lsp completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        argon__subcmd__help__subcmd__artifacts)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -633,7 +687,7 @@ _argon() {
             return 0
             ;;
         argon__subcmd__logs)
-            opts="-f -h --job --step --failed --follow --raw --json --state --color --help"
+            opts="-f -h --job --step --service --failed --follow --raw --json --state --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -644,6 +698,10 @@ _argon() {
                     return 0
                     ;;
                 --step)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --service)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -699,7 +757,7 @@ _argon() {
             return 0
             ;;
         argon__subcmd__run)
-            opts="-f -e -s -j -k -q -v -h --file --repo --commit --only --matrix --event --event-file --env --env-file --secret --secret-file --image --pull --jobs --keep-going --timeout --grace --output --junit --dry-run --quiet --verbose --color --help"
+            opts="-f -e -s -j -k -q -v -h --file --repo --commit --only --matrix --event --event-file --env --env-file --secret --secret-file --allow --image --pull --jobs --keep-going --timeout --grace --output --junit --no-cache --dry-run --quiet --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -754,6 +812,10 @@ _argon() {
                     return 0
                     ;;
                 --secret-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --allow)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -28,6 +28,7 @@ set edit:completion:arg-completer[argon] = {|@words|
             cand schema 'Prints the JSON Schema of the pipeline file, for editors'
             cand runs 'Lists the runs that were, the latest first; of the repository here, where there is one'
             cand logs 'Shows what the steps of a run printed'
+            cand artifacts 'Lists the artifacts of a run, and gets them'
             cand list 'Lists the jobs of the pipeline'
             cand graph 'Draws which job needs which'
             cand listen 'Runs the pipeline of a repository when its forge says that something was pushed'
@@ -55,6 +56,7 @@ set edit:completion:arg-completer[argon] = {|@words|
             cand -s 'Gives a secret to the steps that ask for it; without a value it is taken from the environment. Masked in every output'
             cand --secret 'Gives a secret to the steps that ask for it; without a value it is taken from the environment. Masked in every output'
             cand --secret-file 'Reads secrets from a file of NAME=VALUE lines, which only you may be able to read'
+            cand --allow 'Lets jobs have what their `security` asks for beyond the sandbox: `privileged`, or a capability such as `SYS_PTRACE`'
             cand --image 'Runs jobs that name the image FROM in the image TO'
             cand --pull 'When to pull images'
             cand -j 'How many jobs run at once [default: the number of cores]'
@@ -67,6 +69,7 @@ set edit:completion:arg-completer[argon] = {|@words|
             cand --only 'Runs the named jobs without what they need'
             cand -k 'After a failure, runs all that does not need the failed job'
             cand --keep-going 'After a failure, runs all that does not need the failed job'
+            cand --no-cache 'Also runs the jobs that are cached, as nothing that they rest on has changed'
             cand --dry-run 'Shows what would run, and runs nothing'
             cand -q 'Shows failures only'
             cand --quiet 'Shows failures only'
@@ -110,6 +113,7 @@ set edit:completion:arg-completer[argon] = {|@words|
         &'argon;logs'= {
             cand --job 'This job alone'
             cand --step 'This step alone, by name or number'
+            cand --service 'What a service of a job wrote, instead of what steps printed'
             cand --state 'The state folder, where history, logs and a listener''s queue are [default: $XDG_STATE_HOME/argon]'
             cand --color 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE'
             cand --failed 'Steps that failed alone'
@@ -117,6 +121,17 @@ set edit:completion:arg-completer[argon] = {|@words|
             cand --follow 'Goes on for as long as the run does'
             cand --raw 'The bytes as the steps wrote them, and nothing else'
             cand --json 'The run''s events as JSON, one a line, as `argon run --output json` has them, without the steps'' output'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'argon;artifacts'= {
+            cand --get 'Gets the artifact of this name; may be given more than once'
+            cand -o 'The folder to put them in'
+            cand --out 'The folder to put them in'
+            cand --state 'The state folder, where history, logs and a listener''s queue are [default: $XDG_STATE_HOME/argon]'
+            cand --color 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE'
+            cand --all 'Gets all of them, each below a folder of its name'
+            cand --json 'The list as JSON'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }
@@ -200,7 +215,9 @@ set edit:completion:arg-completer[argon] = {|@words|
         }
         &'argon;clean'= {
             cand --color 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE'
-            cand --all 'Removes every container of Argon''s: also those of runs that are going on, here or on another machine'
+            cand --all 'Removes every container, network and volume of Argon''s: also those of runs that are going on, here or on another machine'
+            cand --workspaces 'Also removes the snapshots of source trees that are kept for the next run'
+            cand --cache 'Also removes all caches of jobs, and the results of those that declare their inputs'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }
@@ -226,6 +243,7 @@ set edit:completion:arg-completer[argon] = {|@words|
             cand schema 'Prints the JSON Schema of the pipeline file, for editors'
             cand runs 'Lists the runs that were, the latest first; of the repository here, where there is one'
             cand logs 'Shows what the steps of a run printed'
+            cand artifacts 'Lists the artifacts of a run, and gets them'
             cand list 'Lists the jobs of the pipeline'
             cand graph 'Draws which job needs which'
             cand listen 'Runs the pipeline of a repository when its forge says that something was pushed'
@@ -248,6 +266,8 @@ set edit:completion:arg-completer[argon] = {|@words|
         &'argon;help;runs'= {
         }
         &'argon;help;logs'= {
+        }
+        &'argon;help;artifacts'= {
         }
         &'argon;help;list'= {
         }

@@ -34,6 +34,7 @@ complete -c argon -n "__fish_argon_needs_command" -f -a "validate" -d 'Checks pi
 complete -c argon -n "__fish_argon_needs_command" -f -a "schema" -d 'Prints the JSON Schema of the pipeline file, for editors'
 complete -c argon -n "__fish_argon_needs_command" -f -a "runs" -d 'Lists the runs that were, the latest first; of the repository here, where there is one'
 complete -c argon -n "__fish_argon_needs_command" -f -a "logs" -d 'Shows what the steps of a run printed'
+complete -c argon -n "__fish_argon_needs_command" -f -a "artifacts" -d 'Lists the artifacts of a run, and gets them'
 complete -c argon -n "__fish_argon_needs_command" -f -a "list" -d 'Lists the jobs of the pipeline'
 complete -c argon -n "__fish_argon_needs_command" -f -a "graph" -d 'Draws which job needs which'
 complete -c argon -n "__fish_argon_needs_command" -f -a "listen" -d 'Runs the pipeline of a repository when its forge says that something was pushed'
@@ -59,6 +60,7 @@ complete -c argon -n "__fish_argon_using_subcommand run" -s e -l env -d 'Sets an
 complete -c argon -n "__fish_argon_using_subcommand run" -l env-file -d 'Reads environment variables from a file of NAME=VALUE lines' -r -F
 complete -c argon -n "__fish_argon_using_subcommand run" -s s -l secret -d 'Gives a secret to the steps that ask for it; without a value it is taken from the environment. Masked in every output' -r
 complete -c argon -n "__fish_argon_using_subcommand run" -l secret-file -d 'Reads secrets from a file of NAME=VALUE lines, which only you may be able to read' -r -F
+complete -c argon -n "__fish_argon_using_subcommand run" -l allow -d 'Lets jobs have what their `security` asks for beyond the sandbox: `privileged`, or a capability such as `SYS_PTRACE`' -r
 complete -c argon -n "__fish_argon_using_subcommand run" -l image -d 'Runs jobs that name the image FROM in the image TO' -r
 complete -c argon -n "__fish_argon_using_subcommand run" -l pull -d 'When to pull images' -r -f -a "missing\t'When the engine does not have them'
 always\t'Every run'
@@ -76,6 +78,7 @@ always\t''
 never\t''"
 complete -c argon -n "__fish_argon_using_subcommand run" -l only -d 'Runs the named jobs without what they need'
 complete -c argon -n "__fish_argon_using_subcommand run" -s k -l keep-going -d 'After a failure, runs all that does not need the failed job'
+complete -c argon -n "__fish_argon_using_subcommand run" -l no-cache -d 'Also runs the jobs that are cached, as nothing that they rest on has changed'
 complete -c argon -n "__fish_argon_using_subcommand run" -l dry-run -d 'Shows what would run, and runs nothing'
 complete -c argon -n "__fish_argon_using_subcommand run" -s q -l quiet -d 'Shows failures only'
 complete -c argon -n "__fish_argon_using_subcommand run" -s v -l verbose -d 'Shows what Argon does'
@@ -117,6 +120,7 @@ complete -c argon -n "__fish_argon_using_subcommand runs" -l json -d 'Prints one
 complete -c argon -n "__fish_argon_using_subcommand runs" -s h -l help -d 'Print help'
 complete -c argon -n "__fish_argon_using_subcommand logs" -l job -d 'This job alone' -r
 complete -c argon -n "__fish_argon_using_subcommand logs" -l step -d 'This step alone, by name or number' -r
+complete -c argon -n "__fish_argon_using_subcommand logs" -l service -d 'What a service of a job wrote, instead of what steps printed' -r
 complete -c argon -n "__fish_argon_using_subcommand logs" -l state -d 'The state folder, where history, logs and a listener\'s queue are [default: $XDG_STATE_HOME/argon]' -r -F
 complete -c argon -n "__fish_argon_using_subcommand logs" -l color -d 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE' -r -f -a "auto\t''
 always\t''
@@ -126,6 +130,15 @@ complete -c argon -n "__fish_argon_using_subcommand logs" -s f -l follow -d 'Goe
 complete -c argon -n "__fish_argon_using_subcommand logs" -l raw -d 'The bytes as the steps wrote them, and nothing else'
 complete -c argon -n "__fish_argon_using_subcommand logs" -l json -d 'The run\'s events as JSON, one a line, as `argon run --output json` has them, without the steps\' output'
 complete -c argon -n "__fish_argon_using_subcommand logs" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c argon -n "__fish_argon_using_subcommand artifacts" -l get -d 'Gets the artifact of this name; may be given more than once' -r
+complete -c argon -n "__fish_argon_using_subcommand artifacts" -s o -l out -d 'The folder to put them in' -r -F
+complete -c argon -n "__fish_argon_using_subcommand artifacts" -l state -d 'The state folder, where history, logs and a listener\'s queue are [default: $XDG_STATE_HOME/argon]' -r -F
+complete -c argon -n "__fish_argon_using_subcommand artifacts" -l color -d 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c argon -n "__fish_argon_using_subcommand artifacts" -l all -d 'Gets all of them, each below a folder of its name'
+complete -c argon -n "__fish_argon_using_subcommand artifacts" -l json -d 'The list as JSON'
+complete -c argon -n "__fish_argon_using_subcommand artifacts" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c argon -n "__fish_argon_using_subcommand list" -s f -l file -d 'The pipeline file [default: .runnerci.yml here or in the nearest folder above]' -r -F
 complete -c argon -n "__fish_argon_using_subcommand list" -l color -d 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE' -r -f -a "auto\t''
 always\t''
@@ -198,7 +211,9 @@ complete -c argon -n "__fish_argon_using_subcommand doctor" -s h -l help -d 'Pri
 complete -c argon -n "__fish_argon_using_subcommand clean" -l color -d 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c argon -n "__fish_argon_using_subcommand clean" -l all -d 'Removes every container of Argon\'s: also those of runs that are going on, here or on another machine'
+complete -c argon -n "__fish_argon_using_subcommand clean" -l all -d 'Removes every container, network and volume of Argon\'s: also those of runs that are going on, here or on another machine'
+complete -c argon -n "__fish_argon_using_subcommand clean" -l workspaces -d 'Also removes the snapshots of source trees that are kept for the next run'
+complete -c argon -n "__fish_argon_using_subcommand clean" -l cache -d 'Also removes all caches of jobs, and the results of those that declare their inputs'
 complete -c argon -n "__fish_argon_using_subcommand clean" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c argon -n "__fish_argon_using_subcommand lsp" -l color -d 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE' -r -f -a "auto\t''
 always\t''
@@ -213,20 +228,21 @@ complete -c argon -n "__fish_argon_using_subcommand man" -l color -d 'Colour in 
 always\t''
 never\t''"
 complete -c argon -n "__fish_argon_using_subcommand man" -s h -l help -d 'Print help'
-complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph listen trigger ui init doctor clean lsp completions man help" -f -a "run" -d 'Runs the pipeline, or some of its jobs'
-complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph listen trigger ui init doctor clean lsp completions man help" -f -a "validate" -d 'Checks pipeline files, and says what is wrong to the column'
-complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph listen trigger ui init doctor clean lsp completions man help" -f -a "schema" -d 'Prints the JSON Schema of the pipeline file, for editors'
-complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph listen trigger ui init doctor clean lsp completions man help" -f -a "runs" -d 'Lists the runs that were, the latest first; of the repository here, where there is one'
-complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph listen trigger ui init doctor clean lsp completions man help" -f -a "logs" -d 'Shows what the steps of a run printed'
-complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph listen trigger ui init doctor clean lsp completions man help" -f -a "list" -d 'Lists the jobs of the pipeline'
-complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph listen trigger ui init doctor clean lsp completions man help" -f -a "graph" -d 'Draws which job needs which'
-complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph listen trigger ui init doctor clean lsp completions man help" -f -a "listen" -d 'Runs the pipeline of a repository when its forge says that something was pushed'
-complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph listen trigger ui init doctor clean lsp completions man help" -f -a "trigger" -d 'Has a listener run its repository\'s pipeline now'
-complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph listen trigger ui init doctor clean lsp completions man help" -f -a "ui" -d 'Shows the runs that were, and go on, in a browser'
-complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph listen trigger ui init doctor clean lsp completions man help" -f -a "init" -d 'Writes a first `.runnerci.yml`, for Cargo, npm, Python, Go or Maven'
-complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph listen trigger ui init doctor clean lsp completions man help" -f -a "doctor" -d 'Looks for the engine, and says what Argon found and what will not work'
-complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph listen trigger ui init doctor clean lsp completions man help" -f -a "clean" -d 'Removes what crashed runs left on the engine'
-complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph listen trigger ui init doctor clean lsp completions man help" -f -a "lsp" -d 'Serves an editor: findings, completion, hover, definitions, renames in pipeline files'
-complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph listen trigger ui init doctor clean lsp completions man help" -f -a "completions" -d 'Prints the completion script of a shell'
-complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph listen trigger ui init doctor clean lsp completions man help" -f -a "man" -d 'Prints a manual page: `argon man run | man -l -`'
-complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs list graph listen trigger ui init doctor clean lsp completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs artifacts list graph listen trigger ui init doctor clean lsp completions man help" -f -a "run" -d 'Runs the pipeline, or some of its jobs'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs artifacts list graph listen trigger ui init doctor clean lsp completions man help" -f -a "validate" -d 'Checks pipeline files, and says what is wrong to the column'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs artifacts list graph listen trigger ui init doctor clean lsp completions man help" -f -a "schema" -d 'Prints the JSON Schema of the pipeline file, for editors'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs artifacts list graph listen trigger ui init doctor clean lsp completions man help" -f -a "runs" -d 'Lists the runs that were, the latest first; of the repository here, where there is one'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs artifacts list graph listen trigger ui init doctor clean lsp completions man help" -f -a "logs" -d 'Shows what the steps of a run printed'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs artifacts list graph listen trigger ui init doctor clean lsp completions man help" -f -a "artifacts" -d 'Lists the artifacts of a run, and gets them'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs artifacts list graph listen trigger ui init doctor clean lsp completions man help" -f -a "list" -d 'Lists the jobs of the pipeline'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs artifacts list graph listen trigger ui init doctor clean lsp completions man help" -f -a "graph" -d 'Draws which job needs which'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs artifacts list graph listen trigger ui init doctor clean lsp completions man help" -f -a "listen" -d 'Runs the pipeline of a repository when its forge says that something was pushed'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs artifacts list graph listen trigger ui init doctor clean lsp completions man help" -f -a "trigger" -d 'Has a listener run its repository\'s pipeline now'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs artifacts list graph listen trigger ui init doctor clean lsp completions man help" -f -a "ui" -d 'Shows the runs that were, and go on, in a browser'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs artifacts list graph listen trigger ui init doctor clean lsp completions man help" -f -a "init" -d 'Writes a first `.runnerci.yml`, for Cargo, npm, Python, Go or Maven'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs artifacts list graph listen trigger ui init doctor clean lsp completions man help" -f -a "doctor" -d 'Looks for the engine, and says what Argon found and what will not work'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs artifacts list graph listen trigger ui init doctor clean lsp completions man help" -f -a "clean" -d 'Removes what crashed runs left on the engine'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs artifacts list graph listen trigger ui init doctor clean lsp completions man help" -f -a "lsp" -d 'Serves an editor: findings, completion, hover, definitions, renames in pipeline files'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs artifacts list graph listen trigger ui init doctor clean lsp completions man help" -f -a "completions" -d 'Prints the completion script of a shell'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs artifacts list graph listen trigger ui init doctor clean lsp completions man help" -f -a "man" -d 'Prints a manual page: `argon man run | man -l -`'
+complete -c argon -n "__fish_argon_using_subcommand help; and not __fish_seen_subcommand_from run validate schema runs logs artifacts list graph listen trigger ui init doctor clean lsp completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

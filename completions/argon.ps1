@@ -31,6 +31,7 @@ Register-ArgumentCompleter -Native -CommandName 'argon' -ScriptBlock {
             [CompletionResult]::new('schema', 'schema', [CompletionResultType]::ParameterValue, 'Prints the JSON Schema of the pipeline file, for editors')
             [CompletionResult]::new('runs', 'runs', [CompletionResultType]::ParameterValue, 'Lists the runs that were, the latest first; of the repository here, where there is one')
             [CompletionResult]::new('logs', 'logs', [CompletionResultType]::ParameterValue, 'Shows what the steps of a run printed')
+            [CompletionResult]::new('artifacts', 'artifacts', [CompletionResultType]::ParameterValue, 'Lists the artifacts of a run, and gets them')
             [CompletionResult]::new('list', 'list', [CompletionResultType]::ParameterValue, 'Lists the jobs of the pipeline')
             [CompletionResult]::new('graph', 'graph', [CompletionResultType]::ParameterValue, 'Draws which job needs which')
             [CompletionResult]::new('listen', 'listen', [CompletionResultType]::ParameterValue, 'Runs the pipeline of a repository when its forge says that something was pushed')
@@ -59,6 +60,7 @@ Register-ArgumentCompleter -Native -CommandName 'argon' -ScriptBlock {
             [CompletionResult]::new('-s', '-s', [CompletionResultType]::ParameterName, 'Gives a secret to the steps that ask for it; without a value it is taken from the environment. Masked in every output')
             [CompletionResult]::new('--secret', '--secret', [CompletionResultType]::ParameterName, 'Gives a secret to the steps that ask for it; without a value it is taken from the environment. Masked in every output')
             [CompletionResult]::new('--secret-file', '--secret-file', [CompletionResultType]::ParameterName, 'Reads secrets from a file of NAME=VALUE lines, which only you may be able to read')
+            [CompletionResult]::new('--allow', '--allow', [CompletionResultType]::ParameterName, 'Lets jobs have what their `security` asks for beyond the sandbox: `privileged`, or a capability such as `SYS_PTRACE`')
             [CompletionResult]::new('--image', '--image', [CompletionResultType]::ParameterName, 'Runs jobs that name the image FROM in the image TO')
             [CompletionResult]::new('--pull', '--pull', [CompletionResultType]::ParameterName, 'When to pull images')
             [CompletionResult]::new('-j', '-j', [CompletionResultType]::ParameterName, 'How many jobs run at once [default: the number of cores]')
@@ -71,6 +73,7 @@ Register-ArgumentCompleter -Native -CommandName 'argon' -ScriptBlock {
             [CompletionResult]::new('--only', '--only', [CompletionResultType]::ParameterName, 'Runs the named jobs without what they need')
             [CompletionResult]::new('-k', '-k', [CompletionResultType]::ParameterName, 'After a failure, runs all that does not need the failed job')
             [CompletionResult]::new('--keep-going', '--keep-going', [CompletionResultType]::ParameterName, 'After a failure, runs all that does not need the failed job')
+            [CompletionResult]::new('--no-cache', '--no-cache', [CompletionResultType]::ParameterName, 'Also runs the jobs that are cached, as nothing that they rest on has changed')
             [CompletionResult]::new('--dry-run', '--dry-run', [CompletionResultType]::ParameterName, 'Shows what would run, and runs nothing')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Shows failures only')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Shows failures only')
@@ -118,6 +121,7 @@ Register-ArgumentCompleter -Native -CommandName 'argon' -ScriptBlock {
         'argon;logs' {
             [CompletionResult]::new('--job', '--job', [CompletionResultType]::ParameterName, 'This job alone')
             [CompletionResult]::new('--step', '--step', [CompletionResultType]::ParameterName, 'This step alone, by name or number')
+            [CompletionResult]::new('--service', '--service', [CompletionResultType]::ParameterName, 'What a service of a job wrote, instead of what steps printed')
             [CompletionResult]::new('--state', '--state', [CompletionResultType]::ParameterName, 'The state folder, where history, logs and a listener''s queue are [default: $XDG_STATE_HOME/argon]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE')
             [CompletionResult]::new('--failed', '--failed', [CompletionResultType]::ParameterName, 'Steps that failed alone')
@@ -125,6 +129,18 @@ Register-ArgumentCompleter -Native -CommandName 'argon' -ScriptBlock {
             [CompletionResult]::new('--follow', '--follow', [CompletionResultType]::ParameterName, 'Goes on for as long as the run does')
             [CompletionResult]::new('--raw', '--raw', [CompletionResultType]::ParameterName, 'The bytes as the steps wrote them, and nothing else')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'The run''s events as JSON, one a line, as `argon run --output json` has them, without the steps'' output')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'argon;artifacts' {
+            [CompletionResult]::new('--get', '--get', [CompletionResultType]::ParameterName, 'Gets the artifact of this name; may be given more than once')
+            [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'The folder to put them in')
+            [CompletionResult]::new('--out', '--out', [CompletionResultType]::ParameterName, 'The folder to put them in')
+            [CompletionResult]::new('--state', '--state', [CompletionResultType]::ParameterName, 'The state folder, where history, logs and a listener''s queue are [default: $XDG_STATE_HOME/argon]')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE')
+            [CompletionResult]::new('--all', '--all', [CompletionResultType]::ParameterName, 'Gets all of them, each below a folder of its name')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'The list as JSON')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
@@ -216,7 +232,9 @@ Register-ArgumentCompleter -Native -CommandName 'argon' -ScriptBlock {
         }
         'argon;clean' {
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE')
-            [CompletionResult]::new('--all', '--all', [CompletionResultType]::ParameterName, 'Removes every container of Argon''s: also those of runs that are going on, here or on another machine')
+            [CompletionResult]::new('--all', '--all', [CompletionResultType]::ParameterName, 'Removes every container, network and volume of Argon''s: also those of runs that are going on, here or on another machine')
+            [CompletionResult]::new('--workspaces', '--workspaces', [CompletionResultType]::ParameterName, 'Also removes the snapshots of source trees that are kept for the next run')
+            [CompletionResult]::new('--cache', '--cache', [CompletionResultType]::ParameterName, 'Also removes all caches of jobs, and the results of those that declare their inputs')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
@@ -246,6 +264,7 @@ Register-ArgumentCompleter -Native -CommandName 'argon' -ScriptBlock {
             [CompletionResult]::new('schema', 'schema', [CompletionResultType]::ParameterValue, 'Prints the JSON Schema of the pipeline file, for editors')
             [CompletionResult]::new('runs', 'runs', [CompletionResultType]::ParameterValue, 'Lists the runs that were, the latest first; of the repository here, where there is one')
             [CompletionResult]::new('logs', 'logs', [CompletionResultType]::ParameterValue, 'Shows what the steps of a run printed')
+            [CompletionResult]::new('artifacts', 'artifacts', [CompletionResultType]::ParameterValue, 'Lists the artifacts of a run, and gets them')
             [CompletionResult]::new('list', 'list', [CompletionResultType]::ParameterValue, 'Lists the jobs of the pipeline')
             [CompletionResult]::new('graph', 'graph', [CompletionResultType]::ParameterValue, 'Draws which job needs which')
             [CompletionResult]::new('listen', 'listen', [CompletionResultType]::ParameterValue, 'Runs the pipeline of a repository when its forge says that something was pushed')
@@ -273,6 +292,9 @@ Register-ArgumentCompleter -Native -CommandName 'argon' -ScriptBlock {
             break
         }
         'argon;help;logs' {
+            break
+        }
+        'argon;help;artifacts' {
             break
         }
         'argon;help;list' {

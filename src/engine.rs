@@ -515,7 +515,7 @@ impl EngineError {
             Self::PullStalled { .. } => "check the network, then run again; finished layers are kept".into(),
             Self::InitMissing => "install the engine's init (Debian: `tini`)".into(),
             Self::ProgramMissing { .. } => "use an image that has it".into(),
-            Self::DiskFull { .. } => "make room: `docker system df` shows what takes it, `docker system prune` frees it".into(),
+            Self::DiskFull { .. } => "make room: `argon clean --workspaces --cache` removes what Argon keeps there, `docker system df` shows what else there is".into(),
             Self::Gone => "it was removed from outside, or the engine restarted; run again".into(),
             Self::Connection(_) => "did the engine stop or restart? `argon doctor` tells; then run again".into(),
             Self::Refused { .. } => return None,

@@ -8,7 +8,7 @@ use tar::{Builder, Entry, EntryType, Header};
 use super::{parts, shown, stays_inside};
 
 /// The largest size that a header of a tar says in its octal digits; what is larger is said elsewhere.
-const OCTAL_SIZE: u64 = 0o7_7777_7777_77;
+const OCTAL_SIZE: u64 = 0o77_777_777_777;
 
 /// How much an artifact may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,7 +4,7 @@
 //! is noted apart, so that a job that runs again can say why. What is kept: its outputs, its steps' ends and logs (masked),
 //! and its artifacts. Nothing of it is kept when the job did not end well.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -95,6 +95,9 @@ pub(super) struct Spared {
     pub(super) artifacts: Vec<Artifact>,
 }
 
+/// What a step printed, piece by piece.
+type Log = Vec<(Stream, Bytes)>;
+
 /// What a job that runs is noted for.
 pub(super) struct Noting {
     rests: Rests,
@@ -104,7 +107,7 @@ pub(super) struct Noting {
 
 #[derive(Default)]
 struct Noted {
-    steps: BTreeMap<usize, (Option<StepResult>, VecDeque<(Stream, Bytes)>)>,
+    steps: BTreeMap<usize, (Option<StepResult>, Log)>,
     bytes: usize,
 }
 
@@ -114,7 +117,7 @@ impl Noting {
         let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
         noted.bytes += bytes.len();
         if noted.bytes <= LONGEST_LOG {
-            noted.steps.entry(step.0).or_default().1.push_back((stream, bytes.clone()));
+            noted.steps.entry(step.0).or_default().1.push((stream, bytes.clone()));
         }
     }
 
@@ -222,7 +225,7 @@ impl<E: Engine> JobRun<'_, E> {
             let failed = |message: String| EvalError { message, span: 0..0 };
             let globs = Globs::parse(&job.inputs).map_err(|error| failed(error.to_string()))?;
             let hashes = workspace.hash_each(&|path| globs.matches(path)).map_err(|error| failed(error.to_string()))?;
-            Ok((env, job.overrides.clone(), hashes))
+            Ok((env, job.overrides, hashes))
         });
         let (env, overrides, hashes) = asked.await.map_err(|error| no_value(self.context, "inputs", &error))?;
         for (name, value) in env.iter().chain(&overrides) {
@@ -274,7 +277,7 @@ impl<E: Engine> JobRun<'_, E> {
             run: self.context.settings.run.as_str().to_owned(),
             rests: noting.rests,
             outputs: outputs.to_vec(),
-            steps: noted.steps.into_iter().filter_map(|(step, (result, log))| kept_step(step, result?, log)).collect(),
+            steps: noted.steps.into_iter().filter_map(|(step, (result, log))| kept_step(step, &result?, log)).collect(),
             artifacts: self.context.shelf.of(&self.job.id),
         };
         let (depot, file) = (self.context.settings.artifacts.clone(), noting.file);
@@ -321,7 +324,7 @@ fn differences(was: &Rests, now: &Rests) -> Option<String> {
     }
 }
 
-fn kept_step(step: usize, result: StepResult, log: VecDeque<(Stream, Bytes)>) -> Option<KeptStep> {
+fn kept_step(step: usize, result: &StepResult, log: Log) -> Option<KeptStep> {
     let status = match (&result.status, &result.cause) {
         (Status::Success, _) => KeptStatus::Success,
         (Status::Skipped, Some(Cause::Condition { condition })) => {

@@ -189,14 +189,14 @@ impl<E: Engine> Services<'_, E> {
                 Life::NoShell if start == Start::Watched => return Ok(Life::NoShell),
                 Life::Ended(code) => {
                     let code = code.map(|code| format!(" with exit code {code}")).unwrap_or_default();
-                    Err(self.not_ready(ready, format!("ended{code} before it was ready")))
+                    Err(self.not_ready(ready, &format!("ended{code} before it was ready")))
                 }
-                Life::NoShell | Life::Runs => Err(self.not_ready(ready, "could not be started: its program is not in the image".to_owned())),
+                Life::NoShell | Life::Runs => Err(self.not_ready(ready, "could not be started: its program is not in the image")),
             },
             () = tokio::time::sleep(limit) => {
                 let waited = format!("{} s", limit.as_secs());
                 let what = ready.question.as_ref().map_or_else(|| "it runs".to_owned(), Question::waits_for);
-                Err(self.not_ready(ready, format!("was not ready within {waited}: waited until {what}")))
+                Err(self.not_ready(ready, &format!("was not ready within {waited}: waited until {what}")))
             }
         };
         asked?;
@@ -205,8 +205,8 @@ impl<E: Engine> Services<'_, E> {
         Ok(Life::Runs)
     }
 
-    fn not_ready(&self, ready: &Ready<'_>, message: String) -> Broken {
-        Broken::Service { service: ready.plan.name.clone(), message: self.run.context.mask.text(&message) }
+    fn not_ready(&self, ready: &Ready<'_>, message: &str) -> Broken {
+        Broken::Service { service: ready.plan.name.clone(), message: self.run.context.mask.text(message) }
     }
 
     async fn until_ready(&self, ready: &Ready<'_>, start: Start, id: &ContainerId) -> Result<(), Broken> {

@@ -254,7 +254,7 @@ impl Tracker {
                 }
             }),
             Event::ServiceLog { job, service, bytes } => {
-                self.update(job, |track| track.service(service).tail.push(bytes))
+                self.update(job, |track| track.service(service).tail.push(bytes));
             }
             Event::Service { job, service, state } => self.update(job, |track| {
                 track.service(service).has_ended |= matches!(state, ServiceState::Ended { .. });

@@ -206,7 +206,7 @@ impl Workspace {
         let disk = match origin {
             Origin::Directory => return Ok((was != Some(&Entry::Directory)).then_some(None)),
             Origin::Bytes(bytes) => {
-                return Ok((was != Some(&of_bytes(bytes))).then(|| Some(bytes.len() as u64)));
+                return Ok((was != Some(&of_bytes(bytes))).then_some(Some(bytes.len() as u64)));
             }
             Origin::Frozen(frozen) => return Ok(self.frozen_differs(frozen, was)),
             Origin::Tree => on_disk(&self.root, path),

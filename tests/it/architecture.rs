@@ -190,7 +190,7 @@ const RULES: &[Rule] = &[
         words: &["crate::store", "fs::write", "File::create", "OpenOptions"],
     },
     Rule {
-        says: "`store` knows `event` and `sinks` alone",
+        says: "`store` knows `event`, `sinks` and `artifact` alone",
         within: &["store"],
         except: &[],
         words: &[
@@ -203,6 +203,7 @@ const RULES: &[Rule] = &[
             "crate::listen",
         ],
     },
+    Rule { says: "`artifact` knows no other room", within: &["artifact"], except: &[], words: &["crate::"] },
     Rule {
         says: "nothing of Argon is unsafe",
         within: &[],

@@ -301,18 +301,33 @@ fn files_that_git_ignores_are_told() {
 #[test]
 fn what_is_not_built_is_refused_by_name() {
     let sandbox = Sandbox::empty();
-    for (key, job, step) in [("inputs", "inputs: [b]", ""), ("image: {build}", "image: {build: .}", "")] {
-        let image = if job.starts_with("image") { "" } else { "image: box:1" };
-        let text = format!(
-            "jobs:\n  a:\n    {image}\n    {job}\n    steps: [{{{step}run: make}}]\n  b: {{image: 'box:1', steps: [{{run: make}}]}}\n"
-        );
+    sandbox.write(
+        ".runnerci.yml",
+        "jobs:\n  a:\n    image: {build: .}\n    steps: [{run: make}]\n  b: {image: 'box:1', steps: [{run: make}]}\n",
+    );
+    let said = sandbox.argon(&["run", "--dry-run"]).to_string();
+    assert!(said.contains("status 2"), "{said}");
+    assert!(said.contains("has `image: {build}`, which `argon run` does not do yet"), "{said}");
+    assert!(sandbox.argon(&["validate"]).to_string().contains("is valid"));
+    assert!(sandbox.argon(&["run", "--dry-run", "b"]).to_string().contains("status 0"));
+}
+
+#[test]
+fn what_a_job_asks_for_beyond_the_sandbox_is_refused_unless_it_is_allowed() {
+    let sandbox = Sandbox::empty();
+    let write = |security: &str| {
+        let text = format!("jobs:\n  a: {{image: 'box:1', security: {security}, steps: [{{run: make}}]}}\n");
         sandbox.write(".runnerci.yml", &text);
-        let said = sandbox.argon(&["run", "--dry-run"]).to_string();
-        assert!(said.contains("status 2"), "{said}");
-        assert!(said.contains(&format!("has `{key}`, which `argon run` does not do yet")), "{said}");
-        assert!(sandbox.argon(&["validate"]).to_string().contains("is valid"), "{key}");
-        assert!(sandbox.argon(&["run", "--dry-run", "b"]).to_string().contains("status 0"), "{key}");
-    }
+    };
+    let dry = |args: &[&str]| sandbox.argon(&[&["run", "--dry-run"], args].concat()).to_string();
+    write("{capabilities: [SYS_PTRACE, NET_ADMIN]}");
+    assert!(dry(&[]).contains("the job `a` asks for `SYS_PTRACE`"), "{}", dry(&[]));
+    assert!(dry(&["--allow", "SYS_PTRACE"]).contains("asks for `NET_ADMIN`"));
+    assert!(dry(&["--allow", "cap_sys_ptrace", "--allow", "NET_ADMIN"]).contains("status 0"));
+    write("{privileged: true}");
+    assert!(dry(&["--allow", "SYS_ADMIN"]).contains("argon run --allow privileged"));
+    assert!(dry(&["--allow", "privileged"]).contains("status 0"));
+    assert!(dry(&["--allow", "SYS_PTRAC"]).contains("did you mean `SYS_PTRACE`?"));
 }
 
 #[test]

@@ -279,3 +279,43 @@ fn owned_container(found: ContainerSummary) -> Option<OwnedContainer> {
         running: found.state == Some(ContainerSummaryStateEnum::RUNNING),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Limits;
+
+    fn host(privileges: Privileges) -> HostConfig {
+        let spec = ContainerSpec {
+            image: "i".to_owned(),
+            user: None,
+            command: vec!["true".to_owned()],
+            env: Vec::new(),
+            working_directory: None,
+            scratch: None,
+            tmpfs: Vec::new(),
+            mounts: Vec::new(),
+            limits: Limits { nano_cpus: None, memory: None, pids: 1 },
+            network: Network::None,
+            privileges,
+            labels: Labels { run: String::new(), job: String::new(), owner: String::new() },
+            hostname: "h".to_owned(),
+            aliases: Vec::new(),
+        };
+        host_config(&spec, true)
+    }
+
+    #[test]
+    fn only_a_privileged_container_is_no_sandbox() {
+        for (privileges, more) in
+            [(Privileges::Sandbox, None), (Privileges::Capabilities(vec!["SYS_PTRACE".to_owned()]), Some("SYS_PTRACE"))]
+        {
+            let host = host(privileges);
+            assert_eq!((host.privileged, host.cap_drop), (None, Some(vec!["ALL".to_owned()])));
+            let own = CAPABILITIES.iter().copied().chain(more).map(str::to_owned).collect();
+            assert_eq!((host.cap_add, host.security_opt), (Some(own), Some(vec!["no-new-privileges".to_owned()])));
+        }
+        let open = host(Privileges::Privileged);
+        assert_eq!((open.privileged, open.cap_drop, open.security_opt), (Some(true), None, None));
+    }
+}

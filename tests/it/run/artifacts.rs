@@ -192,7 +192,7 @@ fn what_is_kept_is_not_believed_when_it_is_unpacked_either() {
         entry(tar, T::Regular, b"link/owned", b"", b"x");
     });
     for bytes in [
-        through.clone(),
+        through,
         hostile(&|tar| entry(tar, T::Regular, b"../owned", b"", b"x")),
         hostile(&|tar| entry(tar, T::Symlink, b"x", b"/etc", b"")),
         hostile(&|tar| entry(tar, T::Fifo, b"x", b"", b"")),

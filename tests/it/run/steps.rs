@@ -1,6 +1,6 @@
 //! What a step sees: its environment, its streams, its signals, and what earlier steps left.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{BUSYBOX, Engine, NONROOT, NOSETSID, PYTHON, Repo};
 
@@ -186,4 +186,48 @@ fn users_other_than_root_work_in_their_workspace() {
     ended.exits(0);
     assert_eq!(ended.said("image", 1), "1000\ntool\n");
     assert_eq!(ended.said("asked", 1), "4711\n");
+}
+
+/// FAULTS 40.
+#[test]
+fn a_job_has_what_was_allowed_and_nothing_more() {
+    let bounds = |security: Value, args: &[&str]| {
+        let repo = Repo::jobs(json!({"job": {"image": BUSYBOX, "security": security,
+            "steps": [{"run": "grep -E 'CapBnd|NoNewPrivs' /proc/self/status"}]}}));
+        let ran = repo.json(args).run();
+        ran.exits(0);
+        let said = ran.said("job", 1);
+        let field = |name: &str| said.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().to_owned();
+        (u64::from_str_radix(&field("CapBnd:"), 16).unwrap(), field("NoNewPrivs:"))
+    };
+    const SYS_PTRACE: u64 = 1 << 19;
+    const SYS_ADMIN: u64 = 1 << 21;
+    let (none, locked) = bounds(json!({}), &["--allow", "privileged"]);
+    assert_eq!((none & (SYS_PTRACE | SYS_ADMIN), locked.as_str()), (0, "1"), "allowed, and not asked for");
+    let (some, locked) = bounds(json!({"capabilities": ["SYS_PTRACE"]}), &["--allow", "SYS_PTRACE"]);
+    assert_eq!((some & (SYS_PTRACE | SYS_ADMIN), locked.as_str()), (SYS_PTRACE, "1"));
+}
+
+#[test]
+fn a_step_and_a_job_are_tried_again_in_a_real_container() {
+    let repo = Repo::jobs(json!({
+        "step": {"image": BUSYBOX, "steps": [{"run": "echo x >> tries; echo \"out=$(wc -l < tries)\" >> $ARGON_OUTPUT; [ $(wc -l < tries) = 3 ]",
+            "retry": {"max": 3, "backoff": "1s"}}]},
+        "late": {"image": BUSYBOX, "steps": [{"run": "test -e t || { touch t; sleep 20; }", "timeout": "1s", "retry": {"max": 1, "when": "timeout"}}]},
+        "job": {"image": BUSYBOX, "retry": 1, "steps": [{"run": "test ! -e left; touch left"}, {"run": "exit 4"}]},
+    }));
+    let ran = repo.json(&["-k"]).run();
+    ran.exits(1);
+    let retries: Vec<(Value, Value)> =
+        ran.all("retry").iter().map(|retry| (retry["job"].clone(), retry["attempt"].clone())).collect();
+    let of = |job: &str| retries.iter().filter(|(of, _)| of == job).count();
+    assert_eq!((of("step"), of("late"), of("job")), (2, 1, 1), "{retries:?}");
+    assert_eq!(
+        (ran.step("step", 1)["status"].clone(), ran.step("step", 1)["outputs"]["out"].clone()),
+        (json!("success"), json!("3"))
+    );
+    assert!(ran.step("step", 1)["duration_ms"].as_f64().unwrap() > 3000.0, "the waits count: 1 s and 2 s");
+    assert_eq!(ran.job("late")["status"], "success");
+    assert_eq!(ran.job("job")["exit_code"], 4);
+    repo.plain(&["step"]).run().exits(0).says("try 2 of 4 of step 1");
 }
