@@ -3,6 +3,7 @@
 mod artifacts;
 mod clean;
 mod completions;
+mod config;
 mod doctor;
 mod exit;
 mod explain;
@@ -25,6 +26,7 @@ mod run;
 mod runs;
 mod sarif;
 mod schema;
+mod secret;
 mod signals;
 mod targets;
 #[cfg(feature = "listen")]
@@ -74,6 +76,7 @@ enum Command {
     Runs(runs::RunsArgs),
     Logs(logs::LogsArgs),
     Artifacts(artifacts::ArtifactsArgs),
+    Secret(secret::SecretArgs),
     List(list::ListArgs),
     Graph(graph::GraphArgs),
     #[cfg(feature = "listen")]
@@ -129,6 +132,7 @@ fn dispatch(command: Command, look: &Look) -> Result<Exit, CommandError> {
         Command::Runs(args) => runs::run(&args, look),
         Command::Logs(args) => logs::run(&args, look),
         Command::Artifacts(args) => artifacts::run(&args, look),
+        Command::Secret(args) => secret::run(&args, look),
         Command::List(args) => list::run(&args, look),
         Command::Graph(args) => graph::run(&args, look),
         #[cfg(feature = "listen")]

@@ -212,6 +212,13 @@ pub enum Cause {
         /// Why, in a sentence, for people; masked.
         message: String,
     },
+    /// A secret that the step asks for is not to be had.
+    Secret {
+        /// Its name.
+        name: String,
+        /// Why, in a clause, for people; masked.
+        message: String,
+    },
     /// A service of the job did not become ready.
     Service {
         /// Its name.

@@ -18,6 +18,7 @@ mod owner;
 mod redact;
 mod retry;
 mod schedule;
+mod secrets;
 mod services;
 mod step;
 mod stop;
@@ -50,6 +51,7 @@ use crate::source::{Bases, Workspace};
 use artifacts::Shelf;
 use files::SourceFiles;
 use kept::Kept;
+use secrets::Asked;
 
 /// How many events may wait for the sinks before the run waits for them.
 pub const EVENT_BUFFER: usize = 128;
@@ -125,6 +127,8 @@ struct Context<E> {
     shelf: Shelf,
     settings: Settings,
     mask: Mask,
+    /// The secrets that were asked for.
+    asked: Asked,
     owner: Owner,
     stopper: Stopper,
     events: mpsc::Sender<Event>,
@@ -185,6 +189,7 @@ pub async fn run<E: Engine>(
         shelf: Shelf::default(),
         settings,
         mask,
+        asked: Asked::default(),
         owner,
         stopper,
         events,

@@ -38,6 +38,7 @@ pub mod lsp;
 pub mod pipeline;
 pub mod plan;
 pub mod repository;
+pub mod secrets;
 pub mod sinks;
 pub mod source;
 pub mod store;

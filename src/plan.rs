@@ -17,7 +17,7 @@ use std::time::Duration;
 
 pub use error::PlanError;
 pub use ready::{ReadyStep, env_context, overlay};
-pub use secret::{Secret, SecretValue};
+pub use secret::{AskedSecret, Keeper, Secret, SecretValue, VaultPlace};
 
 use crate::event::{JobId, JobInfo, StepIndex, StepInfo};
 use crate::pipeline::expr::{Condition, Contexts, Template};
@@ -52,6 +52,8 @@ pub struct RunOptions {
     pub env: Env,
     /// `-s`, `--secret-file`.
     pub secrets: Vec<Secret>,
+    /// What else steps may ask for. Those above win.
+    pub asked: Vec<AskedSecret>,
     /// `--image FROM=TO`.
     pub images: BTreeMap<String, String>,
     /// `--allow`: what jobs may have beyond the sandbox where their `security` asks for it.
@@ -215,6 +217,8 @@ pub struct PlannedStep {
     pub env: Vec<(String, Template)>,
     /// The secrets it asked for.
     pub secrets: Vec<Secret>,
+    /// Those of them that are kept elsewhere.
+    pub asked: Vec<AskedSecret>,
     /// Time for it.
     pub timeout: Option<Duration>,
     /// What its failure does to the job.

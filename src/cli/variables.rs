@@ -101,7 +101,7 @@ fn pair(text: &str, option: &str) -> Result<(String, String), CommandError> {
     }
 }
 
-fn check_name(name: &str, place: &str) -> Result<(), CommandError> {
+pub(super) fn check_name(name: &str, place: &str) -> Result<(), CommandError> {
     let mut chars = name.chars();
     let good = chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
         && chars.all(|c| c.is_ascii_alphanumeric() || c == '_');

@@ -279,7 +279,7 @@ pub(super) struct JobRun<'a, E> {
     pub(super) service_images: Vec<Image>,
     deadline: Option<(Instant, Duration)>,
     /// The stops that it heeds.
-    stop: StopWatch,
+    pub(super) stop: StopWatch,
     /// What expressions see of what was known before its first step.
     pub(super) contexts: Contexts,
     /// What notes how it goes, where its result is to be kept.

@@ -5,7 +5,8 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use aho_corasick::{AhoCorasick, MatchKind};
 use base64::Engine as _;
@@ -23,9 +24,22 @@ const SHORTEST_ENCODED: usize = 6;
 /// A line of a value of several lines is masked on its own from this length.
 const SHORTEST_LINE: usize = 4;
 
-/// The patterns of all secrets of a run. Cheap to clone.
+/// The patterns of all secrets of a run. Cheap to clone: all clones are one mask, and what one learns all know.
 #[derive(Clone, Default)]
-pub struct Mask(Option<Arc<Patterns>>);
+pub struct Mask(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    known: RwLock<Known>,
+    /// Rises with each secret that comes to be known, so that streams need look at a number alone.
+    age: AtomicU64,
+}
+
+#[derive(Default)]
+struct Known {
+    forms: BTreeSet<Vec<u8>>,
+    patterns: Option<Arc<Patterns>>,
+}
 
 struct Patterns {
     finder: AhoCorasick,
@@ -36,18 +50,38 @@ struct Patterns {
 impl Mask {
     /// The mask for these secrets. Fails where they are too large for one.
     pub fn new(secrets: &[Secret]) -> Result<Self, MaskError> {
-        let patterns: BTreeSet<Vec<u8>> = secrets.iter().flat_map(|secret| forms(secret.value.expose())).collect();
-        let sorted: Vec<Vec<u8>> = patterns.into_iter().filter(|pattern| !pattern.is_empty()).collect();
+        let mask = Self::default();
+        mask.learn(secrets)?;
+        Ok(mask)
+    }
+
+    /// Masks one more, also in the streams that are on their way. Fails where it is too large.
+    pub fn add(&self, secret: &Secret) -> Result<(), MaskError> {
+        self.learn(std::slice::from_ref(secret))
+    }
+
+    fn learn(&self, secrets: &[Secret]) -> Result<(), MaskError> {
+        let mut known = self.0.known.write().unwrap_or_else(PoisonError::into_inner);
+        let new = secrets.iter().flat_map(|secret| forms(secret.value.expose())).filter(|form| !form.is_empty());
+        known.forms.extend(new);
+        let sorted: Vec<Vec<u8>> = known.forms.iter().cloned().collect();
         let Some(longest) = sorted.iter().map(Vec::len).max() else {
-            return Ok(Self(None));
+            return Ok(());
         };
         let finder = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&sorted)?;
-        Ok(Self(Some(Arc::new(Patterns { finder, sorted, longest }))))
+        known.patterns = Some(Arc::new(Patterns { finder, sorted, longest }));
+        self.0.age.fetch_add(1, Ordering::Release);
+        Ok(())
+    }
+
+    fn patterns(&self) -> Option<Arc<Patterns>> {
+        self.0.known.read().unwrap_or_else(PoisonError::into_inner).patterns.clone()
     }
 
     /// A stream to be masked.
     pub fn stream(&self) -> Redactor {
-        Redactor { mask: self.clone(), held: BytesMut::new() }
+        let age = self.0.age.load(Ordering::Acquire);
+        Redactor { mask: self.clone(), age, patterns: self.patterns(), held: BytesMut::new() }
     }
 
     /// A whole text, masked.
@@ -67,13 +101,16 @@ pub struct MaskError(#[from] aho_corasick::BuildError);
 /// One stream, on its way through the mask.
 pub struct Redactor {
     mask: Mask,
+    age: u64,
+    patterns: Option<Arc<Patterns>>,
     held: BytesMut,
 }
 
 impl Redactor {
     /// Takes bytes, gives what is safe to show. What may be the beginning of a secret is held until more comes.
     pub fn feed(&mut self, bytes: Bytes) -> Bytes {
-        let Some(patterns) = &self.mask.0 else {
+        self.look();
+        let Some(patterns) = &self.patterns else {
             return bytes;
         };
         self.held.extend_from_slice(&bytes);
@@ -83,9 +120,19 @@ impl Redactor {
         out
     }
 
+    /// Takes up what came to be known since.
+    fn look(&mut self) {
+        let age = self.mask.0.age.load(Ordering::Acquire);
+        if age != self.age {
+            self.age = age;
+            self.patterns = self.mask.patterns();
+        }
+    }
+
     /// What is held, when no more will come.
     pub fn flush(&mut self) -> Bytes {
-        let Some(patterns) = &self.mask.0 else {
+        self.look();
+        let Some(patterns) = &self.patterns else {
             return Bytes::new();
         };
         let held = self.held.split();

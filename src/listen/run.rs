@@ -302,6 +302,7 @@ fn planned(repository: &Repository, trust: Trust, pipeline: &Pipeline, trigger: 
             Trust::Own => repository.given.clone(),
             Trust::Fork => Vec::new(),
         },
+        asked: Vec::new(),
         images: std::collections::BTreeMap::default(),
         // Whoever pushes must not be able to widen the sandbox.
         allowed: plan::Privileges::default(),

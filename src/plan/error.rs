@@ -100,7 +100,7 @@ impl PlanError {
             Self::UnknownJob { known, .. } => format!("the jobs are: {}", known.join(", ")),
             Self::MissingSecret { name, .. } => {
                 format!(
-                    "give it: `-s {name}` takes it from the environment, `--secret-file FILE` from a file of NAME=VALUE lines"
+                    "give it: `argon secret set {name}` keeps it, `-s {name}` takes it from the environment, `--secret-file FILE` from a file of NAME=VALUE lines"
                 )
             }
             Self::NoCombination { combinations, .. } => format!("its combinations are: {}", combinations.join("; ")),

@@ -88,7 +88,8 @@ fn plan_step(
     let is_off = |condition: &Option<Condition>| {
         condition.as_ref().is_some_and(|condition| known_condition(condition, contexts) == Some(false))
     };
-    let missing = step.secrets.iter().find(|wanted| given(&wanted.value).is_none());
+    let asked = |wanted: &str| options.asked.iter().find(|secret| secret.name == wanted).cloned();
+    let missing = step.secrets.iter().find(|wanted| given(&wanted.value).is_none() && asked(&wanted.value).is_none());
     // A step that will not run needs nothing: `if: secrets.TOKEN` is how one asks.
     if let Some(missing) = missing.filter(|_| !is_off(&step.condition) && !is_off(&job.condition)) {
         return Err(PlanError::MissingSecret { name: missing.value.clone(), job: job.key.value.clone(), step: name });
@@ -103,6 +104,12 @@ fn plan_step(
         working_directory: step.working_directory.as_ref().or(job.working_directory.as_ref()).cloned(),
         env: named(&step.env),
         secrets: step.secrets.iter().filter_map(|wanted| given(&wanted.value)).collect(),
+        asked: step
+            .secrets
+            .iter()
+            .filter(|wanted| given(&wanted.value).is_none())
+            .filter_map(|wanted| asked(&wanted.value))
+            .collect(),
         timeout: step.timeout,
         on_error: step.on_error,
         retry: step.retry.clone(),
@@ -191,8 +198,9 @@ fn contexts(pipeline: &Pipeline, chosen: &Chosen<'_>, options: &RunOptions) -> C
         };
         Value::Object(combination.0.iter().map(pair).collect())
     });
-    let secrets: Map<String, Value> =
-        options.secrets.iter().map(|secret| (secret.name.clone(), Value::Bool(true))).collect();
+    let names = options.secrets.iter().map(|secret| &secret.name);
+    let names = names.chain(options.asked.iter().map(|secret| &secret.name));
+    let secrets: Map<String, Value> = names.map(|name| (name.clone(), Value::Bool(true))).collect();
     let mut contexts = Contexts {
         matrix: matrix.unwrap_or_else(|| Value::Object(Map::new())),
         secrets: Value::Object(secrets),

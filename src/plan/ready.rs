@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::job::known;
-use super::{PlannedJob, PlannedStep, Secret, WORKSPACE};
+use super::{AskedSecret, PlannedJob, PlannedStep, Secret, WORKSPACE};
 use crate::event::StepIndex;
 use crate::pipeline::expr::{Contexts, EvalError, Scope, Template};
 use crate::pipeline::{Env, OnError, Shell};
@@ -27,6 +27,8 @@ pub struct ReadyStep {
     pub env: Env,
     /// The secrets it asked for.
     pub secrets: Vec<Secret>,
+    /// Those of them that are kept elsewhere, and still to be asked for.
+    pub asked: Vec<AskedSecret>,
     /// Time for it.
     pub timeout: Option<Duration>,
     /// What its failure does to the job.
@@ -104,6 +106,7 @@ impl PlannedStep {
             working_directory: absolute(directory.as_deref()),
             env: all,
             secrets: self.secrets.clone(),
+            asked: self.asked.clone(),
             timeout: self.timeout,
             on_error: self.on_error,
         })

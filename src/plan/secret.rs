@@ -1,6 +1,7 @@
 //! A secret: a value that no output may show. It prints as `***`, and its memory is wiped when dropped.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use zeroize::Zeroizing;
@@ -40,5 +41,57 @@ impl Secret {
     /// A secret of this name and value.
     pub fn new(name: &str, value: String) -> Self {
         Self { name: name.to_owned(), value: SecretValue::new(value) }
+    }
+}
+
+/// A secret that is kept elsewhere, and asked for when a step needs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AskedSecret {
+    /// Its name, which is also the environment variable that a step sees.
+    pub name: String,
+    /// Who has it.
+    pub keeper: Keeper,
+}
+
+/// Who has a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Keeper {
+    /// The user's own store.
+    Store {
+        /// Its file.
+        file: PathBuf,
+        /// The file with its key.
+        key: PathBuf,
+        /// For whom it is there.
+        scope: String,
+    },
+    /// A program with its arguments, which prints it.
+    Command(Vec<String>),
+    /// Vault, or OpenBao.
+    Vault(VaultPlace),
+}
+
+/// A field of a secret of Vault's key/value engine, version 2.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VaultPlace {
+    /// Its address: `https://vault.example.com:8200`.
+    pub address: String,
+    /// The mount, a slash, and the path in it.
+    pub path: String,
+    /// The field.
+    pub field: String,
+    /// Where the token is, where `VAULT_TOKEN` is not set.
+    pub token_file: Option<PathBuf>,
+}
+
+impl Keeper {
+    /// The word for it.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Store { .. } => "the store",
+            Self::Command(_) => "its command",
+            Self::Vault(_) => "Vault",
+        }
     }
 }

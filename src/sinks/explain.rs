@@ -86,6 +86,10 @@ pub fn explain(cause: &Cause, about: About<'_>) -> Explanation {
             format!("the service {service} {message}"),
             Some("What it wrote stands above; `ready:` says what Argon waits for, and for how long.".to_owned()),
         ),
+        Cause::Secret { name, message } => (
+            format!("the secret {name} is not to be had: {message}"),
+            Some("`argon secret list` says where each is kept; docs/secrets.md how.".to_owned()),
+        ),
         Cause::Artifact { name, message } => (
             format!("the artifact {name} cannot be kept: {message}"),
             Some("An artifact has files, folders and symlinks of the workspace that stay inside it: narrow its `paths:`.".to_owned()),

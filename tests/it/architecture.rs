@@ -203,6 +203,12 @@ const RULES: &[Rule] = &[
             "crate::listen",
         ],
     },
+    Rule {
+        says: "`secrets` knows `plan` alone",
+        within: &["secrets"],
+        except: &[],
+        words: &["crate::execute", "crate::engine", "crate::source", "crate::store", "crate::event", "crate::pipeline"],
+    },
     Rule { says: "`artifact` knows no other room", within: &["artifact"], except: &[], words: &["crate::"] },
     Rule {
         says: "nothing of Argon is unsafe",

@@ -162,7 +162,8 @@ fn all(said: &[Said]) -> String {
 
 // --- Help -----------------------------------------------------------------------------------------------------------
 
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 18] = [
+    "secret",
     "artifacts",
     "run",
     "validate",

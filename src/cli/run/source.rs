@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 
 use super::event::{self, Asked};
 use super::{OutputArg, RunArgs};
+use crate::cli::config;
 use crate::cli::exit::CommandError;
 use crate::cli::load::{self, Looked, Warnings};
 use crate::cli::output::Look;
@@ -101,7 +102,8 @@ async fn planned(
 ) -> Result<Planned, CommandError> {
     asked.settle(&mut workspace);
     let trigger = asked.trigger(&workspace.info);
-    let options = RunOptions { origin: trigger.contexts(), ..options };
+    let kept = config::kept_secrets(&workspace.info.location)?;
+    let options = RunOptions { origin: trigger.contexts(), asked: kept, ..options };
     let (workspace, reason) = event::ask(asked, pipeline, workspace).await?;
     if let Some(reason) = reason {
         return Ok(Planned::NotWanted(reason));
@@ -152,6 +154,7 @@ fn options(args: &RunArgs) -> Result<RunOptions, CommandError> {
         matrix: args.matrix.clone(),
         env: args.variables.env()?,
         secrets: args.variables.secrets()?,
+        asked: Vec::new(),
         images: args.image.iter().cloned().collect(),
         allowed: Privileges {
             privileged: args.allow.iter().any(|what| what == "privileged"),

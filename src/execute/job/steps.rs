@@ -223,14 +223,14 @@ impl<E: Engine> JobRun<'_, E> {
             }
         }
         let (planned, env, overrides) = (step.clone(), progress.env.clone(), self.job.overrides.clone());
-        self.context
+        let ready = self.context
             .evaluate(step.uses_files(), move |files| {
                 planned.ready(&Scope { contexts: &contexts, standing, files }, &env, &overrides)
             })
             .await
             .map_err(|error| no_value(self.context, "run", &error))
-            .and_then(fits)
-            .map(Decision::Run)
+            .and_then(fits)?;
+        self.with_secrets(ready).await.map(Decision::Run)
     }
 
     /// What the expressions of a step see.

@@ -93,3 +93,23 @@ proptest! {
         prop_assert_eq!(through(&mask, &chunks), text.replace("abba1", "***"));
     }
 }
+
+#[test]
+fn a_secret_that_comes_to_be_known_is_masked_in_streams_that_are_on_their_way() {
+    let mask = mask(&["first-secret"]);
+    let mut stream = mask.clone().stream();
+    let mut out = stream.feed(Bytes::from_static(b"first-secret second-sec")).to_vec();
+    mask.add(&Secret::new("S", "second-secret".to_owned())).unwrap();
+    out.extend_from_slice(&stream.feed(Bytes::from_static(b"ret second-secret first-")));
+    out.extend_from_slice(&stream.feed(Bytes::from_static(b"secret")));
+    out.extend_from_slice(&stream.flush());
+    // What had passed before it was known had passed.
+    assert_eq!(String::from_utf8(out).unwrap(), "*** second-secret *** ***");
+    assert_eq!(mask.text("second-secret"), "***");
+    let mut late = Mask::default();
+    assert_eq!(late.text("x"), "x");
+    late = Mask::new(&[]).unwrap();
+    let mut stream = late.stream();
+    late.add(&Secret::new("S", "third-secret".to_owned())).unwrap();
+    assert_eq!(&[stream.feed(Bytes::from_static(b"a third-secret")), stream.flush()].concat()[..], b"a ***");
+}

@@ -138,6 +138,7 @@ fn step(script: &str) -> ReadyStep {
         working_directory: "/workspace/it's".into(),
         env: Vec::new(),
         secrets: vec![Secret::new("TOKEN", "a'b\nc".into())],
+        asked: Vec::new(),
         timeout: None,
         on_error: OnError::Fail,
     }

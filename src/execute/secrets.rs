@@ -1,0 +1,52 @@
+//! The secrets of a step that are kept elsewhere: asked for when it is about to run, once a run, and masked before it does.
+
+use std::collections::BTreeMap;
+
+use super::Context;
+use super::job::JobRun;
+use crate::engine::Engine;
+use crate::event::{Cause, Event, Level};
+use crate::plan::{ReadyStep, Secret, SecretValue};
+use crate::secrets;
+
+/// What was asked for so far.
+#[derive(Debug, Default)]
+pub(super) struct Asked(tokio::sync::Mutex<BTreeMap<String, SecretValue>>);
+
+impl<E: Engine> JobRun<'_, E> {
+    /// Gives a step the secrets that it asked for and that nobody gave.
+    pub(super) async fn with_secrets(&self, mut step: ReadyStep) -> Result<ReadyStep, Cause> {
+        let mut stop = self.stop.clone();
+        let asking = async {
+            for wanted in std::mem::take(&mut step.asked) {
+                let value = self.context.asked(&self.job.id, &wanted).await?;
+                step.secrets.push(Secret { name: wanted.name, value });
+            }
+            Ok(step)
+        };
+        tokio::select! {
+            step = asking => step,
+            reason = stop.stopped() => Err(reason.cause()),
+        }
+    }
+}
+
+impl<E> Context<E> {
+    async fn asked(&self, job: &crate::event::JobId, wanted: &crate::plan::AskedSecret) -> Result<SecretValue, Cause> {
+        let mut known = self.asked.0.lock().await;
+        if let Some(value) = known.get(&wanted.name) {
+            return Ok(value.clone());
+        }
+        let failed = |message: String| Cause::Secret { name: wanted.name.clone(), message };
+        let value = secrets::ask(&wanted.name, &wanted.keeper).await;
+        let value = value.map_err(|error| failed(self.mask.text(&error.to_string())))?;
+        // Before anything can show it.
+        self.mask
+            .add(&Secret { name: wanted.name.clone(), value: value.clone() })
+            .map_err(|error| failed(error.to_string()))?;
+        known.insert(wanted.name.clone(), value.clone());
+        let message = format!("secret {}: asked {}", wanted.name, wanted.keeper.word());
+        self.emit(Event::Notice { level: Level::Debug, job: Some(job.clone()), message }).await;
+        Ok(value)
+    }
+}

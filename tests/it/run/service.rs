@@ -1,0 +1,59 @@
+//! A project with a database, dependencies, packages and a deployment, as it is worked on: a first run, a second, an edit.
+
+use std::path::Path;
+
+use crate::support::{Ended, Repo};
+
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/repos/service");
+
+fn project() -> Repo {
+    let read = |path: &str| std::fs::read(Path::new(FOLDER).join(path)).unwrap();
+    let pipeline = String::from_utf8(read(".runnerci.yml")).unwrap();
+    let files = ["app/__init__.py", "db/schema.sql", "db/test.sql", "dependencies.lock"];
+    files.into_iter().fold(Repo::new(&pipeline), |repo, path| repo.file(path, read(path))).commit()
+}
+
+/// The jobs that were spared, and those that ran with the reason.
+fn went(ended: &Ended) -> (Vec<String>, Vec<String>) {
+    let cached = ended.all("job.cached").iter().map(|event| event["job"].as_str().unwrap().to_owned()).collect();
+    let why = ended.all("notice").into_iter().filter_map(|notice| {
+        let why = notice["message"].as_str()?.strip_prefix("not cached: ")?.to_owned();
+        Some(format!("{}: {why}", notice["job"].as_str()?))
+    });
+    (cached, why.collect())
+}
+
+#[test]
+fn a_project_with_a_database_runs_green_and_then_only_what_an_edit_touches() {
+    let repo = project();
+    let args = ["-e", "TARGET=staging", "-s", "DEPLOY_TOKEN=hunter2hunter2"];
+    let first = repo.json(&args).run();
+    first.exits(0);
+    assert_eq!(first.said("build", 1), "fetching alpha 1.0\nfetching beta 2.1\n");
+    assert!(first.said("package", 1).contains("vendor/beta-2.1"), "{}", first.said("package", 1));
+    assert_eq!(first.said("deploy", 1), "deploying 2.0.1 to staging with ***\n");
+    assert_eq!(first.all("service").iter().filter(|event| event["state"] == "ready").count(), 4);
+
+    let second = repo.json(&args).run();
+    second.exits(0);
+    assert_eq!(second.said("deploy", 1), "deploying 2.0.1 to staging with ***\n");
+    let (cached, ran) = went(&second);
+    assert_eq!((cached.len(), ran), (6, vec![]), "lint, four tests and build: {cached:?}");
+    assert!(second.said("package", 1).contains("vendor/beta-2.1"), "of an artifact of the first run");
+
+    // A new dependency: the build alone rests on it, and finds most of what it needs in its cache.
+    let repo = repo.file("dependencies.lock", "alpha 1.0\nbeta 2.1\ngamma 3\n");
+    let third = repo.json(&args).run();
+    third.exits(0);
+    let (cached, ran) = went(&third);
+    assert_eq!((cached.len(), ran), (5, vec!["build: dependencies.lock changed".to_owned()]));
+    assert_eq!((third.said("build", 1), &third.all("cache")[0]["found"]), ("fetching gamma 3\n".to_owned(), &"partial".into()));
+
+    // A wrong schema: the tests say so with the database's own words.
+    let repo = repo.file("db/schema.sql", "create table orders (id integer);\n");
+    let broken = repo.plain(&args).run();
+    broken.exits(1).says("service db").says("column \"item\" of relation \"orders\" does not exist");
+    repo.argon(&["artifacts", "2", "--get", "release", "-o", "out"]).without_engine().exits(0);
+    assert!(repo.path().join("out/contents.txt").exists());
+    repo.argon(&["clean", "--cache"]).run().exits(0);
+}
