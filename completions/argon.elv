@@ -29,6 +29,7 @@ set edit:completion:arg-completer[argon] = {|@words|
             cand runs 'Lists the runs that were, the latest first; of the repository here, where there is one'
             cand logs 'Shows what the steps of a run printed'
             cand artifacts 'Lists the artifacts of a run, and gets them'
+            cand secret 'Keeps secrets for the steps that list them under `secrets`'
             cand list 'Lists the jobs of the pipeline'
             cand graph 'Draws which job needs which'
             cand listen 'Runs the pipeline of a repository when its forge says that something was pushed'
@@ -134,6 +135,46 @@ set edit:completion:arg-completer[argon] = {|@words|
             cand --json 'The list as JSON'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
+        }
+        &'argon;secret'= {
+            cand --color 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+            cand set 'Keeps a secret: asks for it, or reads it from standard input'
+            cand list 'Lists the names of the secrets that runs of the repository here may ask for, and where each is'
+            cand rm 'Forgets a secret'
+            cand help 'Print this message or the help of the given subcommand(s)'
+        }
+        &'argon;secret;set'= {
+            cand --color 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE'
+            cand --everywhere 'For every repository'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'argon;secret;list'= {
+            cand --color 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'argon;secret;rm'= {
+            cand --color 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE'
+            cand --everywhere 'The one for every repository'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'argon;secret;help'= {
+            cand set 'Keeps a secret: asks for it, or reads it from standard input'
+            cand list 'Lists the names of the secrets that runs of the repository here may ask for, and where each is'
+            cand rm 'Forgets a secret'
+            cand help 'Print this message or the help of the given subcommand(s)'
+        }
+        &'argon;secret;help;set'= {
+        }
+        &'argon;secret;help;list'= {
+        }
+        &'argon;secret;help;rm'= {
+        }
+        &'argon;secret;help;help'= {
         }
         &'argon;list'= {
             cand -f 'The pipeline file [default: .runnerci.yml here or in the nearest folder above]'
@@ -244,6 +285,7 @@ set edit:completion:arg-completer[argon] = {|@words|
             cand runs 'Lists the runs that were, the latest first; of the repository here, where there is one'
             cand logs 'Shows what the steps of a run printed'
             cand artifacts 'Lists the artifacts of a run, and gets them'
+            cand secret 'Keeps secrets for the steps that list them under `secrets`'
             cand list 'Lists the jobs of the pipeline'
             cand graph 'Draws which job needs which'
             cand listen 'Runs the pipeline of a repository when its forge says that something was pushed'
@@ -268,6 +310,17 @@ set edit:completion:arg-completer[argon] = {|@words|
         &'argon;help;logs'= {
         }
         &'argon;help;artifacts'= {
+        }
+        &'argon;help;secret'= {
+            cand set 'Keeps a secret: asks for it, or reads it from standard input'
+            cand list 'Lists the names of the secrets that runs of the repository here may ask for, and where each is'
+            cand rm 'Forgets a secret'
+        }
+        &'argon;help;secret;set'= {
+        }
+        &'argon;help;secret;list'= {
+        }
+        &'argon;help;secret;rm'= {
         }
         &'argon;help;list'= {
         }

@@ -32,6 +32,7 @@ Register-ArgumentCompleter -Native -CommandName 'argon' -ScriptBlock {
             [CompletionResult]::new('runs', 'runs', [CompletionResultType]::ParameterValue, 'Lists the runs that were, the latest first; of the repository here, where there is one')
             [CompletionResult]::new('logs', 'logs', [CompletionResultType]::ParameterValue, 'Shows what the steps of a run printed')
             [CompletionResult]::new('artifacts', 'artifacts', [CompletionResultType]::ParameterValue, 'Lists the artifacts of a run, and gets them')
+            [CompletionResult]::new('secret', 'secret', [CompletionResultType]::ParameterValue, 'Keeps secrets for the steps that list them under `secrets`')
             [CompletionResult]::new('list', 'list', [CompletionResultType]::ParameterValue, 'Lists the jobs of the pipeline')
             [CompletionResult]::new('graph', 'graph', [CompletionResultType]::ParameterValue, 'Draws which job needs which')
             [CompletionResult]::new('listen', 'listen', [CompletionResultType]::ParameterValue, 'Runs the pipeline of a repository when its forge says that something was pushed')
@@ -143,6 +144,55 @@ Register-ArgumentCompleter -Native -CommandName 'argon' -ScriptBlock {
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'The list as JSON')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'argon;secret' {
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('set', 'set', [CompletionResultType]::ParameterValue, 'Keeps a secret: asks for it, or reads it from standard input')
+            [CompletionResult]::new('list', 'list', [CompletionResultType]::ParameterValue, 'Lists the names of the secrets that runs of the repository here may ask for, and where each is')
+            [CompletionResult]::new('rm', 'rm', [CompletionResultType]::ParameterValue, 'Forgets a secret')
+            [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
+            break
+        }
+        'argon;secret;set' {
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE')
+            [CompletionResult]::new('--everywhere', '--everywhere', [CompletionResultType]::ParameterName, 'For every repository')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'argon;secret;list' {
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'argon;secret;rm' {
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE')
+            [CompletionResult]::new('--everywhere', '--everywhere', [CompletionResultType]::ParameterName, 'The one for every repository')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'argon;secret;help' {
+            [CompletionResult]::new('set', 'set', [CompletionResultType]::ParameterValue, 'Keeps a secret: asks for it, or reads it from standard input')
+            [CompletionResult]::new('list', 'list', [CompletionResultType]::ParameterValue, 'Lists the names of the secrets that runs of the repository here may ask for, and where each is')
+            [CompletionResult]::new('rm', 'rm', [CompletionResultType]::ParameterValue, 'Forgets a secret')
+            [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
+            break
+        }
+        'argon;secret;help;set' {
+            break
+        }
+        'argon;secret;help;list' {
+            break
+        }
+        'argon;secret;help;rm' {
+            break
+        }
+        'argon;secret;help;help' {
             break
         }
         'argon;list' {
@@ -265,6 +315,7 @@ Register-ArgumentCompleter -Native -CommandName 'argon' -ScriptBlock {
             [CompletionResult]::new('runs', 'runs', [CompletionResultType]::ParameterValue, 'Lists the runs that were, the latest first; of the repository here, where there is one')
             [CompletionResult]::new('logs', 'logs', [CompletionResultType]::ParameterValue, 'Shows what the steps of a run printed')
             [CompletionResult]::new('artifacts', 'artifacts', [CompletionResultType]::ParameterValue, 'Lists the artifacts of a run, and gets them')
+            [CompletionResult]::new('secret', 'secret', [CompletionResultType]::ParameterValue, 'Keeps secrets for the steps that list them under `secrets`')
             [CompletionResult]::new('list', 'list', [CompletionResultType]::ParameterValue, 'Lists the jobs of the pipeline')
             [CompletionResult]::new('graph', 'graph', [CompletionResultType]::ParameterValue, 'Draws which job needs which')
             [CompletionResult]::new('listen', 'listen', [CompletionResultType]::ParameterValue, 'Runs the pipeline of a repository when its forge says that something was pushed')
@@ -295,6 +346,21 @@ Register-ArgumentCompleter -Native -CommandName 'argon' -ScriptBlock {
             break
         }
         'argon;help;artifacts' {
+            break
+        }
+        'argon;help;secret' {
+            [CompletionResult]::new('set', 'set', [CompletionResultType]::ParameterValue, 'Keeps a secret: asks for it, or reads it from standard input')
+            [CompletionResult]::new('list', 'list', [CompletionResultType]::ParameterValue, 'Lists the names of the secrets that runs of the repository here may ask for, and where each is')
+            [CompletionResult]::new('rm', 'rm', [CompletionResultType]::ParameterValue, 'Forgets a secret')
+            break
+        }
+        'argon;help;secret;set' {
+            break
+        }
+        'argon;help;secret;list' {
+            break
+        }
+        'argon;help;secret;rm' {
             break
         }
         'argon;help;list' {

@@ -101,16 +101,21 @@ fn configured(location: &str, own: &Scope) -> Result<Vec<AskedSecret>, CommandEr
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => {
-            return Err(CommandError::usage(format!("cannot read {}: {error}", path.display()), "check its permissions"));
+            return Err(CommandError::usage(
+                format!("cannot read {}: {error}", path.display()),
+                "check its permissions",
+            ));
         }
     };
     let shown = path.display();
-    let config: Config = toml::from_str(&text)
-        .map_err(|error| CommandError::usage(format!("{shown} is not valid: {error}"), "docs/secrets.md has its form"))?;
+    let config: Config = toml::from_str(&text).map_err(|error| {
+        CommandError::usage(format!("{shown} is not valid: {error}"), "docs/secrets.md has its form")
+    })?;
     let mut found = Vec::new();
     for (name, kept) in config.secrets {
         let bad = |what: &str| {
-            let hint = "write `command = [\"op\", \"read\", …]` or `vault = { path = \"secret/app\", field = \"token\" }`";
+            let hint =
+                "write `command = [\"op\", \"read\", …]` or `vault = { path = \"secret/app\", field = \"token\" }`";
             CommandError::usage(format!("{shown}: `secrets.{name}` {what}"), hint)
         };
         let is_for = |given: &String| given == location || scope_of(given) == *own;
@@ -121,9 +126,15 @@ fn configured(location: &str, own: &Scope) -> Result<Vec<AskedSecret>, CommandEr
             (Some(words), None) if !words.is_empty() => Keeper::Command(words),
             (None, Some(VaultField { path, field })) => {
                 let address = std::env::var("VAULT_ADDR").ok().or_else(|| config.vault.address.clone());
-                let address = address.ok_or_else(|| bad("is in Vault, and there is no `vault.address` and no VAULT_ADDR"))?;
+                let address =
+                    address.ok_or_else(|| bad("is in Vault, and there is no `vault.address` and no VAULT_ADDR"))?;
                 let home = std::env::var_os("HOME").map(PathBuf::from);
-                Keeper::Vault(VaultPlace { address, path, field, token_file: home.map(|home| home.join(".vault-token")) })
+                Keeper::Vault(VaultPlace {
+                    address,
+                    path,
+                    field,
+                    token_file: home.map(|home| home.join(".vault-token")),
+                })
             }
             (Some(_), Some(_)) => return Err(bad("has both a command and a place in Vault")),
             _ => return Err(bad("says nowhere to ask")),

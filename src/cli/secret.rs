@@ -92,7 +92,8 @@ fn shown(scope: &Scope) -> String {
 
 /// The value. Never from the command line, where `ps` and the shell's history would have it.
 fn value(name: &str) -> Result<Zeroizing<String>, CommandError> {
-    let unreadable = |error: std::io::Error| CommandError::usage(format!("cannot read the value: {error}"), "try again");
+    let unreadable =
+        |error: std::io::Error| CommandError::usage(format!("cannot read the value: {error}"), "try again");
     let value = if std::io::stdin().is_terminal() {
         let asked = console::Term::stderr();
         asked.write_str(&format!("{name}: ")).map_err(unreadable)?;

@@ -70,9 +70,10 @@ impl Store {
     /// Where the file cannot be read.
     pub fn names(&self) -> Result<Vec<(Scope, String)>, SecretError> {
         let sealed = self.read()?;
-        let names = sealed.secrets.iter().flat_map(|(scope, secrets)| {
-            secrets.keys().map(|name| (Scope::from_text(scope), name.clone()))
-        });
+        let names = sealed
+            .secrets
+            .iter()
+            .flat_map(|(scope, secrets)| secrets.keys().map(|name| (Scope::from_text(scope), name.clone())));
         Ok(names.collect())
     }
 

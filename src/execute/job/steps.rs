@@ -223,7 +223,8 @@ impl<E: Engine> JobRun<'_, E> {
             }
         }
         let (planned, env, overrides) = (step.clone(), progress.env.clone(), self.job.overrides.clone());
-        let ready = self.context
+        let ready = self
+            .context
             .evaluate(step.uses_files(), move |files| {
                 planned.ready(&Scope { contexts: &contexts, standing, files }, &env, &overrides)
             })

@@ -97,7 +97,7 @@ proptest! {
 #[test]
 fn a_secret_that_comes_to_be_known_is_masked_in_streams_that_are_on_their_way() {
     let mask = mask(&["first-secret"]);
-    let mut stream = mask.clone().stream();
+    let mut stream = mask.stream();
     let mut out = stream.feed(Bytes::from_static(b"first-secret second-sec")).to_vec();
     mask.add(&Secret::new("S", "second-secret".to_owned())).unwrap();
     out.extend_from_slice(&stream.feed(Bytes::from_static(b"ret second-secret first-")));

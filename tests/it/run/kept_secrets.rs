@@ -88,16 +88,24 @@ fn a_command_is_asked_once_a_run_when_a_step_needs_it_and_not_before() {
     let toml = format!("[secrets.TOKEN]\ncommand = [\"sh\", \"-c\", {}]\n", json!(ask));
     let asked = || std::fs::read_to_string(log.path()).unwrap().lines().count();
     let two = json!({"image": BUSYBOX, "steps": [{"run": "echo $TOKEN", "secrets": ["TOKEN"]}]});
-    let repo = config(Repo::jobs(json!({
+    let repo = config(
+        Repo::jobs(json!({
         "no": {"image": BUSYBOX, "steps": [{"run": "true"}, {"if": "env.X == 'y'", "run": "true", "secrets": ["TOKEN"]}]},
-        "a": two, "b": two})), &toml);
+        "a": two, "b": two})),
+        &toml,
+    );
     repo.json(&["no"]).run().exits(0);
     assert_eq!(asked(), 0, "the step is not wanted");
     let ran = repo.json(&[]).run();
     ran.exits(0);
     assert_eq!((ran.said("a", 1), ran.said("b", 1), asked()), ("***\n".to_owned(), "***\n".to_owned(), 1));
     let repo = config(repo, "[secrets.TOKEN]\ncommand = [\"sh\", \"-c\", \"echo hunter2; exit 9\"]\n");
-    repo.plain(&["a"]).run().exits(1).says("the secret TOKEN is not to be had").says("exit status: 9").never_says("hunter2");
+    repo.plain(&["a"])
+        .run()
+        .exits(1)
+        .says("the secret TOKEN is not to be had")
+        .says("exit status: 9")
+        .never_says("hunter2");
     let repo = config(repo, "[secrets.TOKEN]\ncommand = [\"true\"]\nrepositories = [\"/elsewhere\"]\n");
     repo.plain(&["a"]).run().exits(2).says("needs the secret `TOKEN`");
     let repo = config(repo, "[secrets.TOKEN]\ncomand = [\"true\"]\n");
@@ -121,14 +129,17 @@ fn a_field_of_vault_is_read_with_the_user_s_token() {
                 head.push(byte[0]);
             }
             let body = body.to_string();
-            write!(stream, "HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len()).unwrap();
+            write!(stream, "HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len())
+                .unwrap();
             asked.push(String::from_utf8(head).unwrap().to_lowercase());
         }
         asked
     });
     let repo = config(
         repo("echo \"it is $TOKEN\""),
-        &format!("[vault]\naddress = \"{address}\"\n[secrets.TOKEN]\nvault = {{ path = \"kv/team/app\", field = \"token\" }}\n"),
+        &format!(
+            "[vault]\naddress = \"{address}\"\n[secrets.TOKEN]\nvault = {{ path = \"kv/team/app\", field = \"token\" }}\n"
+        ),
     );
     let run = |repo: &Repo| repo.json(&[]).env("VAULT_TOKEN", "s.mine").run();
     let ran = run(&repo);
@@ -138,5 +149,9 @@ fn a_field_of_vault_is_read_with_the_user_s_token() {
     let cause: Value = refused.step("job", 2)["cause"].clone();
     assert!(cause["message"].as_str().unwrap().contains("does not let this token read kv/team/app"), "{cause}");
     let asked = serving.join().unwrap();
-    assert!(asked[0].starts_with("get /v1/kv/data/team/app ") && asked[0].contains("x-vault-token: s.mine"), "{}", asked[0]);
+    assert!(
+        asked[0].starts_with("get /v1/kv/data/team/app ") && asked[0].contains("x-vault-token: s.mine"),
+        "{}",
+        asked[0]
+    );
 }
