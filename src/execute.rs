@@ -11,6 +11,7 @@ mod handover;
 mod images;
 mod job;
 mod kept;
+mod making;
 mod memo;
 mod missing_command;
 mod needs;
@@ -51,6 +52,7 @@ use crate::source::{Bases, Workspace};
 use artifacts::Shelf;
 use files::SourceFiles;
 use kept::Kept;
+use making::Making;
 use secrets::Asked;
 
 /// How many events may wait for the sinks before the run waits for them.
@@ -124,6 +126,7 @@ struct Context<E> {
     engine: Arc<E>,
     workspace: Arc<Workspace>,
     kept: Kept<E>,
+    making: Making,
     shelf: Shelf,
     settings: Settings,
     mask: Mask,
@@ -181,11 +184,13 @@ pub async fn run<E: Engine>(
     let began = Instant::now();
     let mask = Mask::new(&plan.secrets)?;
     let (owner, files) = (Owner::current(), Arc::new(SourceFiles::new(workspace.clone(), events.clone())));
-    let kept = Kept::new(&engine, &workspace, &settings, &owner, &plan);
+    let making = Making::default();
+    let kept = Kept::new(&making, &engine, &workspace, &settings, &owner, &plan);
     let context = Arc::new(Context {
         engine,
         workspace,
         kept,
+        making,
         shelf: Shelf::default(),
         settings,
         mask,
@@ -205,6 +210,7 @@ pub async fn run<E: Engine>(
         context.emit(Event::Notice { level: Level::Warn, job: None, message }).await;
     }
     let (status, cause) = schedule::run_jobs(&context, plan.jobs).await;
+    context.making.end().await;
     if let Some(message) = context.kept.end().await {
         context.emit(Event::Notice { level: Level::Warn, job: None, message }).await;
     }

@@ -12,7 +12,7 @@ pub use index::CacheIndex;
 use index::{Alone, Layer, Place, Record, Replace, Used};
 
 use super::job::{Broken, JobRun, no_value};
-use super::kept::{NotKept, Vessel, remove_volume};
+use super::kept::{NotKept, remove_volume};
 use crate::engine::{Engine, EngineError, Layers, Mount, Purpose};
 use crate::event::{CacheFound, Event, Level, Status};
 use crate::pipeline::expr::{Scope, Standing};
@@ -145,6 +145,10 @@ impl<E: Engine> JobRun<'_, E> {
             CacheMode::Locked => Some(self.wait_alone(index, wanted, &shown).await?),
             CacheMode::Private | CacheMode::Shared => None,
         };
+        // The records first: what is saved after they were read is not taken for lost.
+        let records = index.of(&wanted.place)?;
+        let volumes = self.context.engine.owned_volumes().await?.into_iter().map(|volume| volume.name).collect();
+        index.forget_lost(&records, &volumes);
         let exact = index.exact(&wanted.place, &wanted.key)?;
         let is_hit = exact.is_some();
         let used = match exact {
@@ -288,15 +292,15 @@ impl<E: Engine> JobRun<'_, E> {
         self.mount(wanted, &empty, &lower, &mut from).await?;
         self.mount(wanted, &one, &[], &mut to).await?;
         for (from, to) in from.mounts.iter().zip(&to.mounts) {
-            let source = Vessel::make(engine, &self.job.image, &from.volume, &self.labels()).await?;
-            let target = Vessel::make(engine, &self.job.image, &to.volume, &self.labels()).await?;
+            let source = kept.vessel(&self.job.image, &from.volume).await?;
+            let target = kept.vessel(&self.job.image, &to.volume).await?;
             let copied = async {
-                let tar = engine.download(&source.id, &format!("{WORKSPACE}/.")).await?;
-                engine.upload(&target.id, WORKSPACE, tar).await
+                let tar = engine.download(&source, &format!("{WORKSPACE}/.")).await?;
+                engine.upload(&target, WORKSPACE, tar).await
             };
             let copied = copied.await;
-            engine.remove(&source.id).await?;
-            engine.remove(&target.id).await?;
+            kept.put_away(&source).await?;
+            kept.put_away(&target).await?;
             copied?;
         }
         Ok(vec![one])

@@ -147,7 +147,12 @@ pub(super) async fn run<E: Engine>(
 /// Lives a job, where what it came to before does not do.
 async fn unless_remembered<E: Engine>(mut run: JobRun<'_, E>) -> (Outcome, Vec<(String, String)>) {
     let images = [std::slice::from_ref(&run.image), &run.service_images].concat();
-    match run.remembered(&images).await {
+    let mut stop = run.stop.clone();
+    let remembered = tokio::select! {
+        remembered = run.remembered(&images) => remembered,
+        reason = stop.stopped() => return (never_started(Broken::Stopped(reason.cause())), Vec::new()),
+    };
+    match remembered {
         Ok(Found::Nothing) => {}
         Ok(Found::Runs(noting)) => run.noting = Some(Arc::new(noting)),
         Ok(Found::Spared(spared)) => {

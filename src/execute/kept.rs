@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use tokio::io::DuplexStream;
 use tokio_util::io::SyncIoBridge;
 
+use super::making::Making;
 use super::{Owner as Process, Settings};
 use crate::engine::{
     self, ContainerId, ContainerSpec, Engine, EngineError, Labels, Layers, Limits, Mount, OwnedVolume, Privileges,
@@ -41,6 +42,7 @@ const REMOVE_TRIES: u32 = 40;
 
 /// The snapshot of one run, and what is made for its jobs.
 pub(super) struct Kept<E> {
+    making: Making,
     engine: Arc<E>,
     workspace: Arc<Workspace>,
     bases: Option<Bases>,
@@ -54,6 +56,8 @@ pub(super) struct Kept<E> {
     ready: tokio::sync::Mutex<BTreeMap<Owner, Arc<Snapshot>>>,
     /// The volumes of this run, the overlays first.
     made: Mutex<Vec<String>>,
+    /// Containers that are there to fill volumes: none, unless a stop came in the midst of it.
+    vessels: Mutex<Vec<ContainerId>>,
 }
 
 /// A snapshot that jobs can be laid over.
@@ -103,6 +107,7 @@ pub enum NotKept {
 
 impl<E: Engine> Kept<E> {
     pub(super) fn new(
+        making: &Making,
         engine: &Arc<E>,
         workspace: &Arc<Workspace>,
         settings: &Settings,
@@ -110,6 +115,7 @@ impl<E: Engine> Kept<E> {
         plan: &Plan,
     ) -> Self {
         Self {
+            making: making.clone(),
             engine: engine.clone(),
             workspace: workspace.clone(),
             bases: settings.bases.clone().filter(|_| !workspace.is_small()),
@@ -123,6 +129,7 @@ impl<E: Engine> Kept<E> {
             is_off: AtomicBool::new(false),
             ready: tokio::sync::Mutex::default(),
             made: Mutex::default(),
+            vessels: Mutex::default(),
         }
     }
 
@@ -274,6 +281,8 @@ impl<E: Engine> Kept<E> {
         key: &str,
     ) -> Result<(String, Held, TarSummary), NotKept> {
         let name = self.name("base");
+        // Until it is whole it goes with the run.
+        self.remove_at_the_end(&name);
         let at = self.volume(&name, Purpose::Base(key.to_owned()), None).await?;
         let workspace = self.workspace.clone();
         let filled = self.fill(&name, image, move |pipe| workspace.write_snapshot(pipe, owner)).await;
@@ -281,14 +290,9 @@ impl<E: Engine> Kept<E> {
             Ok((summary, manifest)) => bases.keep(&name, manifest).map(|held| (held, summary)).map_err(NotKept::from),
             Err(error) => Err(error),
         };
-        match noted {
-            Ok((held, summary)) => Ok((at, held, summary)),
-            Err(error) => {
-                // Half of a snapshot is none. What cannot be removed now, a sweep does.
-                let _ = self.engine.remove_volume(&name).await;
-                Err(error)
-            }
-        }
+        let (held, summary) = noted?;
+        self.keep_after_all(&name);
+        Ok((at, held, summary))
     }
 
     /// Unpacks a tar in a volume, by way of a container that never runs.
@@ -298,55 +302,29 @@ impl<E: Engine> Kept<E> {
         image: &str,
         write: impl FnOnce(SyncIoBridge<DuplexStream>) -> Result<T, SourceError> + Send + 'static,
     ) -> Result<T, NotKept> {
-        let vessel = Vessel::make(&*self.engine, image, volume, &self.labels).await?;
+        let vessel = self.vessel(image, volume).await?;
         let (reader, writer) = tokio::io::duplex(PIPE);
         let writing = tokio::task::spawn_blocking(move || write(SyncIoBridge::new(writer)));
-        let sent = self.engine.upload(&vessel.id, WORKSPACE, Box::pin(reader)).await;
+        let sent = self.engine.upload(&vessel, WORKSPACE, Box::pin(reader)).await;
         let written = match writing.await {
             Ok(written) => written,
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         };
-        let removed = self.engine.remove(&vessel.id).await;
+        let removed = self.put_away(&vessel).await;
         sent?;
         removed?;
         Ok(written?)
     }
 
-    /// Removes snapshots beyond what is kept, those that were used longest ago first. What goes wrong is tried again next time.
-    async fn tidy(&self, bases: &Bases, volumes: Vec<OwnedVolume>) {
-        let _ = tidy(&*self.engine, bases, volumes, KEPT, KEPT_BYTES).await;
+    /// A container with a volume at the workspace's place. It never runs: the engine unpacks into it and packs out of it.
+    pub(super) async fn vessel(&self, image: &str, volume: &str) -> Result<ContainerId, EngineError> {
+        let id = self.making.create(&self.engine, self.vessel_spec(image, volume)).await?.id;
+        self.vessels.lock().unwrap_or_else(PoisonError::into_inner).push(id.clone());
+        Ok(id)
     }
 
-    /// Removes the volumes of the run. Gives what could not be removed, for people.
-    pub(super) async fn end(&self) -> Option<String> {
-        // The locks on the bases go after the volumes that lie over them.
-        let _ready = self.ready.lock().await;
-        let made = std::mem::take(&mut *self.made.lock().unwrap_or_else(PoisonError::into_inner));
-        let mut left = None;
-        for name in made {
-            if let Err(error) = remove_volume(&*self.engine, &name).await {
-                left = Some(format!(
-                    "the volume {name} may be left on the engine: {error}; the next run, or `argon clean`, removes it"
-                ));
-            }
-        }
-        left
-    }
-}
-
-/// A container that is made and never runs: the engine unpacks into its volumes.
-pub(super) struct Vessel {
-    pub(super) id: ContainerId,
-}
-
-impl Vessel {
-    pub(super) async fn make<E: Engine>(
-        engine: &E,
-        image: &str,
-        volume: &str,
-        labels: &Labels,
-    ) -> Result<Self, EngineError> {
-        let spec = ContainerSpec {
+    fn vessel_spec(&self, image: &str, volume: &str) -> ContainerSpec {
+        ContainerSpec {
             image: image.to_owned(),
             user: None,
             command: vec!["true".to_owned()],
@@ -358,11 +336,43 @@ impl Vessel {
             limits: Limits { nano_cpus: None, memory: None, pids: 1 },
             network: engine::Network::None,
             privileges: Privileges::Sandbox,
-            labels: labels.clone(),
+            labels: self.labels.clone(),
             hostname: "argon".to_owned(),
             aliases: Vec::new(),
-        };
-        Ok(Self { id: engine.create(&spec).await?.id })
+        }
+    }
+
+    /// Removes such a container.
+    pub(super) async fn put_away(&self, vessel: &ContainerId) -> Result<(), EngineError> {
+        self.engine.remove(vessel).await?;
+        self.vessels.lock().unwrap_or_else(PoisonError::into_inner).retain(|id| id != vessel);
+        Ok(())
+    }
+
+    /// Removes snapshots beyond what is kept, those that were used longest ago first. What goes wrong is tried again next time.
+    async fn tidy(&self, bases: &Bases, volumes: Vec<OwnedVolume>) {
+        let _ = tidy(&*self.engine, bases, volumes, KEPT, KEPT_BYTES).await;
+    }
+
+    /// Removes the volumes of the run. Gives what could not be removed, for people.
+    pub(super) async fn end(&self) -> Option<String> {
+        // The locks on the bases go after the volumes that lie over them.
+        let _ready = self.ready.lock().await;
+        let vessels = std::mem::take(&mut *self.vessels.lock().unwrap_or_else(PoisonError::into_inner));
+        for vessel in vessels {
+            // What cannot be removed keeps its volume, which is told.
+            let _ = self.engine.remove(&vessel).await;
+        }
+        let made = std::mem::take(&mut *self.made.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut left = None;
+        for name in made {
+            if let Err(error) = remove_volume(&*self.engine, &name).await {
+                left = Some(format!(
+                    "the volume {name} may be left on the engine: {error}; the next run, or `argon clean`, removes it"
+                ));
+            }
+        }
+        left
     }
 }
 

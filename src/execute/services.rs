@@ -173,8 +173,8 @@ impl<E: Engine> Services<'_, E> {
 
     async fn begin(&self, ready: &Ready<'_>, start: Start) -> Result<Life, Broken> {
         let began = Instant::now();
-        // Not raced against anything: a container whose making was cut short could not be removed.
-        let session = self.run.context.engine.create(&self.spec(ready, start)).await?;
+        let context = self.run.context;
+        let session = context.making.create(&context.engine, self.spec(ready, start)).await?;
         let id = session.id.clone();
         let (mut life, serves) = self.take_in(ready.plan, session);
         match self.run.context.engine.start(&id).await {

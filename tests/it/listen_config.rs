@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::listen::{Forge, body, end, wait};
 use crate::notify::smtp::{self, Encryption, Smtp};
 use crate::notify::web::{Manner, Web, answer};
-use crate::support::{Argon, Running};
+use crate::support::{Argon, BUSYBOX, Running};
 use crate::webhook::{SECRET, signed};
 
 const TOKEN: &str = "a token of the tests";
@@ -276,4 +276,27 @@ fn a_configuration_that_is_wrong_is_told_with_the_place() {
     check(&format!("{table}[[notify]]\ntype = \"slack\"\nurl = {{ env = \"NO_SUCH\" }}"), &["no variable `NO_SUCH`"]);
     let missing = forge.repo.argon(&["listen", "--config", "nowhere.toml"]).without_engine();
     missing.exits(2).says("cannot read `nowhere.toml`");
+}
+
+#[test]
+fn a_job_with_services_reaches_those_and_no_more_of_the_local_network_than_others() {
+    let service = Web::start_on([0, 0, 0, 0], answer(200, "", "a service of this machine"));
+    let script = format!(
+        "wget -qO- http://web/index.html; here=$(ip route | awk '/default/ {{ print $3 }}'); \
+         printf 'POST / HTTP/1.0\\r\\ncontent-length: 0\\r\\n\\r\\n' | nc -w 3 $here {} || echo refused",
+        service.port
+    );
+    let forge = Forge::new(
+        &json!({"version": 1, "jobs": {"job": {"image": BUSYBOX, "steps": [{"run": script}], "services": {"web": {
+            "image": BUSYBOX, "ready": {"port": 80}, "command": ["sh", "-c", "echo served > index.html; exec httpd -f -p 80"]}}}}})
+        .to_string(),
+    );
+    let running = forge.listen(&[]);
+    forge.push("main", &forge.commit(), "1");
+    assert_eq!(forge.outcomes(), ["success"]);
+    let log = String::from_utf8(forge.repo.argon(&["logs"]).without_engine().stdout).unwrap();
+    let told = end(running);
+    let warned = String::from_utf8_lossy(&told.stderr).contains("containers reach this machine");
+    assert!(log.contains("served"), "{log}");
+    assert_eq!(log.contains("refused"), !warned, "{log}");
 }

@@ -1,5 +1,6 @@
 //! What caches there are: a file each, held by whoever uses the cache.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -95,6 +96,23 @@ impl CacheIndex {
     pub(super) fn last_key(&self, place: &Place) -> io::Result<Option<String>> {
         let of_place = self.all()?.into_iter().filter(|(_, record)| record.place == *place);
         Ok(of_place.max_by_key(|(saved, _)| *saved).map(|(_, record)| record.key))
+    }
+
+    /// All caches of a place.
+    pub(super) fn of(&self, place: &Place) -> io::Result<Vec<Record>> {
+        Ok(self.all()?.into_iter().map(|(_, record)| record).filter(|record| record.place == *place).collect())
+    }
+
+    /// Forgets those of the caches whose volumes are not there: somebody removed them from the engine.
+    pub(super) fn forget_lost(&self, records: &[Record], volumes: &BTreeSet<String>) {
+        for record in records.iter().filter(|record| record.layers.iter().any(|layer| !volumes.contains(&layer.volume)))
+        {
+            let path = self.path(&record.place, &record.key);
+            // One that was saved anew meanwhile is another.
+            if used(&path).is_ok_and(|now| now.is_some_and(|now| now.record == *record)) {
+                let _ = fs::remove_file(path);
+            }
+        }
     }
 
     /// Saves a cache. False where its key was saved by another meanwhile and may not be replaced.

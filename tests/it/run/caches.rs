@@ -143,3 +143,19 @@ fn no_volume_outlives_a_run_but_those_that_doctor_counts() {
     repo.argon(&["clean", "--cache"]).run().exits(0);
     assert_eq!(engine.docker(&["volume", "ls", "-q", "--filter", &of_scope]), "");
 }
+
+#[test]
+fn a_cache_whose_volume_somebody_removed_is_a_miss() {
+    let cache = json!({"key": "r-${{ hash('lock') }}", "restore-keys": "r-", "paths": "deps"});
+    let repo = repo(cache, "echo x > deps/x");
+    repo.plain(&[]).run().exits(0);
+    let records = std::fs::read_dir(repo.home().join("cache/argon/caches")).unwrap();
+    for record in records.map(Result::unwrap) {
+        let record: Value = serde_json::from_slice(&std::fs::read(record.path()).unwrap()).unwrap();
+        Engine::shared().docker(&["volume", "rm", record["layers"][0]["volume"].as_str().unwrap()]);
+    }
+    let again = repo.json(&[]).run();
+    again.exits(0).never_says("without its caches");
+    assert_eq!(found(&again), ["miss"]);
+    repo.argon(&["clean", "--cache"]).run().exits(0);
+}
