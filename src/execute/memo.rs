@@ -229,7 +229,7 @@ impl<E: Engine> JobRun<'_, E> {
         });
         let (env, overrides, hashes) = asked.await.map_err(|error| no_value(self.context, "inputs", &error))?;
         for (name, value) in env.iter().chain(&overrides) {
-            // A value may be anything: it is not shown, and a digest of a short one tells it.
+            // A value is not kept: what differs is told by its name.
             rests.insert(format!("variable {name}"), digest(&format!("{name} {value}")));
         }
         rests.extend(hashes);
