@@ -16,7 +16,18 @@ pub(super) struct Asked(tokio::sync::Mutex<BTreeMap<String, SecretValue>>);
 impl<E: Engine> JobRun<'_, E> {
     /// Gives a step the secrets that it asked for and that nobody gave.
     pub(super) async fn with_secrets(&self, mut step: ReadyStep) -> Result<ReadyStep, Cause> {
-        let mut stop = self.stop.clone();
+        if step.asked.is_empty() {
+            return Ok(step);
+        }
+        // A step that runs after a stop, as it asked to, heeds one at once alone.
+        let (mut stop, mut at_once) = (self.stop.clone(), self.context.stopper.watch());
+        let is_after_stop = stop.now().reason().is_some();
+        let stopped = async {
+            match is_after_stop {
+                true => at_once.at_once().await.cause(),
+                false => stop.stopped().await.cause(),
+            }
+        };
         let asking = async {
             for wanted in std::mem::take(&mut step.asked) {
                 let value = self.context.asked(&self.job.id, &wanted).await?;
@@ -26,7 +37,7 @@ impl<E: Engine> JobRun<'_, E> {
         };
         tokio::select! {
             step = asking => step,
-            reason = stop.stopped() => Err(reason.cause()),
+            cause = stopped => Err(cause),
         }
     }
 }
