@@ -33,6 +33,8 @@ impl fmt::Display for ContainerId {
 /// Facts of an image that is on the engine.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Image {
+    /// What the engine is asked for it by.
+    pub name: String,
     /// The content's id (`sha256:…`).
     pub id: String,
     /// `os/architecture` it was built for.
@@ -247,6 +249,57 @@ pub enum Reach {
     Inside,
 }
 
+/// An image to be built.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BuildSpec {
+    /// The Dockerfile, by its path in the context.
+    pub dockerfile: String,
+    /// The stage; the last one where not said.
+    pub target: Option<String>,
+    /// Build arguments.
+    pub args: Vec<(String, String)>,
+    /// What its instructions may reach.
+    pub network: Network,
+    /// Whether the builder may take what it has of an earlier build.
+    pub layers: LayerCache,
+    /// `dev.argon.image`: whose image it is, among those of Argon's.
+    pub scope: String,
+}
+
+/// Whether a builder may take what it has of an earlier build.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LayerCache {
+    /// It may.
+    Used,
+    /// All is done anew.
+    Ignored,
+}
+
+/// What a builder says while it builds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Building {
+    /// An instruction begins.
+    Step {
+        /// Its place and its words: `[2/3] RUN make`.
+        name: String,
+        /// Its result is there from before.
+        cached: bool,
+    },
+    /// A piece of what an instruction prints.
+    Log(Bytes),
+}
+
+/// An image that Argon built, by one of its names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BuiltImage {
+    /// The name.
+    pub name: String,
+    /// Whose it is.
+    pub scope: String,
+    /// Bytes of its layers. Images share layers: the sum of several is more than they take.
+    pub bytes: u64,
+}
+
 /// How a program in a container ended that was started beside its first one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExecEnd {
@@ -323,6 +376,24 @@ pub trait Engine: Send + Sync + 'static {
         image: &str,
         progress: mpsc::Sender<PullEvent>,
     ) -> impl Future<Output = Result<Image, EngineError>> + Send;
+
+    /// Builds an image from a context, a tar archive, and tells how it goes; gives its id. Dropping the future ends the build.
+    fn build(
+        &self,
+        spec: &BuildSpec,
+        context: TarStream,
+        progress: mpsc::Sender<Building>,
+    ) -> impl Future<Output = Result<String, EngineError>> + Send;
+
+    /// Gives an image a name, also one that another image had.
+    fn name_image(&self, image: &str, name: &str) -> impl Future<Output = Result<(), EngineError>> + Send;
+
+    /// Takes a name from an image; what has no name any more goes, where no container has it. A name that is gone already is no
+    /// error.
+    fn remove_image(&self, name: &str) -> impl Future<Output = Result<(), EngineError>> + Send;
+
+    /// The names of all images that Argon built, the latest named first.
+    fn built_images(&self) -> impl Future<Output = Result<Vec<BuiltImage>, EngineError>> + Send;
 
     /// Makes a container and attaches to it. It does not run yet.
     fn create(&self, spec: &ContainerSpec) -> impl Future<Output = Result<Session, EngineError>> + Send;
@@ -460,6 +531,12 @@ pub enum EngineError {
         /// How long nothing moved.
         waited: Duration,
     },
+    /// A build's own work failed: an instruction ended with an error, or there is none of it to be made sense of.
+    #[error("{message}")]
+    BuildFailed {
+        /// The builder's words.
+        message: String,
+    },
     /// A program that the engine was asked to start is not in the image.
     #[error("`{program}` is not in the image `{image}`")]
     ProgramMissing {
@@ -514,8 +591,9 @@ impl EngineError {
             Self::Registry { .. } => "check the network and the registry; `--pull never` uses what the engine has".into(),
             Self::PullStalled { .. } => "check the network, then run again; finished layers are kept".into(),
             Self::InitMissing => "install the engine's init (Debian: `tini`)".into(),
+            Self::BuildFailed { .. } => return None,
             Self::ProgramMissing { .. } => "use an image that has it".into(),
-            Self::DiskFull { .. } => "make room: `argon clean --workspaces --cache` removes what Argon keeps there, `docker system df` shows what else there is".into(),
+            Self::DiskFull { .. } => "make room: `argon clean --workspaces --cache --images` removes what Argon keeps there, `docker system df` shows what else there is".into(),
             Self::Gone => "it was removed from outside, or the engine restarted; run again".into(),
             Self::Connection(_) => "did the engine stop or restart? `argon doctor` tells; then run again".into(),
             Self::Refused { .. } => return None,

@@ -233,6 +233,13 @@ pub enum Cause {
         /// Why, in a clause, for people; masked.
         message: String,
     },
+    /// The image that the job is to run in cannot be built: its own work failed, such as a `RUN` of its Dockerfile.
+    ImageBuild {
+        /// What is wrong, in a clause, for people; masked.
+        message: String,
+        /// The last lines that the build printed, masked. Empty where it printed none.
+        output: String,
+    },
     /// A person stopped it: Ctrl-C, SIGTERM, SIGHUP.
     Interrupted,
     /// The machinery failed.
@@ -398,6 +405,35 @@ pub enum PullEvent {
     },
 }
 
+/// One moment in the building of an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BuildEvent {
+    /// There is no image of these files yet: the build begins.
+    Started,
+    /// An instruction of the Dockerfile begins.
+    Step {
+        /// Its place and its words, as the builder has them: `[2/3] RUN make`; masked.
+        name: String,
+        /// The builder has its result from before.
+        cached: bool,
+    },
+    /// A piece of what an instruction prints, masked.
+    Log {
+        /// The bytes.
+        bytes: Bytes,
+    },
+    /// The image is there.
+    Finished {
+        /// How long it took.
+        duration: Duration,
+    },
+    /// It will not come.
+    Failed {
+        /// What happened, for people; masked.
+        message: String,
+    },
+}
+
 /// A step of a job that was spared.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CachedStep {
@@ -482,6 +518,13 @@ pub enum Event {
         image: String,
         /// What happened.
         pull: PullEvent,
+    },
+    /// An image is built from the source. Belongs to no single job: each image is built once.
+    ImageBuild {
+        /// The image, as the jobs name it: `build ci (test)`.
+        image: Arc<str>,
+        /// What happened.
+        build: BuildEvent,
     },
     /// A job's container is being made.
     JobStarted {

@@ -4,6 +4,7 @@
 //! program inside the container, `conversation` one talk in it. Secrets are masked before an event leaves.
 
 mod artifacts;
+mod build;
 mod caches;
 mod conversation;
 mod files;
@@ -32,6 +33,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
+pub use build::forget_images;
 pub use caches::{CacheIndex, tidy as tidy_caches};
 pub use images::PullPolicy;
 pub use kept::{NotKept, forget_snapshots};

@@ -13,6 +13,7 @@
 //! | [`event`] | what a run says: events, ids, statuses, and their versioned wire format |
 //! | [`trigger`] | what started a run: a push, a pull request, a schedule, a person; whether `on` wants it |
 //! | [`glob`] | patterns of paths, branches and tags |
+//! | [`dockerfile`] | what a Dockerfile rests on: the images it takes, the files it does not see |
 //! | [`repository`] | files of a repository on disk, its pipeline file with what that includes |
 //! | [`source`] | where the workspace comes from: a working tree, a commit, a clone |
 //! | [`engine`] | the narrow trait to a container engine, with the real one (Docker) and the scripted one (fake) |
@@ -27,6 +28,7 @@
 
 pub mod artifact;
 pub mod causes;
+pub mod dockerfile;
 pub mod engine;
 pub mod event;
 pub mod execute;

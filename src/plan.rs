@@ -5,6 +5,7 @@
 //! `ready` decides it when its time has come.
 
 mod error;
+mod image;
 mod job;
 mod ready;
 mod secret;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use error::PlanError;
+pub use image::{PlannedBuild, PlannedImage};
 pub use ready::{ReadyStep, env_context, overlay};
 pub use secret::{AskedSecret, Keeper, Secret, SecretValue, VaultPlace};
 
@@ -82,8 +84,8 @@ pub struct PlannedJob {
     pub key: String,
     /// `name`, where it has one.
     pub title: Option<String>,
-    /// Its image, after `--image`.
-    pub image: String,
+    /// What its container is made of, after `--image`.
+    pub image: PlannedImage,
     /// The jobs that must be done first.
     pub needs: Vec<Need>,
     /// `if`.
@@ -233,7 +235,7 @@ impl PlannedJob {
         JobInfo {
             id: self.id.clone(),
             name: self.title.clone(),
-            image: self.image.clone(),
+            image: self.image.to_string(),
             needs: self.needed().cloned().collect(),
             steps: self.steps.iter().map(|step| StepInfo { name: step.name.clone() }).collect(),
         }
@@ -255,8 +257,9 @@ impl PlannedJob {
     }
 
     /// Its image, and those of its services.
-    pub fn images(&self) -> impl Iterator<Item = &str> {
-        std::iter::once(self.image.as_str()).chain(self.services.iter().map(|service| service.image.as_str()))
+    pub fn images(&self) -> impl Iterator<Item = PlannedImage> {
+        let services = self.services.iter().map(|service| PlannedImage::Named(service.image.clone()));
+        std::iter::once(self.image.clone()).chain(services)
     }
 
     /// All jobs of the plan that it waits for.

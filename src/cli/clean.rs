@@ -22,6 +22,9 @@ pub(crate) struct CleanArgs {
     /// Also removes all caches of jobs, and the results of those that declare their inputs
     #[arg(long)]
     cache: bool,
+    /// Also removes the images that were built for jobs, but for those that run
+    #[arg(long)]
+    images: bool,
 }
 
 /// Removes it.
@@ -44,6 +47,9 @@ pub(crate) fn run(args: &CleanArgs, _: &Look) -> Result<Exit, CommandError> {
                 swept.results += results.map_err(|error| CommandError::infrastructure(error.to_string(), None))?;
                 swept.caches += execute::tidy_caches(&engine, caches, 0, 0).await.map_err(failed)?;
             }
+        }
+        if args.images {
+            swept.images += execute::forget_images(&engine).await?;
         }
         output::print(&match swept.words() {
             None => "nothing to remove\n".to_owned(),

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use argon::engine::docker::{self, EngineEnv};
-use argon::engine::{Engine, EngineInfo, OwnedVolume, Purpose};
+use argon::engine::{BuiltImage, Engine, EngineInfo, OwnedVolume, Purpose};
 use argon::execute::Owner;
 use argon::sinks::style::{Style, Tone, bytes};
 
@@ -28,6 +28,7 @@ pub(crate) fn run(_: &DoctorArgs, look: &Look) -> Result<Exit, CommandError> {
                 page.engine(&info);
                 page.containers(&owned);
                 page.volumes(&volumes);
+                page.images(&engine.built_images().await?);
                 Exit::Success
             }
             Err(error) => {
@@ -85,6 +86,18 @@ impl Page<'_> {
             "{snapshots} snapshots of source trees, {caches} of caches, {of_runs} of runs ({dead} of them left by a crash)"
         );
         self.line(if dead == 0 { Tone::Good } else { Tone::Warn }, "volumes", &value);
+    }
+
+    fn images(&mut self, images: &[BuiltImage]) {
+        let value = match images.len() {
+            0 => "none built by Argon".to_owned(),
+            // Layers that images share are counted once for each.
+            count => format!(
+                "{count} built by Argon, {} at most: `argon clean --images` removes them",
+                bytes(images.iter().map(|image| image.bytes).sum())
+            ),
+        };
+        self.line(Tone::Good, "images", &value);
     }
 
     fn containers(&mut self, owned: &[argon::engine::OwnedContainer]) {

@@ -215,6 +215,9 @@ fn describe(run: &Run, jobs: &[Job], style: &Style) -> String {
         let took = job.duration.map(|took| format!("  {}", human(took))).unwrap_or_default();
         let _ =
             writeln!(text, "{} {}{took}{}", history::sign(job.phase, style), job.name, because(job.message.as_deref()));
+        for line in job.message.iter().flat_map(|message| message.lines().skip(1)) {
+            let _ = writeln!(text, "  {} {}", style.paint(Tone::Dim, style.symbols.bar()), one_line(line));
+        }
         for step in &job.steps {
             let took = step.duration.map(|took| format!("  {}", human(took))).unwrap_or_default();
             let sign = history::sign(step.phase, style);
@@ -231,7 +234,7 @@ fn commit(run: &Run) -> String {
 }
 
 fn because(message: Option<&str>) -> String {
-    message.map(|message| format!("  {}", one_line(message))).unwrap_or_default()
+    message.and_then(|message| message.lines().next()).map(|line| format!("  {}", one_line(line))).unwrap_or_default()
 }
 
 fn listed(found: &Found) -> Value {

@@ -2,6 +2,7 @@
 
 mod archive;
 mod attach;
+mod build;
 mod connect;
 mod container;
 mod credentials;
@@ -27,8 +28,8 @@ use tokio::sync::mpsc;
 pub use self::connect::{EngineEnv, connect};
 pub use self::endpoint::Endpoint;
 use super::{
-    ContainerEnd, ContainerId, ContainerSpec, Engine, EngineError, EngineInfo, ExecEnd, Image, NetworkSpec,
-    OwnedContainer, OwnedNetwork, OwnedVolume, Session, TarStream, VolumeSpec,
+    BuildSpec, Building, BuiltImage, ContainerEnd, ContainerId, ContainerSpec, Engine, EngineError, EngineInfo,
+    ExecEnd, Image, NetworkSpec, OwnedContainer, OwnedNetwork, OwnedVolume, Session, TarStream, VolumeSpec,
 };
 use crate::event::PullEvent;
 
@@ -39,6 +40,8 @@ pub struct Docker {
     endpoint: Endpoint,
     /// What requests are made in: the engine's version or bollard's, whichever is older.
     version: ClientVersion,
+    /// What it builds images with.
+    builder: build::Builder,
     /// Docker's own configuration of this user, where the credentials are.
     config_dir: Option<PathBuf>,
     /// The engine was seen to have no init.
@@ -72,6 +75,27 @@ impl Engine for Docker {
 
     async fn pull(&self, image: &str, progress: mpsc::Sender<PullEvent>) -> Result<Image, EngineError> {
         pull::pull(self, image, progress).await
+    }
+
+    async fn build(
+        &self,
+        spec: &BuildSpec,
+        context: TarStream,
+        progress: mpsc::Sender<Building>,
+    ) -> Result<String, EngineError> {
+        build::build(self, spec, context, &progress).await
+    }
+
+    async fn name_image(&self, image: &str, name: &str) -> Result<(), EngineError> {
+        build::name(self, image, name).await
+    }
+
+    async fn remove_image(&self, name: &str) -> Result<(), EngineError> {
+        build::remove(self, name).await
+    }
+
+    async fn built_images(&self) -> Result<Vec<BuiltImage>, EngineError> {
+        build::built(self).await
     }
 
     async fn create(&self, spec: &ContainerSpec) -> Result<Session, EngineError> {

@@ -16,13 +16,13 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Chunk, ContainerEnd, ContainerId, ContainerSpec, Engine, EngineError, EngineInfo, ExecEnd, Image, NetworkSpec,
-    OwnedContainer, OwnedNetwork, OwnedVolume, Session, TarStream, VolumeSpec,
+    BuildSpec, Building, BuiltImage, Chunk, ContainerEnd, ContainerId, ContainerSpec, Engine, EngineError, EngineInfo,
+    ExecEnd, Image, NetworkSpec, OwnedContainer, OwnedNetwork, OwnedVolume, Session, TarStream, VolumeSpec,
 };
 use crate::event::{PullEvent, Stream};
 
 /// The scripted engine. Images are there unless their name begins with `missing`; those that begin with `gone` cannot be
-/// pulled either.
+/// pulled either. A build of the stage `broken` fails.
 #[derive(Debug, Clone, Default)]
 pub struct Fake(Arc<Mutex<State>>);
 
@@ -31,6 +31,9 @@ struct State {
     containers: Vec<(ContainerId, CancellationToken)>,
     pulled: BTreeSet<String>,
     pulls: usize,
+    /// The names of images that were built, in the order of their naming.
+    built: Vec<String>,
+    builds: usize,
     made: usize,
     most_at_once: usize,
     /// How often each script was run.
@@ -50,6 +53,11 @@ impl Fake {
     /// Pulls that it was asked for.
     pub fn pulls(&self) -> usize {
         self.with(|state| state.pulls)
+    }
+
+    /// Images that it built.
+    pub fn builds(&self) -> usize {
+        self.with(|state| state.builds)
     }
 
     /// Containers that it ever made.
@@ -81,9 +89,10 @@ impl Engine for Fake {
     }
 
     async fn image(&self, image: &str) -> Result<Option<Image>, EngineError> {
-        let there = !image.starts_with("missing") && !image.starts_with("gone")
-            || self.with(|state| state.pulled.contains(image));
+        let there = !["missing", "gone", "argon-built"].iter().any(|head| image.starts_with(head))
+            || self.with(|state| state.pulled.contains(image) || state.built.iter().any(|name| name == image));
         Ok(there.then(|| Image {
+            name: image.to_owned(),
             id: format!("sha256:{image}"),
             platform: Some("linux/amd64".into()),
             ..Image::default()
@@ -98,6 +107,38 @@ impl Engine for Fake {
         }
         self.with(|state| state.pulled.insert(image.to_owned()));
         self.image(image).await?.ok_or_else(|| EngineError::ImageMissing { image: image.to_owned() })
+    }
+
+    async fn build(
+        &self,
+        spec: &BuildSpec,
+        mut context: TarStream,
+        progress: mpsc::Sender<Building>,
+    ) -> Result<String, EngineError> {
+        let sent = tokio::io::copy(&mut context, &mut tokio::io::sink()).await;
+        sent.map_err(|error| EngineError::Connection(error.to_string()))?;
+        let _ = progress.send(Building::Step { name: format!("[1/1] {}", spec.dockerfile), cached: false }).await;
+        let _ = progress.send(Building::Log(Bytes::from_static(b"built\n"))).await;
+        if spec.target.as_deref() == Some("broken") {
+            return Err(EngineError::BuildFailed { message: "`[1/1] RUN false` failed: exit code: 1".to_owned() });
+        }
+        self.with(|state| state.builds += 1);
+        Ok(format!("sha256:built-{}", spec.scope))
+    }
+
+    async fn name_image(&self, _: &str, name: &str) -> Result<(), EngineError> {
+        self.with(|state| state.built.push(name.to_owned()));
+        Ok(())
+    }
+
+    async fn remove_image(&self, name: &str) -> Result<(), EngineError> {
+        self.with(|state| state.built.retain(|known| known != name));
+        Ok(())
+    }
+
+    async fn built_images(&self) -> Result<Vec<BuiltImage>, EngineError> {
+        let names = self.with(|state| state.built.clone());
+        Ok(names.into_iter().rev().map(|name| BuiltImage { name, scope: String::new(), bytes: 1 }).collect())
     }
 
     async fn create(&self, _: &ContainerSpec) -> Result<Session, EngineError> {

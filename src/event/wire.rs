@@ -10,8 +10,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
 use super::{
-    CacheFound, CachedStep, Cause, Envelope, Event, JobId, JobInfo, LayerPhase, Level, PullEvent, RunId, ServiceState,
-    SourceInfo, Status, StepIndex, Stream,
+    BuildEvent, CacheFound, CachedStep, Cause, Envelope, Event, JobId, JobInfo, LayerPhase, Level, PullEvent, RunId,
+    ServiceState, SourceInfo, Status, StepIndex, Stream,
 };
 
 /// The `v` of every line.
@@ -162,6 +162,9 @@ impl Encoder {
     fn context(&self, event: &Event) -> Context {
         match event {
             Event::ImagePull { image, .. } => Context { image: Some(image.clone()), step: Some("pull".to_owned()) },
+            Event::ImageBuild { image, .. } => {
+                Context { image: Some((**image).to_owned()), step: Some("build".to_owned()) }
+            }
             Event::StepStarted { job, step }
             | Event::StepFinished { job, step, .. }
             | Event::Summary { job, step, .. }
@@ -189,6 +192,7 @@ impl Encoder {
             Event::JobQueued { job } => format!("Job {job} queued"),
             Event::JobStarted { job, .. } => format!("Job {job} started"),
             Event::ImagePull { pull, .. } => pull_message(pull),
+            Event::ImageBuild { build, .. } => build_message(build),
             Event::StepStarted { job, step } => {
                 format!("Step started: {}", self.step_name(job, *step))
             }
@@ -254,6 +258,17 @@ fn pull_message(pull: &PullEvent) -> String {
     }
 }
 
+fn build_message(build: &BuildEvent) -> String {
+    match build {
+        BuildEvent::Started => "Building Docker image".to_owned(),
+        BuildEvent::Step { name, cached: false } => name.clone(),
+        BuildEvent::Step { name, cached: true } => format!("{name} (from before)"),
+        BuildEvent::Log { .. } => String::new(),
+        BuildEvent::Finished { .. } => "Docker image built".to_owned(),
+        BuildEvent::Failed { message } => format!("Build failed: {message}"),
+    }
+}
+
 fn phase(phase: LayerPhase) -> &'static str {
     match phase {
         LayerPhase::Waiting => "waiting",
@@ -268,6 +283,7 @@ fn kind(event: &Event) -> &'static str {
         Event::RunStarted { .. } => "run.started",
         Event::JobQueued { .. } => "job.queued",
         Event::ImagePull { .. } => "image.pull",
+        Event::ImageBuild { .. } => "image.build",
         Event::JobStarted { .. } => "job.started",
         Event::StepStarted { .. } => "step.started",
         Event::Log { .. } => "log",
@@ -296,7 +312,8 @@ fn level(event: &Event) -> &'static str {
         Event::ImagePull { pull: PullEvent::Layer(_), .. } => "DEBUG",
         Event::ImagePull { pull: PullEvent::Retrying { .. }, .. } | Event::Retrying { .. } => "WARN",
         Event::Service { state: ServiceState::Ended { .. }, .. } => "WARN",
-        Event::ImagePull { pull: PullEvent::Failed { .. }, .. } => "ERROR",
+        Event::ImagePull { pull: PullEvent::Failed { .. }, .. }
+        | Event::ImageBuild { build: BuildEvent::Failed { .. }, .. } => "ERROR",
         Event::StepFinished { result, .. } => of_end(result.status, result.forgiven),
         Event::JobFinished { result, .. } => of_end(result.status, result.forgiven),
         Event::RunFinished { result } => of_end(result.status, false),
@@ -355,6 +372,10 @@ enum Body<'a> {
     Pull {
         image: &'a str,
         pull: Pull<'a>,
+    },
+    Build {
+        image: &'a str,
+        build: Build<'a>,
     },
     Step {
         job: &'a str,
@@ -522,6 +543,43 @@ impl<'a> From<&'a PullEvent> for Pull<'a> {
 }
 
 #[derive(Serialize)]
+#[serde(tag = "state", rename_all = "kebab-case")]
+enum Build<'a> {
+    Started,
+    Step {
+        name: &'a str,
+        cached: bool,
+    },
+    Log {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        text: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        base64: Option<String>,
+    },
+    Finished {
+        duration_ms: f64,
+    },
+    Failed {
+        reason: &'a str,
+    },
+}
+
+impl<'a> From<&'a BuildEvent> for Build<'a> {
+    fn from(build: &'a BuildEvent) -> Self {
+        match build {
+            BuildEvent::Started => Self::Started,
+            BuildEvent::Step { name, cached } => Self::Step { name, cached: *cached },
+            BuildEvent::Log { bytes } => {
+                let text = std::str::from_utf8(bytes).ok();
+                Self::Log { text, base64: text.is_none().then(|| STANDARD.encode(bytes)) }
+            }
+            BuildEvent::Finished { duration } => Self::Finished { duration_ms: millis(*duration) },
+            BuildEvent::Failed { message } => Self::Failed { reason: message },
+        }
+    }
+}
+
+#[derive(Serialize)]
 struct CachedStepWire<'a> {
     step: usize,
     status: &'static str,
@@ -612,6 +670,7 @@ enum CauseWire<'a> {
     Secret { name: &'a str, message: &'a str },
     Service { service: &'a str, message: &'a str },
     Artifact { name: &'a str, message: &'a str },
+    ImageBuild { message: &'a str, output: &'a str },
     Interrupted,
     Infrastructure { message: &'a str, hint: Option<&'a str> },
 }
@@ -636,6 +695,7 @@ impl<'a> From<&'a Cause> for CauseWire<'a> {
             Cause::Service { service, message } => Self::Service { service, message },
             Cause::Secret { name, message } => Self::Secret { name, message },
             Cause::Artifact { name, message } => Self::Artifact { name, message },
+            Cause::ImageBuild { message, output } => Self::ImageBuild { message, output },
             Cause::Interrupted => Self::Interrupted,
             Cause::Infrastructure { message, hint } => Self::Infrastructure { message, hint: hint.as_deref() },
         }
@@ -653,6 +713,7 @@ impl<'a> Body<'a> {
             Event::JobQueued { job } => Self::Job { job: job.as_str(), image_id: None },
             Event::JobStarted { job, image_id } => Self::Job { job: job.as_str(), image_id: Some(image_id) },
             Event::ImagePull { image, pull } => Self::Pull { image, pull: pull.into() },
+            Event::ImageBuild { image, build } => Self::Build { image, build: build.into() },
             Event::StepStarted { job, step } => Self::Step { job: job.as_str(), step: step.0 + 1 },
             Event::Log { job, step, .. } => Self::Step { job: job.as_str(), step: step.0 + 1 },
             Event::StepFinished { job, step, result } => Self::Finished {

@@ -225,7 +225,7 @@ impl<E: Engine> JobRun<'_, E> {
         }
         let folders = wanted.plan.paths.len();
         let filled =
-            kept.fill(&name, &self.job.image, move |pipe| crate::source::write_folders(pipe, folders, owner)).await;
+            kept.fill(&name, &self.image.name, move |pipe| crate::source::write_folders(pipe, folders, owner)).await;
         filled.map_err(|error| match error {
             NotKept::Engine(error) => error.into(),
             error => NotCached::Without(error.to_string()),
@@ -292,8 +292,8 @@ impl<E: Engine> JobRun<'_, E> {
         self.mount(wanted, &empty, &lower, &mut from).await?;
         self.mount(wanted, &one, &[], &mut to).await?;
         for (from, to) in from.mounts.iter().zip(&to.mounts) {
-            let source = kept.vessel(&self.job.image, &from.volume).await?;
-            let target = kept.vessel(&self.job.image, &to.volume).await?;
+            let source = kept.vessel(&self.image.name, &from.volume).await?;
+            let target = kept.vessel(&self.image.name, &to.volume).await?;
             let copied = async {
                 let tar = engine.download(&source, &format!("{WORKSPACE}/.")).await?;
                 engine.upload(&target, WORKSPACE, tar).await

@@ -1,16 +1,19 @@
-//! Images: each one of a plan is looked for, and pulled where wanted, once, side by side from the first moment; that of a job
-//! whose `if` may not hold when the job starts.
+//! Images: each one of a plan is looked for, and pulled or built where wanted, once, side by side from the first moment; that of a
+//! job whose `if` may not hold when the job starts.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
+use futures_util::{FutureExt, TryFutureExt};
 use tokio::sync::mpsc;
 
+use super::job::Broken;
+use super::{Context, build};
 use crate::engine::{Engine, EngineError, Image};
 use crate::event::{Event, Level, PullEvent};
+use crate::plan::PlannedImage;
 
 /// When images are pulled (`--pull`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
@@ -26,7 +29,7 @@ pub enum PullPolicy {
 }
 
 /// An image on its way. Every job that wants it waits for the same one.
-pub(super) type PendingImage = Shared<BoxFuture<'static, Result<Image, EngineError>>>;
+pub(super) type PendingImage = Shared<BoxFuture<'static, Result<Image, Broken>>>;
 
 /// When an image is looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,27 +40,23 @@ pub(super) enum When {
     Wanted,
 }
 
-/// All images of a plan, on their way. Dropping this ends the pulls.
+/// All images of a plan, on their way. Dropping this ends the pulls and builds.
 pub(super) struct Images {
-    pending: BTreeMap<String, PendingImage>,
+    pending: BTreeMap<PlannedImage, PendingImage>,
     /// Drives those that are looked for from the first moment.
-    tasks: BTreeMap<String, tokio::task::JoinHandle<()>>,
+    tasks: BTreeMap<PlannedImage, tokio::task::JoinHandle<()>>,
 }
 
 impl Images {
     /// Begins with those that are wanted now.
     pub(super) fn begin<E: Engine>(
-        engine: &Arc<E>,
-        images: impl Iterator<Item = (String, When)>,
-        policy: PullPolicy,
-        events: &mpsc::Sender<Event>,
+        context: &Arc<Context<E>>,
+        images: impl Iterator<Item = (PlannedImage, When)>,
     ) -> Self {
+        let named = Arc::new(Named { context: context.clone(), pending: Mutex::default() });
         let mut this = Self { pending: BTreeMap::new(), tasks: BTreeMap::new() };
         for (image, when) in images {
-            let pending = this
-                .pending
-                .entry(image.clone())
-                .or_insert_with(|| ensure(engine.clone(), image.clone(), policy, events.clone()).boxed().shared());
+            let pending = this.pending.entry(image.clone()).or_insert_with(|| named.on_its_way(&image));
             if when == When::Now && !this.tasks.contains_key(&image) {
                 // A task drives it, so that it moves before a job waits for it.
                 let driver = pending.clone();
@@ -71,7 +70,7 @@ impl Images {
     }
 
     /// The image's future.
-    pub(super) fn get(&self, image: &str) -> Option<PendingImage> {
+    pub(super) fn get(&self, image: &PlannedImage) -> Option<PendingImage> {
         self.pending.get(image).cloned()
     }
 
@@ -81,7 +80,8 @@ impl Images {
     /// programs, in the very moment in which it should start containers.
     pub(super) async fn check_platforms<E: Engine>(self: &Arc<Self>, engine: &E, events: &mpsc::Sender<Event>) {
         let mut foreign = Vec::new();
-        for (name, pending) in self.pending.iter().filter(|(name, _)| self.tasks.contains_key(*name)) {
+        let named = self.pending.iter().filter(|(image, _)| matches!(image, PlannedImage::Named(_)));
+        for (name, pending) in named.filter(|(name, _)| self.tasks.contains_key(*name)) {
             if let Ok(Image { platform: Some(platform), .. }) = pending.clone().await
                 && platform != own_platform()
             {
@@ -123,20 +123,41 @@ impl Drop for Images {
     }
 }
 
-async fn ensure<E: Engine>(
-    engine: Arc<E>,
-    image: String,
-    policy: PullPolicy,
-    events: mpsc::Sender<Event>,
-) -> Result<Image, EngineError> {
+/// The images that have a name elsewhere, those that builds begin from among them: each is looked for once.
+struct Named<E> {
+    context: Arc<Context<E>>,
+    pending: Mutex<BTreeMap<String, PendingImage>>,
+}
+
+impl<E: Engine> Named<E> {
+    fn on_its_way(self: &Arc<Self>, image: &PlannedImage) -> PendingImage {
+        match image {
+            PlannedImage::Named(name) => self.get(name.clone()),
+            PlannedImage::Built(planned) => {
+                let (this, planned) = (self.clone(), planned.clone());
+                let work = async move { build::image(&this.context, &planned, |name| this.get(name)).await };
+                work.boxed().shared()
+            }
+        }
+    }
+
+    fn get(&self, name: String) -> PendingImage {
+        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        let begin = || ensure(self.context.clone(), name.clone()).map_err(Broken::from).boxed().shared();
+        pending.entry(name.clone()).or_insert_with(begin).clone()
+    }
+}
+
+async fn ensure<E: Engine>(context: Arc<Context<E>>, image: String) -> Result<Image, EngineError> {
+    let policy = context.settings.pull;
     if policy != PullPolicy::Always
-        && let Some(found) = engine.image(&image).await?
+        && let Some(found) = context.engine.image(&image).await?
     {
         return Ok(found);
     }
     match policy {
         PullPolicy::Never => Err(EngineError::ImageMissing { image }),
-        PullPolicy::Missing | PullPolicy::Always => pull(&*engine, &image, &events).await,
+        PullPolicy::Missing | PullPolicy::Always => pull(&*context.engine, &image, &context.events).await,
     }
 }
 

@@ -28,12 +28,14 @@ use crate::plan::PlannedJob;
 const END_LIMIT: Duration = Duration::from_secs(10);
 
 /// Why a job could not go on, other than by its own work.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Broken {
     /// The machinery failed.
     Infrastructure { message: String, hint: Option<String> },
     /// It was stopped, or its time was up.
     Stopped(Cause),
+    /// Its image cannot be built, by the repository's own fault.
+    ImageBuild { message: String, output: String },
     /// A service did not become ready.
     Service { service: String, message: String },
     /// An expression has no value.
@@ -48,9 +50,21 @@ impl Broken {
     fn status(&self) -> Status {
         match self {
             Self::Infrastructure { .. } | Self::NoOverlay { .. } | Self::NoInit => Status::Error,
-            Self::Service { .. } | Self::NoValue(_) => Status::Failure,
+            Self::Service { .. } | Self::ImageBuild { .. } | Self::NoValue(_) => Status::Failure,
             Self::Stopped(Cause::TimedOut { scope: TimeoutScope::Job, .. }) => Status::Failure,
             Self::Stopped(_) => Status::Cancelled,
+        }
+    }
+
+    /// What happened, for people.
+    pub(super) fn words(&self) -> String {
+        match self {
+            Self::Infrastructure { message, .. }
+            | Self::NoOverlay { message }
+            | Self::ImageBuild { message, .. }
+            | Self::Service { message, .. } => message.clone(),
+            Self::Stopped(_) | Self::NoValue(_) => "it was stopped".to_owned(),
+            Self::NoInit => EngineError::InitMissing.to_string(),
         }
     }
 
@@ -60,6 +74,7 @@ impl Broken {
             Self::NoOverlay { message } => Cause::Infrastructure { message, hint: None },
             Self::Stopped(cause) | Self::NoValue(cause) => cause,
             Self::Service { service, message } => Cause::Service { service, message },
+            Self::ImageBuild { message, output } => Cause::ImageBuild { message, output },
             Self::NoInit => {
                 let error = EngineError::InitMissing;
                 Cause::Infrastructure { message: error.to_string(), hint: error.hint() }
@@ -78,7 +93,7 @@ impl From<UploadError> for Broken {
     fn from(error: UploadError) -> Self {
         match error {
             UploadError::Engine(error) => error.into(),
-            UploadError::Source(error) => Self::Infrastructure { message: error.to_string(), hint: error.hint() },
+            UploadError::Source(error) => error.into(),
             UploadError::Pipe(_) => {
                 Self::Infrastructure { message: format!("the workspace could not be brought in: {error}"), hint: None }
             }
@@ -251,9 +266,9 @@ pub(super) fn no_value<E>(context: &Context<E>, key: &'static str, error: &EvalE
 }
 
 fn never_started(broken: Broken) -> Outcome {
-    let status = match broken.status() {
-        Status::Error => Status::Error,
-        _ => Status::Skipped,
+    let status = match broken {
+        Broken::Stopped(_) => Status::Skipped,
+        _ => broken.status(),
     };
     Outcome { status, cause: Some(broken.into_cause()), exit_code: None }
 }
@@ -266,7 +281,7 @@ async fn prepare(
 ) -> Result<(Vec<Image>, tokio::sync::OwnedSemaphorePermit), Broken> {
     let mut found = Vec::new();
     for image in job.images() {
-        let pending = images.get(image).ok_or_else(|| EngineError::ImageMissing { image: image.to_owned() })?;
+        let pending = images.get(&image).ok_or_else(|| EngineError::ImageMissing { image: image.to_string() })?;
         found.push(pending.await?);
     }
     match slots.clone().acquire_owned().await {
@@ -279,7 +294,7 @@ async fn prepare(
 pub(super) struct JobRun<'a, E> {
     pub(super) context: &'a Context<E>,
     pub(super) job: &'a PlannedJob,
-    image: Image,
+    pub(super) image: Image,
     /// Those of its services, in their order.
     pub(super) service_images: Vec<Image>,
     deadline: Option<(Instant, Duration)>,

@@ -105,6 +105,13 @@ pub enum NotKept {
     Note(#[from] std::io::Error),
 }
 
+impl<E> Kept<E> {
+    /// Whose caches, results and images are this run's: those of its repository, noted in one folder.
+    pub(super) fn scope(&self) -> String {
+        self.scope.clone()
+    }
+}
+
 impl<E: Engine> Kept<E> {
     pub(super) fn new(
         making: &Making,
@@ -151,11 +158,6 @@ impl<E: Engine> Kept<E> {
     /// Takes that back.
     pub(super) fn keep_after_all(&self, name: &str) {
         self.made.lock().unwrap_or_else(PoisonError::into_inner).retain(|made| made != name);
-    }
-
-    /// Whose caches are this run's: those of its repository, noted in one folder.
-    pub(super) fn scope(&self) -> String {
-        self.scope.clone()
     }
 
     /// From now on jobs get a stream.

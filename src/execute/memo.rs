@@ -305,7 +305,8 @@ impl<E: Engine> JobRun<'_, E> {
 
 /// What differs between what a result rested on and what there is now, for people; `None` where nothing does.
 fn differences(was: &Rests, now: &Rests) -> Option<String> {
-    let verb = |name: &str| if name.starts_with("image ") { "moved" } else { "changed" };
+    let is_pulled = |name: &str| name.starts_with("image ") && !name.starts_with("image build ");
+    let verb = |name: &str| if is_pulled(name) { "moved" } else { "changed" };
     let mut changes: Vec<String> = Vec::new();
     for (name, digest) in now {
         match was.get(name) {

@@ -15,7 +15,7 @@ use super::{Context, OnFailure, counts_as_success, job};
 use crate::engine::Engine;
 use crate::event::{Cause, Event, JobId, JobResult, Level, Status};
 use crate::pipeline::expr::{Condition, Standing};
-use crate::plan::PlannedJob;
+use crate::plan::{PlannedImage, PlannedJob};
 
 /// What is done beside the jobs (the sweep, the platform check) may hold up the end of a run for no longer.
 const ASIDE_LIMIT: Duration = Duration::from_secs(2);
@@ -25,8 +25,7 @@ pub(super) async fn run_jobs<E: Engine>(context: &Arc<Context<E>>, jobs: Vec<Pla
     for job in &jobs {
         context.emit(Event::JobQueued { job: job.id.clone() }).await;
     }
-    let pull = context.settings.pull;
-    let images = Arc::new(Images::begin(&context.engine, jobs.iter().flat_map(wanted_images), pull, &context.events));
+    let images = Arc::new(Images::begin(context, jobs.iter().flat_map(wanted_images)));
     let mut aside = aside(context, &images);
     let limit = spawn_run_timeout(context);
 
@@ -46,9 +45,9 @@ pub(super) async fn run_jobs<E: Engine>(context: &Arc<Context<E>>, jobs: Vec<Pla
 }
 
 /// The images of a job and its services, and when they are wanted.
-fn wanted_images(job: &PlannedJob) -> impl Iterator<Item = (String, When)> {
+fn wanted_images(job: &PlannedJob) -> impl Iterator<Item = (PlannedImage, When)> {
     let when = if job.is_sure_to_run() { When::Now } else { When::Wanted };
-    job.images().map(move |image| (image.to_owned(), when))
+    job.images().map(move |image| (image, when))
 }
 
 /// What needs doing once a run, and no job waits for.

@@ -19,6 +19,8 @@ pub struct Swept {
     pub caches: usize,
     /// Results of jobs.
     pub results: usize,
+    /// Images that were built.
+    pub images: usize,
 }
 
 /// What is removed.
@@ -98,6 +100,7 @@ impl Swept {
             (self.volumes, "volume"),
             (self.caches, "cache"),
             (self.results, "result"),
+            (self.images, "image"),
         ]
         .into_iter()
         .filter(|(count, _)| *count > 0)

@@ -106,14 +106,17 @@ fn failed(state: &StateDir, run: &Run, jobs: &[Job]) -> Vec<FailedJob> {
     let failed = jobs.iter().filter(|job| is_failed(job.phase) && !job.forgiven);
     let told = failed.map(|job| {
         let step = job.steps.iter().find(|step| is_failed(step.phase) && !step.forgiven);
+        let message = job.message.clone().or_else(|| step?.message.clone()).unwrap_or_else(|| job.phase.to_string());
+        // Behind its first line, a message has what was printed outside of steps.
+        let mut message = message.lines().map(str::to_owned);
         FailedJob {
             job: job.name.clone(),
             step: step.map(|step| step.name.clone()),
             exit_code: step.and_then(|step| step.exit_code).or(job.exit_code),
-            cause: job.message.clone().or_else(|| step?.message.clone()).unwrap_or_else(|| job.phase.to_string()),
+            cause: message.next().unwrap_or_default(),
             output: step
                 .map(|step| last_lines(state, &LogId { run: run.id.clone(), job: job.position, step: step.position }))
-                .unwrap_or_default(),
+                .unwrap_or_else(|| message.collect()),
         }
     });
     told.collect()

@@ -74,14 +74,6 @@ pub enum PlanError {
         /// `privileged`, or a capability.
         what: String,
     },
-    /// The job asks for something that `argon run` does not do yet.
-    #[error("{owner} has `{key}`, which `argon run` does not do yet")]
-    NotBuilt {
-        /// What has it: a job or a step, for people.
-        owner: String,
-        /// The key.
-        key: &'static str,
-    },
     /// `--image FROM=TO` names an image that no job uses.
     #[error("no job of this run uses the image `{from}`")]
     UnusedImage {
@@ -113,9 +105,6 @@ impl PlanError {
                 format!(
                     "if you trust this pipeline, allow it: `argon run --allow {what}` (docs/security.md says what that means)"
                 )
-            }
-            Self::NotBuilt { key, .. } => {
-                format!("run the jobs that do without (`argon run JOB`), or take `{key}` out: it is not ignored")
             }
             Self::UnusedImage { used, .. } => format!("the images are: {}", used.join(", ")),
         }

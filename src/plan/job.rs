@@ -7,11 +7,12 @@ use serde_json::{Map, Value};
 
 use super::select::Chosen;
 use super::{
-    Need, PlanError, PlannedArtifact, PlannedCache, PlannedJob, PlannedService, PlannedStep, Privileges, RunOptions,
+    Need, PlanError, PlannedArtifact, PlannedCache, PlannedImage, PlannedJob, PlannedService, PlannedStep, Privileges,
+    RunOptions, image,
 };
 use crate::event::StepIndex;
 use crate::pipeline::expr::{Condition, Contexts, EvalError, Expr, NoFiles, Scope, Standing, Template};
-use crate::pipeline::{self, Artifact, Cache, EnvTemplates, Job, JobImage, MatrixValue, Pipeline, Service, Step};
+use crate::pipeline::{self, Artifact, Cache, EnvTemplates, Job, MatrixValue, Pipeline, Service, Step};
 
 /// How many characters of a script's first line stand for a step without a name.
 const NAME_WIDTH: usize = 60;
@@ -36,18 +37,11 @@ pub(super) fn plan(
         .iter()
         .enumerate()
         .map(|(index, step)| plan_step(job, step, StepIndex(index), options, &contexts, &text));
-    let JobImage::Reference(image) = &job.image else {
-        return Err(not_built(job, "image: {build}"));
-    };
-    let image = text("image", &image.value)?;
-    if let Err(why) = pipeline::check_image(&image) {
-        return Err(PlanError::BadImage { job: job.key.value.clone(), image, why });
-    }
     Ok(PlannedJob {
         id: chosen.id.clone(),
         key: job.key.value.clone(),
         title: job.name.as_ref().map(|name| text("name", name)).transpose()?,
-        image,
+        image: image::plan(job, &text)?,
         needs: needs.collect(),
         condition: job.condition.clone(),
         max_parallel: job.matrix.as_ref().and_then(|matrix| matrix.max_parallel),
@@ -147,10 +141,7 @@ fn service(
     service: &Service,
     text: &dyn Fn(&'static str, &Template) -> Result<String, PlanError>,
 ) -> Result<PlannedService, PlanError> {
-    let image = text("services", &service.image.value)?;
-    if let Err(why) = pipeline::check_image(&image) {
-        return Err(PlanError::BadImage { job: job.key.value.clone(), image, why });
-    }
+    let image = image::named(job, text("services", &service.image.value)?)?;
     Ok(PlannedService {
         name: service.name.value.clone(),
         image,
@@ -176,10 +167,6 @@ fn privileges(job: &Job, allowed: &Privileges) -> Result<Privileges, PlanError> 
         Some(wanted) => Err(refused(wanted)),
         None => Ok(Privileges { privileged: security.privileged, capabilities: security.capabilities.clone() }),
     }
-}
-
-fn not_built(job: &Job, key: &'static str) -> PlanError {
-    PlanError::NotBuilt { owner: format!("the job `{}`", job.key.value), key }
 }
 
 fn named<'a>(env: impl IntoIterator<Item = &'a (pipeline::Spanned<String>, Template)>) -> Vec<(String, Template)> {
@@ -270,15 +257,17 @@ pub(super) fn map_images(
     mut jobs: Vec<PlannedJob>,
     images: &BTreeMap<String, String>,
 ) -> Result<Vec<PlannedJob>, PlanError> {
-    let used: BTreeSet<&str> = jobs.iter().flat_map(PlannedJob::images).collect();
-    if let Some(from) = images.keys().find(|from| !used.contains(from.as_str())) {
-        return Err(PlanError::UnusedImage { from: from.clone(), used: used.into_iter().map(str::to_owned).collect() });
+    let used: BTreeSet<String> = jobs.iter().flat_map(PlannedJob::images).map(|image| image.to_string()).collect();
+    if let Some(from) = images.keys().find(|from| !used.contains(*from)) {
+        return Err(PlanError::UnusedImage { from: from.clone(), used: used.into_iter().collect() });
     }
     for job in &mut jobs {
-        let own = job.services.iter_mut().map(|service| &mut service.image).chain([&mut job.image]);
-        for image in own {
-            if let Some(to) = images.get(image) {
-                image.clone_from(to);
+        if let Some(to) = images.get(&job.image.to_string()) {
+            job.image = PlannedImage::Named(to.clone());
+        }
+        for service in &mut job.services {
+            if let Some(to) = images.get(&service.image) {
+                service.image.clone_from(to);
             }
         }
     }

@@ -90,7 +90,7 @@ fn directories_are_absolute_and_defaults_apply() {
 fn images_are_mapped_and_a_map_that_fits_nothing_is_refused() {
     let mut options = with(Selection::All);
     options.images.insert("b:1".into(), "c:2".into());
-    assert_eq!(planned(&options).unwrap().jobs[2].image, "c:2");
+    assert_eq!(planned(&options).unwrap().jobs[2].image.to_string(), "c:2");
     options.images.insert("zzz".into(), "c:2".into());
     let error = planned(&options).unwrap_err();
     assert_eq!(error.hint(), "the images are: a:1, b:1");

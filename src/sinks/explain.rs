@@ -94,6 +94,10 @@ pub fn explain(cause: &Cause, about: About<'_>) -> Explanation {
             format!("the artifact {name} cannot be kept: {message}"),
             Some("An artifact has files, folders and symlinks of the workspace that stay inside it: narrow its `paths:`.".to_owned()),
         ),
+        Cause::ImageBuild { message, .. } => (
+            format!("its image cannot be built: {message}"),
+            Some("Mend the Dockerfile, or what it copies: a build sees the folder less what git and .dockerignore ignore.".to_owned()),
+        ),
         Cause::Interrupted => ("interrupted".to_owned(), None),
         Cause::Infrastructure { message, hint } => (message.clone(), hint.clone()),
     };
@@ -253,6 +257,7 @@ mod tests {
                 message: "line 2: `x` is neither `name=value` nor `name<<WORD`".into(),
             },
             Cause::Expression { key: "if", message: "`fromJSON` was given no JSON".into() },
+            Cause::ImageBuild { message: "`[2/3] RUN make` failed: exit code: 2".into(), output: "no rule\n".into() },
             Cause::Interrupted,
             Cause::Infrastructure { message: "the engine went away".into(), hint: Some("Start it.".into()) },
         ];

@@ -3,8 +3,11 @@
 //! With one job, the bytes of its steps go through as they are. With several, each line has its job's name before it;
 //! a line that has no end yet is held back up to a bound, so lines of two jobs are never glued together.
 
+mod build;
+
 use std::collections::HashMap;
 use std::io::Write;
+use std::sync::Arc;
 use std::time::Duration;
 
 use memchr::{memchr, memrchr};
@@ -52,6 +55,8 @@ pub struct Plain<W> {
     prefixes: Vec<Prefix>,
     /// Lines without an end yet, in runs with several jobs.
     held: HashMap<(usize, Stream), Held>,
+    /// The same of images that are built, by name.
+    built: HashMap<Arc<str>, Vec<u8>>,
     /// What the end of the output is.
     cursor: Cursor,
 }
@@ -88,6 +93,7 @@ impl<W: Write + Send> Plain<W> {
             tracker: Tracker::new(Keep::Failures),
             prefixes: Vec::new(),
             held: HashMap::new(),
+            built: HashMap::new(),
             cursor: Cursor::Fresh,
         }
     }
@@ -97,6 +103,7 @@ impl<W: Write + Send> Plain<W> {
             Event::RunStarted { source, .. } => self.run_started(source),
             Event::JobQueued { .. } | Event::Summary { .. } => Ok(()),
             Event::ImagePull { image, pull } => self.pull(image, pull),
+            Event::ImageBuild { image, build } => self.build(image, build),
             Event::JobStarted { job, .. } => self.job_started(job),
             Event::StepStarted { job, step } => self.step_started(job, *step),
             Event::Log { job, stream, bytes, .. } => self.log(job, *stream, bytes),

@@ -165,6 +165,13 @@ fn failure(job: &JobTrack, style: &Style) -> String {
             text.push_str(&format!("  {} {line}\n", style.paint(Tone::Dim, style.symbols.bar())));
         }
     }
+    if let Some(Cause::ImageBuild { output, .. }) = cause {
+        let mut last = Tail::default();
+        last.push(output.as_bytes());
+        for line in last_lines(&last, style) {
+            text.push_str(&format!("  {} {line}\n", style.paint(Tone::Dim, style.symbols.bar())));
+        }
+    }
     if let Some(cause) = cause {
         let explanation = explain(cause, job.about());
         text.push_str(&format!("  {}\n", style.paint(Tone::Bad, &explanation.what)));

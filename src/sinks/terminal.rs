@@ -2,14 +2,16 @@
 //!
 //! If the terminal cannot be written, this sink ends and the run is told; history is kept elsewhere.
 
+mod build;
 mod view;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use self::view::{Pulls, View};
+use self::view::{Builds, Pulls, View};
 use super::explain::{About, aside, explain};
 use super::plain::described;
 use super::sanitize::Sanitizer;
@@ -59,7 +61,10 @@ pub struct Terminal {
     options: TerminalOptions,
     tracker: Tracker,
     pulls: Pulls,
+    builds: Builds,
     sanitizers: HashMap<(usize, Stream), Sanitizer>,
+    /// Of what images print that are built.
+    built: HashMap<Arc<str>, Sanitizer>,
     size: Box<dyn Fn() -> (u16, u16) + Send>,
     bars: MultiProgress,
     /// The lines below the log, top first.
@@ -77,7 +82,9 @@ impl Terminal {
             options,
             tracker: Tracker::new(Keep::Failures),
             pulls: Pulls::default(),
+            builds: Builds::default(),
             sanitizers: HashMap::new(),
+            built: HashMap::new(),
             size: screen.size,
             bars: MultiProgress::with_draw_target(screen.target),
             slots: Vec::new(),
@@ -92,6 +99,7 @@ impl Terminal {
             Event::RunStarted { source, .. } => self.run_started(source),
             Event::JobQueued { .. } | Event::JobStarted { .. } | Event::Summary { .. } => {}
             Event::ImagePull { image, pull } => self.pull(image, pull),
+            Event::ImageBuild { image, build } => self.build(image, build, envelope.time),
             Event::StepStarted { job, step } => self.step_started(job, *step),
             Event::Log { job, stream, bytes, .. } => self.log(job, *stream, bytes),
             Event::StepFinished { job, step, result } => self.step_finished(job, *step, result),
@@ -270,6 +278,7 @@ impl Terminal {
         let view = View {
             tracker: &self.tracker,
             pulls: &self.pulls,
+            builds: &self.builds,
             style: self.options.style,
             now: jiff::Timestamp::now(),
             frame: self.frame,

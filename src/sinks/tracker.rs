@@ -48,6 +48,11 @@ impl Tail {
     }
 }
 
+/// An image that is built, in short: its folder, as its lines have it before them.
+pub(super) fn short_build(image: &str) -> &str {
+    image.split_once(" (").map_or(image, |(short, _)| short)
+}
+
 /// Which tails stay after their step ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Keep {
@@ -261,6 +266,7 @@ impl Tracker {
             }),
             Event::JobQueued { .. }
             | Event::ImagePull { .. }
+            | Event::ImageBuild { .. }
             | Event::Notice { .. }
             | Event::Cache { .. }
             | Event::Artifact { .. } => {}

@@ -1,5 +1,6 @@
 //! The workspace as a tar stream (GNU format: any length of name, any bytes in it).
 
+use std::collections::BTreeSet;
 use std::fs::Metadata;
 use std::io::{self, BufWriter, Read, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -71,6 +72,46 @@ impl Workspace {
     }
 }
 
+impl Workspace {
+    /// Writes the files of `folder` (a path in the workspace; empty for its top) whose paths below it are `wanted` as a tar, with
+    /// those paths, owned by root. `.git` is no part of it.
+    ///
+    /// `beside` is a file of the workspace that goes in under another name.
+    ///
+    /// # Errors
+    /// Where a file cannot be read.
+    pub fn write_context<W: Write>(
+        &self,
+        w: W,
+        folder: &str,
+        wanted: &dyn Fn(&str) -> bool,
+        beside: Option<(&str, &str)>,
+    ) -> Result<TarSummary, SourceError> {
+        let options = TarOptions { prefix: String::new(), owner: Owner::default(), include_top: Top::Omit };
+        let mut archive = Archive::new(w, &options);
+        let prefix = if folder.is_empty() { String::new() } else { format!("{folder}/") };
+        let mut made = BTreeSet::new();
+        for (path, origin) in self.listing.iter() {
+            let Some(below) = path.strip_prefix(prefix.as_bytes()) else { continue };
+            if !origin.is_of_tree() || !wanted(&String::from_utf8_lossy(below)) {
+                continue;
+            }
+            for (slash, _) in below.iter().enumerate().filter(|(_, byte)| **byte == b'/') {
+                if made.insert(&below[..slash]) {
+                    archive.entry(&self.root, &below[..slash], &Origin::Directory)?;
+                }
+            }
+            archive.entry_as(&self.root, path, below, origin)?;
+        }
+        if let Some((path, name)) = beside
+            && let Some(origin) = self.listing.get(path.as_bytes())
+        {
+            archive.entry_as(&self.root, path.as_bytes(), name.as_bytes(), origin)?;
+        }
+        archive.finish()
+    }
+}
+
 fn send(source: io::Error) -> SourceError {
     SourceError::Send { source }
 }
@@ -106,27 +147,32 @@ impl<'a, W: Write> Archive<'a, W> {
 
     pub(super) fn entry(&mut self, root: &Path, path: &[u8], origin: &Origin) -> Result<Wrote, SourceError> {
         let name = self.name(path);
+        self.entry_as(root, path, &name, origin)
+    }
+
+    /// An entry by another name than its path.
+    fn entry_as(&mut self, root: &Path, path: &[u8], name: &[u8], origin: &Origin) -> Result<Wrote, SourceError> {
         match origin {
             Origin::Directory => {
                 if let Some(manifest) = &mut self.manifest {
                     manifest.add_directory(path);
                 }
-                self.directory(&[&name, b"/".as_slice()].concat()).map_err(send)?;
+                self.directory(&[name, b"/".as_slice()].concat()).map_err(send)?;
                 Ok(Wrote::Entry)
             }
             Origin::Bytes(bytes) => {
                 if let Some(manifest) = &mut self.manifest {
                     manifest.add_bytes(path, bytes);
                 }
-                self.bytes(&name, bytes).map_err(send)?;
+                self.bytes(name, bytes).map_err(send)?;
                 Ok(Wrote::Entry)
             }
             Origin::Frozen(frozen) => {
-                self.frozen(&name, path, frozen).map_err(send)?;
+                self.frozen(name, path, frozen).map_err(send)?;
                 Ok(Wrote::Entry)
             }
-            Origin::Tree => self.disk(&name, path, &on_disk(root, path)),
-            Origin::File(disk) => self.disk(&name, path, disk),
+            Origin::Tree => self.disk(name, path, &on_disk(root, path)),
+            Origin::File(disk) => self.disk(name, path, disk),
         }
     }
 

@@ -13,6 +13,9 @@ use super::{SourceError, Workspace};
 /// What is read of a file at once.
 const BUFFER: usize = 64 * 1024;
 
+/// The largest text that is read whole.
+const TEXT_LIMIT: u64 = 1024 * 1024;
+
 /// What an entry is, as its hash has it.
 #[derive(Clone, Copy)]
 enum Kind {
@@ -35,7 +38,7 @@ impl Workspace {
         let mut hasher = blake3::Hasher::new();
         let mut any = false;
         for (path, origin) in self.listing.iter() {
-            if !matches!(origin, Origin::Tree | Origin::Frozen(_)) || !wanted(&String::from_utf8_lossy(path)) {
+            if !origin.is_of_tree() || !wanted(&String::from_utf8_lossy(path)) {
                 continue;
             }
             any |= match origin {
@@ -69,6 +72,36 @@ impl Workspace {
             }
         }
         Ok(hashes)
+    }
+}
+
+impl Workspace {
+    /// A text file of the tree, as the run sees it; `None` where there is none. What is not UTF-8 comes as `U+FFFD`.
+    ///
+    /// # Errors
+    /// Where it cannot be read, or is larger than 1 MiB.
+    pub fn text(&self, path: &str) -> Result<Option<String>, SourceError> {
+        let disk = on_disk(&self.root, path.as_bytes());
+        let failed = |source| SourceError::Read { path: disk.clone(), source };
+        let mut bytes = Vec::new();
+        match self.listing.get(path.as_bytes()) {
+            Some(Origin::Frozen(Frozen::File { bytes: frozen, .. })) => bytes.clone_from(frozen),
+            Some(Origin::Tree) => match regular(&disk).map_err(failed)? {
+                Some(file) => file.take(TEXT_LIMIT + 1).read_to_end(&mut bytes).map_err(failed).map(|_| ())?,
+                None => return Ok(None),
+            },
+            _ => return Ok(None),
+        }
+        if bytes.len() as u64 > TEXT_LIMIT {
+            return Err(failed(io::Error::other("it is larger than 1 MiB")));
+        }
+        Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
+    }
+
+    /// Whether there is a folder at the path; the empty path is the top.
+    #[must_use]
+    pub fn has_folder(&self, path: &str) -> bool {
+        path.is_empty() || self.listing.is_directory(path.as_bytes())
     }
 }
 

@@ -36,6 +36,13 @@ pub(super) enum Origin {
     Bytes(Vec<u8>),
 }
 
+impl Origin {
+    /// Whether it is a file or symlink of the tree: what the tree holds, and not what was made to go with it.
+    pub(super) fn is_of_tree(&self) -> bool {
+        matches!(self, Self::Tree | Self::Frozen(_))
+    }
+}
+
 /// What was at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Frozen {
@@ -129,6 +136,11 @@ impl Listing {
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&[u8], &Origin)> {
         self.entries.iter().map(|(path, origin)| (path.as_slice(), origin))
+    }
+
+    /// What is at the path.
+    pub(super) fn get(&self, path: &[u8]) -> Option<&Origin> {
+        self.entries.get(path)
     }
 
     /// Whether something is at the path.

@@ -407,6 +407,7 @@ impl History {
         Ok(bad.map(|job| {
             let step = job.steps.into_iter().find(|step| step.phase.is_bad() && !step.forgiven);
             let message = step.as_ref().and_then(|step| step.message.clone()).or(job.message);
+            let message = message.and_then(|message| message.lines().next().map(str::to_owned));
             FirstBad { job: job.name, step: step.map(|step| step.name), message }
         }))
     }

@@ -350,7 +350,13 @@ impl Recording {
 
     fn message(&self, job: &JobId, cause: Option<&Cause>) -> Option<String> {
         let info = &self.jobs.get(job)?.info;
-        Some(explain(cause?, About { image: Some(&info.image), steps: &info.steps }).what)
+        let cause = cause?;
+        let what = explain(cause, About { image: Some(&info.image), steps: &info.steps }).what;
+        Some(match cause {
+            // What a build printed is in no log of a step.
+            Cause::ImageBuild { output, .. } if !output.is_empty() => format!("{what}\n{output}"),
+            _ => what,
+        })
     }
 
     fn log(&mut self, dir: &StateDir, job: &JobId, step: StepIndex, bytes: &[u8]) -> Result<(), StoreError> {

@@ -6,6 +6,7 @@ mod artifacts;
 mod caches;
 mod causes;
 mod handover;
+mod images;
 mod jobs;
 mod kept;
 mod kept_secrets;

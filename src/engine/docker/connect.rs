@@ -15,6 +15,7 @@ use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
 
 use super::Docker;
+use super::build::Builder;
 use super::endpoint::{self, Endpoint, WireError};
 use crate::engine::EngineError;
 
@@ -86,7 +87,7 @@ pub async fn connect(env: &EngineEnv) -> Result<Docker, EngineError> {
     let deadline = Instant::now() + SEARCH;
     match places(env)? {
         Places::Named(endpoint) => match probe(&endpoint, deadline).await {
-            Ok(version) => client(env, endpoint, version),
+            Ok(answer) => client(env, endpoint, answer),
             Err(failure) => Err(failure.named(&endpoint)),
         },
         Places::Usual(endpoints) => first(env, endpoints, deadline).await,
@@ -98,7 +99,7 @@ async fn first(env: &EngineEnv, endpoints: Vec<Endpoint>, deadline: Instant) -> 
     let mut denied = None;
     for endpoint in endpoints {
         match probe(&endpoint, deadline.min(Instant::now() + ONE_PLACE)).await {
-            Ok(version) => return client(env, endpoint, version),
+            Ok(answer) => return client(env, endpoint, answer),
             Err(failure) => {
                 if let (Failure::Denied, Endpoint::Unix(path)) = (&failure, &endpoint) {
                     denied.get_or_insert_with(|| path.clone());
@@ -152,22 +153,33 @@ impl From<WireError> for Failure {
     }
 }
 
+/// What an engine says of itself when it is looked for.
+#[derive(Debug, Clone, Copy)]
+struct Answer {
+    version: ClientVersion,
+    builder: Builder,
+}
+
 /// Asks `/_ping`, which is the cheapest question there is: `/version` has Docker run two programs first.
-async fn probe(endpoint: &Endpoint, deadline: Instant) -> Result<ClientVersion, Failure> {
+async fn probe(endpoint: &Endpoint, deadline: Instant) -> Result<Answer, Failure> {
     let asked = timeout_at(deadline, endpoint::request(endpoint, Method::GET, "/_ping"));
     let response = asked.await.map_err(|_| Failure::Silent)??;
     if !response.status().is_success() {
         return Err(Failure::Stranger(format!("it answers a ping with {}", response.status())));
     }
+    // Podman says so in a header of its own, and builds with Buildah.
+    let builder =
+        if response.headers().contains_key("libpod-api-version") { Builder::Classic } else { Builder::BuildKit };
     let Some(theirs) = response.headers().get("api-version") else {
-        return Ok(OLDEST);
+        return Ok(Answer { version: OLDEST, builder });
     };
     let theirs = theirs
         .to_str()
         .ok()
         .and_then(version)
         .ok_or_else(|| Failure::Stranger("it tells no API version".to_owned()))?;
-    Ok(if theirs < *API_DEFAULT_VERSION { theirs } else { *API_DEFAULT_VERSION })
+    let version = if theirs < *API_DEFAULT_VERSION { theirs } else { *API_DEFAULT_VERSION };
+    Ok(Answer { version, builder })
 }
 
 fn version(text: &str) -> Option<ClientVersion> {
@@ -175,7 +187,8 @@ fn version(text: &str) -> Option<ClientVersion> {
     Some(ClientVersion { major_version: major.parse().ok()?, minor_version: minor.parse().ok()? })
 }
 
-fn client(env: &EngineEnv, endpoint: Endpoint, version: ClientVersion) -> Result<Docker, EngineError> {
+fn client(env: &EngineEnv, endpoint: Endpoint, answer: Answer) -> Result<Docker, EngineError> {
+    let Answer { version, builder } = answer;
     let client = match &endpoint {
         Endpoint::Unix(path) => bollard::Docker::connect_with_unix(&path.to_string_lossy(), REQUEST_SECONDS, &version),
         Endpoint::Tcp(address) => bollard::Docker::connect_with_http(address, REQUEST_SECONDS, &version),
@@ -195,6 +208,7 @@ fn client(env: &EngineEnv, endpoint: Endpoint, version: ClientVersion) -> Result
         client,
         endpoint,
         version,
+        builder,
         config_dir: env.config_dir(),
         no_init: Arc::new(AtomicBool::new(false)),
         stall: STALL,

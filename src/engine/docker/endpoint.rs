@@ -5,16 +5,19 @@ use std::io;
 use std::path::PathBuf;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Limited};
+use futures_util::TryStreamExt;
+use http_body_util::{BodyExt, Limited, StreamBody};
+use hyper::body::{Body, Frame};
 use hyper::client::conn::http1;
 use hyper::header::{CONNECTION, CONTENT_TYPE, HOST, UPGRADE};
 use hyper::{Method, Request, Response, body::Incoming};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
+use tokio_util::io::ReaderStream;
 
 use crate::causes::with_causes;
-use crate::engine::EngineError;
+use crate::engine::{EngineError, TarStream};
 
 /// The port of an engine's unencrypted API where an address names none.
 const DEFAULT_PORT: u16 = 2375;
@@ -79,6 +82,8 @@ fn tcp(rest: &str) -> Option<String> {
     }
 }
 
+/// What is read of an archive at a time.
+const PIECE: usize = 128 * 1024;
 /// An engine's error is a sentence; what is longer is none.
 const LONGEST_MESSAGE: usize = 64 * 1024;
 
@@ -102,6 +107,27 @@ pub(super) async fn request(endpoint: &Endpoint, method: Method, path: &str) -> 
     let request =
         if method == Method::POST { request.header(CONNECTION, "Upgrade").header(UPGRADE, "tcp") } else { request };
     let request = request.body(String::new()).map_err(|e| WireError::Http(e.to_string()))?;
+    connect_and_send(endpoint, request).await
+}
+
+/// Posts a tar archive on a connection of its own. Dropping the answer's body closes that connection.
+pub(super) async fn post_tar(endpoint: &Endpoint, path: &str, tar: TarStream) -> Result<Response<Incoming>, WireError> {
+    let pieces = ReaderStream::with_capacity(tar, PIECE).map_ok(Frame::data);
+    let request = Request::builder()
+        .method(Method::POST)
+        .uri(path)
+        .header(HOST, host(endpoint))
+        .header(CONTENT_TYPE, "application/x-tar")
+        .body(StreamBody::new(pieces))
+        .map_err(|e| WireError::Http(e.to_string()))?;
+    connect_and_send(endpoint, request).await
+}
+
+async fn connect_and_send<B>(endpoint: &Endpoint, request: Request<B>) -> Result<Response<Incoming>, WireError>
+where
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
     match endpoint {
         Endpoint::Unix(path) => send(UnixStream::connect(path).await?, request).await,
         Endpoint::Tcp(address) => {
@@ -112,9 +138,11 @@ pub(super) async fn request(endpoint: &Endpoint, method: Method, path: &str) -> 
     }
 }
 
-async fn send<S>(stream: S, request: Request<String>) -> Result<Response<Incoming>, WireError>
+async fn send<S, B>(stream: S, request: Request<B>) -> Result<Response<Incoming>, WireError>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     tokio::spawn(connection.with_upgrades());

@@ -51,18 +51,19 @@ fn has_init(info: &SystemInfo) -> bool {
 pub(super) async fn image(docker: &Docker, image: &str) -> Result<Option<Image>, EngineError> {
     Reference::parse(image)?;
     match docker.client.inspect_image(image).await {
-        Ok(found) => Ok(Some(facts(found))),
+        Ok(found) => Ok(Some(facts(image, found))),
         Err(e) if error::is_not_found(&e) => Ok(None),
         Err(e) => Err(e.into()),
     }
 }
 
-fn facts(found: ImageInspect) -> Image {
+fn facts(name: &str, found: ImageInspect) -> Image {
     let config = found.config.unwrap_or_default();
     let mut ports: Vec<u16> =
         config.exposed_ports.iter().flatten().filter_map(|port| port.strip_suffix("/tcp")?.parse().ok()).collect();
     ports.sort_unstable();
     Image {
+        name: name.to_owned(),
         platform: platform(found.os.as_deref(), found.architecture.as_deref()),
         id: found.id.unwrap_or_default(),
         user: config.user.unwrap_or_default(),

@@ -61,7 +61,7 @@ impl<E: Engine> JobRun<'_, E> {
             // Its numbers are in the image, which would have to be asked first.
             return Ok(Place::Stream);
         };
-        match kept.place(&self.job.image, owner).await {
+        match kept.place(&self.image.name, owner).await {
             Ok(place) => {
                 if let Place::Mounted { told: Some(told), .. } = &place {
                     self.notes(&told.warnings, told.message.clone()).await;

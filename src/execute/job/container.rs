@@ -25,7 +25,7 @@ impl<E> JobRun<'_, E> {
     /// What the engine is asked for.
     pub(super) fn spec(&self, services: &Services<'_, E>, place: &Place, caches: &JobCaches) -> ContainerSpec {
         ContainerSpec {
-            image: self.job.image.clone(),
+            image: self.image.name.clone(),
             user: self.job.user.clone(),
             command: supervisor::command(),
             env: Vec::new(),

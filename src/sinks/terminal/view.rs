@@ -1,13 +1,14 @@
 //! The moving lines at the bottom of the live view: pulls with their bars, then jobs. Pure: a state in, lines out.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::super::sanitize::one_line;
 use super::super::style::{Style, Tone, bytes, human};
 use super::super::tracker::{JobTrack, Phase, Tracker};
-use crate::event::{JobId, LayerPhase, LayerProgress, PullEvent, Status};
+use crate::event::{BuildEvent, JobId, LayerPhase, LayerProgress, PullEvent, Status};
 
 /// The most lines that move.
 const MOST_LINES: usize = 12;
@@ -38,10 +39,32 @@ impl Pulls {
     }
 }
 
+/// The builds that go on, by image: since when, and the instruction that they are at.
+#[derive(Debug, Default)]
+pub(super) struct Builds(BTreeMap<Arc<str>, (Timestamp, String)>);
+
+impl Builds {
+    pub(super) fn take(&mut self, image: &Arc<str>, build: &BuildEvent, now: Timestamp) {
+        match build {
+            BuildEvent::Started => {
+                self.0.insert(image.clone(), (now, String::new()));
+            }
+            BuildEvent::Step { name, .. } => {
+                self.0.entry(image.clone()).or_insert_with(|| (now, String::new())).1 = one_line(name);
+            }
+            BuildEvent::Log { .. } => {}
+            BuildEvent::Finished { .. } | BuildEvent::Failed { .. } => {
+                self.0.remove(image);
+            }
+        }
+    }
+}
+
 /// What is shown.
 pub(super) struct View<'a> {
     pub(super) tracker: &'a Tracker,
     pub(super) pulls: &'a Pulls,
+    pub(super) builds: &'a Builds,
     pub(super) style: Style,
     pub(super) now: Timestamp,
     pub(super) frame: usize,
@@ -57,6 +80,7 @@ impl View<'_> {
         for (image, layers) in &self.pulls.0 {
             lines.extend(self.pull(image, layers, width));
         }
+        lines.extend(self.builds.0.iter().map(|(image, (since, step))| self.build(image, *since, step, width)));
         let is_running = |job: &&(usize, &JobTrack)| matches!(job.1.phase, Phase::Running { .. });
         let jobs: Vec<(usize, &JobTrack)> = self.tracker.jobs.iter().enumerate().collect();
         lines.extend(jobs.iter().filter(is_running).map(|(position, job)| self.running(*position, job, width)));
@@ -98,10 +122,18 @@ impl View<'_> {
             None => "finishing".to_owned(),
         };
         let name = self.style.paint(Tone::Job(position), &padded_name(self.tracker, position));
-        let time = self.elapsed(*since);
-        let left = format!("{} {name} {doing}", self.spinner());
+        self.timed(&format!("{} {name} {doing}", self.spinner()), *since, width)
+    }
+
+    fn build(&self, image: &str, since: Timestamp, step: &str, width: usize) -> String {
+        self.timed(format!("{} {} {step}", self.spinner(), one_line(image)).trim_end(), since, width)
+    }
+
+    /// Words with the time since behind them, which is never cut.
+    fn timed(&self, left: &str, since: Timestamp, width: usize) -> String {
+        let time = self.elapsed(since);
         let room = width.saturating_sub(console::measure_text_width(&time) + 1);
-        let left = console::truncate_str(&left, room, self.style.symbols.ellipsis());
+        let left = console::truncate_str(left, room, self.style.symbols.ellipsis());
         format!("{left} {}", self.style.paint(Tone::Dim, &time))
     }
 
@@ -112,7 +144,9 @@ impl View<'_> {
         let shown = |need| self.tracker.job(need).map(|job| job.info.id.as_str());
         let needs: Vec<&str> = job.info.needs.iter().filter(is_open).filter_map(shown).collect();
         let what = match needs.is_empty() {
-            true if self.pulls.0.contains_key(&job.info.image) => "waiting for its image".to_owned(),
+            true if self.pulls.0.contains_key(&job.info.image) || self.builds.0.contains_key(&*job.info.image) => {
+                "waiting for its image".to_owned()
+            }
             true => "waiting".to_owned(),
             false => format!("waiting for {}", needs.join(", ")),
         };
