@@ -41,11 +41,11 @@ const TAIL: usize = 16 * 1024;
 pub(super) async fn image<E: Engine>(
     context: &Context<E>,
     build: &PlannedBuild,
-    pulled: impl Fn(String) -> PendingImage,
+    pulled: impl Fn(&str) -> PendingImage,
 ) -> Result<Image, Broken> {
     let sight = Arc::new(Sight::of(&context.workspace, build.clone()).await?);
     let bases = sight.file.images(build.target.as_deref(), &build.args);
-    let found = try_join_all(bases.iter().map(|base| pulled(base.clone()))).await?;
+    let found = try_join_all(bases.iter().map(|base| pulled(base))).await?;
     let bases: Vec<String> = bases.into_iter().zip(found).map(|(name, image)| format!("{name} {}", image.id)).collect();
     let rests = sight.rests(&context.workspace, &bases, context.settings.trust).await?;
     let name = format!("{NAME}:{rests}");

@@ -132,7 +132,7 @@ struct Named<E> {
 impl<E: Engine> Named<E> {
     fn on_its_way(self: &Arc<Self>, image: &PlannedImage) -> PendingImage {
         match image {
-            PlannedImage::Named(name) => self.get(name.clone()),
+            PlannedImage::Named(name) => self.get(name),
             PlannedImage::Built(planned) => {
                 let (this, planned) = (self.clone(), planned.clone());
                 let work = async move { build::image(&this.context, &planned, |name| this.get(name)).await };
@@ -141,10 +141,10 @@ impl<E: Engine> Named<E> {
         }
     }
 
-    fn get(&self, name: String) -> PendingImage {
+    fn get(&self, name: &str) -> PendingImage {
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-        let begin = || ensure(self.context.clone(), name.clone()).map_err(Broken::from).boxed().shared();
-        pending.entry(name.clone()).or_insert_with(begin).clone()
+        let begin = || ensure(self.context.clone(), name.to_owned()).map_err(Broken::from).boxed().shared();
+        pending.entry(name.to_owned()).or_insert_with(begin).clone()
     }
 }
 
