@@ -222,7 +222,7 @@ _argon() {
             return 0
             ;;
         argon__subcmd__clean)
-            opts="-h --all --workspaces --cache --color --help"
+            opts="-h --all --workspaces --cache --images --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -259,6 +259,7 @@ set edit:completion:arg-completer[argon] = {|@words|
             cand --all 'Removes every container, network and volume of Argon''s: also those of runs that are going on, here or on another machine'
             cand --workspaces 'Also removes the snapshots of source trees that are kept for the next run'
             cand --cache 'Also removes all caches of jobs, and the results of those that declare their inputs'
+            cand --images 'Also removes the images that were built for jobs, but for those that run'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }

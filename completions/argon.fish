@@ -241,6 +241,7 @@ never\t''"
 complete -c argon -n "__fish_argon_using_subcommand clean" -l all -d 'Removes every container, network and volume of Argon\'s: also those of runs that are going on, here or on another machine'
 complete -c argon -n "__fish_argon_using_subcommand clean" -l workspaces -d 'Also removes the snapshots of source trees that are kept for the next run'
 complete -c argon -n "__fish_argon_using_subcommand clean" -l cache -d 'Also removes all caches of jobs, and the results of those that declare their inputs'
+complete -c argon -n "__fish_argon_using_subcommand clean" -l images -d 'Also removes the images that were built for jobs, but for those that run'
 complete -c argon -n "__fish_argon_using_subcommand clean" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c argon -n "__fish_argon_using_subcommand lsp" -l color -d 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE' -r -f -a "auto\t''
 always\t''

@@ -285,6 +285,7 @@ Register-ArgumentCompleter -Native -CommandName 'argon' -ScriptBlock {
             [CompletionResult]::new('--all', '--all', [CompletionResultType]::ParameterName, 'Removes every container, network and volume of Argon''s: also those of runs that are going on, here or on another machine')
             [CompletionResult]::new('--workspaces', '--workspaces', [CompletionResultType]::ParameterName, 'Also removes the snapshots of source trees that are kept for the next run')
             [CompletionResult]::new('--cache', '--cache', [CompletionResultType]::ParameterName, 'Also removes all caches of jobs, and the results of those that declare their inputs')
+            [CompletionResult]::new('--images', '--images', [CompletionResultType]::ParameterName, 'Also removes the images that were built for jobs, but for those that run')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break

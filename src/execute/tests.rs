@@ -36,6 +36,7 @@ impl Ran {
                     let step = step.map(|step| format!("/{step}")).unwrap_or_default();
                     Some(format!("{job}{step} again after try {attempt} of {of}"))
                 }
+                Event::ImageBuild { image, build } => Some(format!("{image} {build:?}")),
                 Event::ImagePull { image, pull } => {
                     Some(format!("{image} {}", format!("{pull:?}").split([' ', '{']).next().unwrap()))
                 }
@@ -84,6 +85,7 @@ async fn play(jobs: &str, settings: Settings, during: impl FnOnce(Stopper)) -> R
 }
 
 fn workspace(folder: &Path) -> Workspace {
+    std::fs::write(folder.join("Dockerfile"), "FROM missing:1\nFROM box:1 AS broken\n").unwrap();
     open(&SourceRequest::WorkingTree { folder: folder.to_owned() }).unwrap()
 }
 
@@ -522,4 +524,23 @@ async fn a_stop_ends_the_wait_for_another_try() {
     .await;
     assert!(began.elapsed() < Duration::from_secs(5));
     assert_eq!((ran.result.status, ran.engine.made()), (Status::Cancelled, 1));
+}
+
+#[tokio::test]
+async fn an_image_is_built_once_whatever_jobs_use_it_behind_the_pull_of_its_base() {
+    let build = |name: &str, target: &str| {
+        job(name, "", &["say hi"]).replace("image: box:1", &format!("image: {{build: ., target: {target}}}"))
+    };
+    let ran = play(&[build("a", "0"), build("b", "0")].concat(), settings(), |_| {}).await;
+    assert_eq!(ran.result.status, Status::Success);
+    assert_eq!((ran.engine.builds(), ran.engine.pulls(), ran.engine.made()), (1, 1, 2));
+    let story = ran.story().join("\n");
+    let built = "missing:1 Started\nmissing:1 Finished\nbuild . (0) Started\nbuild . (0) Step";
+    assert!(story.starts_with(built), "{story}");
+
+    let ran = play(&build("a", "broken"), settings(), |_| {}).await;
+    assert_eq!((ran.result.status, ran.engine.builds(), ran.engine.made()), (Status::Failure, 0, 0));
+    let story = ran.story();
+    let cause = r#"a failure ImageBuild { message: "`[1/1] RUN false` failed: exit code: 1", output: "built" }"#;
+    assert_eq!(story.last().unwrap(), cause);
 }

@@ -38,6 +38,12 @@ const RULES: &[Rule] = &[
         ],
     },
     Rule { says: "only `engine/docker` imports bollard", within: &[], except: &["engine/docker"], words: &["bollard"] },
+    Rule {
+        says: "`dockerfile` knows no other room, does no IO, and is not async",
+        within: &["dockerfile"],
+        except: &[],
+        words: &["crate::", "std::fs", "std::io", "std::env", "tokio", "async ", ".await"],
+    },
     Rule { says: "only `source` imports gix", within: &[], except: &["source"], words: &["gix::"] },
     Rule {
         says: "only `pipeline` reads YAML",

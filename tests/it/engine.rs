@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use argon::engine::docker::{Docker, EngineEnv, connect};
-use argon::engine::{ContainerId, ContainerSpec, Engine, EngineError, Labels, Limits, Network, Session};
+use argon::engine::{
+    BuildSpec, Building, ContainerId, ContainerSpec, Engine, EngineError, Labels, LayerCache, Limits, Network, Session,
+};
 use argon::event::Stream;
 use futures_util::StreamExt;
 use tokio::io::AsyncWriteExt;
@@ -272,4 +274,59 @@ async fn the_engine_tells_of_itself() {
     let info = engine().await.info().await.unwrap();
     assert!(["Docker", "Podman"].contains(&info.product.as_str()), "{info:?}");
     assert!(info.platform.starts_with("linux/") && info.cpus > 0 && info.memory > 0, "{info:?}");
+}
+
+/// What a builder said, as lines: `step NAME` and output.
+async fn built(engine: &Docker, network: Network, dockerfile: &str) -> (Result<String, EngineError>, Vec<String>) {
+    let mut tar = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_size(dockerfile.len() as u64);
+    header.set_mode(0o644);
+    tar.append_data(&mut header, "Dockerfile", dockerfile.as_bytes()).unwrap();
+    let context = std::io::Cursor::new(tar.into_inner().unwrap());
+    let spec = BuildSpec {
+        dockerfile: "Dockerfile".to_owned(),
+        target: None,
+        args: vec![("WHO".to_owned(), "a & b".to_owned())],
+        network,
+        layers: LayerCache::Ignored,
+        scope: "it".to_owned(),
+    };
+    let (progress, mut said) = tokio::sync::mpsc::channel(64);
+    let collect = async {
+        let mut lines = Vec::new();
+        while let Some(word) = said.recv().await {
+            lines.push(match word {
+                Building::Step { name, .. } => format!("step {name}"),
+                Building::Log(bytes) => String::from_utf8(bytes.to_vec()).unwrap().trim().to_owned(),
+            });
+        }
+        lines
+    };
+    tokio::join!(engine.build(&spec, Box::pin(context), progress), collect)
+}
+
+/// BuildKit knows no networks but its own; the older builder, which Podman has alone, knows them all.
+#[tokio::test]
+async fn both_builders_build_tell_their_steps_and_their_failure() {
+    let engine = engine().await;
+    for network in [Network::Bridge, Network::Named("bridge".to_owned())] {
+        let good = format!("FROM {IMAGE}\nARG WHO\nRUN echo \"for $WHO\" | tee /who\n");
+        let (id, said) = built(&engine, network.clone(), &good).await;
+        let id = id.unwrap();
+        assert!(said.iter().any(|line| line.starts_with("step [") && line.contains("RUN echo")), "{said:?}");
+        assert!(said.contains(&"for a & b".to_owned()), "{said:?}");
+        let name = format!("argon-built:it-{}", std::process::id());
+        engine.name_image(&id, &name).await.unwrap();
+        assert_eq!(engine.image(&name).await.unwrap().unwrap().id, id);
+        assert!(engine.built_images().await.unwrap().iter().any(|image| image.name == name && image.scope == "it"));
+        engine.remove_image(&name).await.unwrap();
+        engine.remove_image(&name).await.unwrap();
+        assert_eq!(engine.image(&name).await.unwrap(), None);
+
+        let (failed, said) = built(&engine, network, &format!("FROM {IMAGE}\nRUN echo no >&2; exit 9\n")).await;
+        assert!(matches!(&failed, Err(EngineError::BuildFailed { message }) if message.contains('9')), "{failed:?}");
+        // The older builder paints what comes from standard error.
+        assert!(said.iter().any(|line| line.contains("no\n") || line == "no"), "{said:?}");
+    }
 }

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use argon::event::{
-    Cause, Envelope, Event, JobId, JobInfo, JobResult, LayerPhase, LayerProgress, Level, PullEvent, RunId, RunResult,
-    SourceInfo, Status, StepIndex, StepInfo, StepResult, Stream,
+    BuildEvent, Cause, Envelope, Event, JobId, JobInfo, JobResult, LayerPhase, LayerProgress, Level, PullEvent, RunId,
+    RunResult, SourceInfo, Status, StepIndex, StepInfo, StepResult, Stream,
 };
 use argon::sinks::json::Json;
 use argon::sinks::junit::Junit;
@@ -90,6 +90,23 @@ fn run_finished(status: Status) -> Event {
 
 fn pull(pull: PullEvent) -> Event {
     Event::ImagePull { image: "python:3.10".into(), pull }
+}
+
+fn build(build: BuildEvent) -> Event {
+    Event::ImageBuild { image: "build ci (test)".into(), build }
+}
+
+fn builds() -> Vec<Event> {
+    let log = |text: &'static str| build(BuildEvent::Log { bytes: Bytes::from_static(text.as_bytes()) });
+    vec![
+        build(BuildEvent::Started),
+        build(BuildEvent::Step { name: "[1/3] FROM docker.io/library/gcc".into(), cached: true }),
+        build(BuildEvent::Step { name: "[2/3] RUN make".into(), cached: false }),
+        log("cc -o main"),
+        log(" main.c\n\u{1b}[31mno rule\u{1b}[0m"),
+        build(BuildEvent::Finished { duration: Duration::from_millis(3100) }),
+        build(BuildEvent::Failed { message: "`[2/3] RUN make` failed: exit code 2".into() }),
+    ]
 }
 
 fn layer(id: &str, phase: LayerPhase, current: u64, total: Option<u64>) -> Event {
@@ -298,8 +315,10 @@ fn json_examples_in_the_docs_are_what_is_written() {
     events.push(log("build", 1, &b"\xff\xfe\n"[..]));
     events.push(pull(PullEvent::Failed { message: "no such image".into() }));
     events.push(Event::Notice { level: Level::Warn, job: None, message: "the clock jumped".into() });
-    let (build, step) = (JobId::new("build"), StepIndex(1));
-    events.push(Event::Summary { job: build, step, markdown: "# 12 of 14 tests passed\n".into() });
+    events.extend(builds());
+    events.push(build(BuildEvent::Log { bytes: Bytes::from_static(b"cc -o main main.c\n") }));
+    let (job, step) = (JobId::new("build"), StepIndex(1));
+    events.push(Event::Summary { job, step, markdown: "# 12 of 14 tests passed\n".into() });
     let shape = |line: &str| {
         let mut value: serde_json::Value = serde_json::from_str(line).unwrap();
         value["seq"] = 0.into();
@@ -436,6 +455,28 @@ fn terminal_pull() {
         ];
         let _sink = watch(&memory, &events);
         insta::assert_snapshot!(format!("terminal_pull_{columns}"), still(&memory.text()));
+    }
+}
+
+#[test]
+fn plain_lines_of_a_build() {
+    let mut events = vec![run_started(vec![job_info("build", &[], &["Compile"])]), queued("build")];
+    events.extend(builds());
+    let output = "cc -o main main.c\nno rule\n".to_owned();
+    let cause = Cause::ImageBuild { message: "`[2/3] RUN make` failed: exit code 2".into(), output };
+    events.push(job_finished("build", Status::Failure, Some(cause), None));
+    events.push(run_finished(Status::Failure));
+    insta::assert_snapshot!(plain(&events, Verbosity::Normal));
+}
+
+#[test]
+fn terminal_build() {
+    for columns in [80, 40] {
+        let memory = Memory::new(24, columns);
+        let mut events = vec![run_started(vec![job_info("build", &[], &["Compile"])]), queued("build")];
+        events.extend(builds().into_iter().take(5));
+        let _sink = watch(&memory, &events);
+        insta::assert_snapshot!(format!("terminal_build_{columns}"), still(&memory.text()));
     }
 }
 
