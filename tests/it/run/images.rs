@@ -18,9 +18,9 @@ fn write(repo: &Repo, path: &str, text: &str) {
     std::fs::write(repo.path().join(path), text).unwrap();
 }
 
-/// A Dockerfile whose only instruction copies all that it sees. Each test has an image of its own.
-fn copies(mark: &str) -> String {
-    format!("FROM {BUSYBOX}\nLABEL mark={mark}\nCOPY . /built/\n")
+/// A Dockerfile that copies all that it sees. Images outlive tests, so each has one that there never was.
+fn copies() -> String {
+    format!("FROM {BUSYBOX}\nLABEL mark={}\nCOPY . /built/\n", uuid::Uuid::now_v7())
 }
 
 fn was_built(ran: &Ended) -> bool {
@@ -29,10 +29,11 @@ fn was_built(ran: &Ended) -> bool {
 
 #[test]
 fn an_image_is_built_from_what_the_run_sees_and_again_when_that_changed() {
+    let dockerfile = copies();
     let repo = repo(
         &json!({"build": "."}),
         &[
-            ("Dockerfile", &copies("sees")),
+            ("Dockerfile", &dockerfile),
             (".gitignore", "*.o\n"),
             (".dockerignore", "secret\n*.md\n!README.md\n.*\nDockerfile\n"),
             ("README.md", "read me\n"),
@@ -45,7 +46,7 @@ fn an_image_is_built_from_what_the_run_sees_and_again_when_that_changed() {
     let ran = repo.json(&[]).run();
     ran.exits(0);
     assert!(was_built(&ran));
-    assert_eq!(ran.said("job", 1), format!("{}read me\nint main;\nDockerfile\nREADME.md\nmain.c\n", copies("sees")));
+    assert_eq!(ran.said("job", 1), format!("{}read me\nint main;\nDockerfile\nREADME.md\nmain.c\n", dockerfile));
     let events: Vec<String> = ran.all("image.build").iter().map(|event| event["message"].to_string()).collect();
     assert!(events.iter().any(|message| message.contains("COPY . /built/")), "{events:?}");
 
@@ -131,7 +132,7 @@ fn a_build_that_is_stopped_or_killed_leaves_nothing_behind() {
 
 #[test]
 fn images_that_are_old_go_and_all_of_them_on_demand() {
-    let repo = repo(&json!({"build": "."}), &[("Dockerfile", &copies("old")), ("file", "0")]);
+    let repo = repo(&json!({"build": "."}), &[("Dockerfile", &copies()), ("file", "0")]);
     let mut names = Vec::new();
     for round in 0..5 {
         write(&repo, "file", &format!("{round}\n"));
