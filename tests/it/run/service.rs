@@ -9,7 +9,7 @@ const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/repos/servic
 fn project() -> Repo {
     let read = |path: &str| std::fs::read(Path::new(FOLDER).join(path)).unwrap();
     let pipeline = String::from_utf8(read(".runnerci.yml")).unwrap();
-    let files = ["app/__init__.py", "db/schema.sql", "db/test.sql", "dependencies.lock"];
+    let files = ["app/__init__.py", "ci/Dockerfile", "ci/pack.sh", "db/schema.sql", "db/test.sql", "dependencies.lock"];
     files.into_iter().fold(Repo::new(&pipeline), |repo, path| repo.file(path, read(path))).commit()
 }
 
@@ -30,6 +30,7 @@ fn a_project_with_a_database_runs_green_and_then_only_what_an_edit_touches() {
     let first = repo.json(&args).run();
     first.exits(0);
     assert_eq!(first.said("build", 1), "fetching alpha 1.0\nfetching beta 2.1\n");
+    assert_eq!(first.said("build", 3), "packed as a tar of sources\n", "by a program of the image that was built");
     assert!(first.said("package", 1).contains("vendor/beta-2.1"), "{}", first.said("package", 1));
     assert_eq!(first.said("deploy", 1), "deploying 2.0.1 to staging with ***\n");
     assert_eq!(first.all("service").iter().filter(|event| event["state"] == "ready").count(), 4);
@@ -51,6 +52,14 @@ fn a_project_with_a_database_runs_green_and_then_only_what_an_edit_touches() {
         (third.said("build", 1), &third.all("cache")[0]["found"]),
         ("fetching gamma 3\n".to_owned(), &"partial".into())
     );
+
+    // The image that packages are made in: the build alone runs in it.
+    let repo = repo.file("ci/pack.sh", "#!/bin/sh\necho packed otherwise; : > $1\n");
+    let fourth = repo.json(&args).run();
+    fourth.exits(0);
+    let (cached, ran) = went(&fourth);
+    let why = "build: image build ci (FORMAT=a tar of sources) changed".to_owned();
+    assert_eq!((cached.len(), ran, fourth.said("build", 3)), (5, vec![why], "packed otherwise\n".to_owned()));
 
     // A wrong schema: the tests say so with the database's own words.
     let repo = repo.file("db/schema.sql", "create table orders (id integer);\n");
