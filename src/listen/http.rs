@@ -27,7 +27,7 @@ use super::config::{Forks, Repository};
 use super::forge::Forge;
 use super::keeper::Unanswered;
 use super::shop::{Shop, order};
-use super::webhook::{self, BadDelivery, Claim, Delivery, Happened, Origin, Proof, Says};
+use super::webhook::{self, BadDelivery, Claim, Delivery, Gone, Happened, Origin, Proof, Says};
 use crate::store::StoreError;
 use crate::store::history::History;
 use crate::store::queue::{Accepted, Offer, Order, Trust, Wanted};
@@ -356,15 +356,19 @@ impl Desk {
         let forge = delivery.forge;
         let meant = match &delivery.says {
             Says::Happened(happened) => self.shop.config.meant(&happened.repository, secrets),
+            Says::Gone(gone) => self.shop.config.meant(&gone.repository, secrets),
             Says::Ping | Says::Ignored(_) => None,
         };
         let wanted = match &delivery.says {
             Says::Ping => Wanted::Nothing("a ping".to_owned()),
             Says::Ignored(why) => Wanted::Nothing(why.clone()),
+            Says::Gone(Gone { reference, commit, why, .. }) => {
+                Wanted::Gone { reference: reference.clone(), commit: commit.clone(), why: why.clone() }
+            }
             Says::Happened(happened) => wanted(meant, forge.word(), happened, now, payload),
         };
         let note = match &wanted {
-            Wanted::Nothing(why) => Some(why.clone()),
+            Wanted::Nothing(why) | Wanted::Gone { why, .. } => Some(why.clone()),
             Wanted::Run(_) => None,
         };
         let offer = Offer {
@@ -385,6 +389,7 @@ impl Desk {
         let (status, told) = match accepted {
             Accepted::Queued(run) => (StatusCode::ACCEPTED, json!({"status": "queued", "run": run.as_str()})),
             Accepted::Again(run) => (StatusCode::OK, json!({"status": "known", "run": run.as_str()})),
+            Accepted::Superseded(run) => (StatusCode::OK, json!({"status": "superseded", "run": run.as_str()})),
             Accepted::Noted => (StatusCode::OK, json!({"status": "ignored", "message": note})),
         };
         Ok((status, Json(told)).into_response())

@@ -1,7 +1,8 @@
 //! Polling: looks at the refs of the repository itself, for those that no forge can reach.
 //!
 //! What was seen last is in the queue's database, so what was missed while nothing listened is caught up on; and a webhook that tells
-//! of a move that was seen already leads to no second run. The first look at a repository runs nothing.
+//! of a move that was seen already leads to no second run. The first look at a repository runs nothing, and leaves a mark that it
+//! was: neither an empty repository nor what webhooks told tells that.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -53,14 +54,15 @@ pub(super) async fn refs(repository: &str) -> Result<Refs, SourceError> {
 
 /// Looks once; gives how many runs were queued.
 async fn look(shop: &Shop, repository: &Repository) -> Result<usize, PollError> {
+    let url = repository.url.clone();
+    // Before the repository itself: what a webhook tells meanwhile is newer than what is seen then, not gone or elsewhere.
+    let seen = shop.keeper.with(move |queue| queue.seen(&url)).await?;
     let refs = refs(&repository.url).await?;
     let url = repository.url.clone();
-    let seen = shop.keeper.with(move |queue| queue.seen(&url)).await?;
-    let url = repository.url.clone();
-    if seen.is_empty() {
+    let Some(seen) = seen else {
         shop.keeper.with(move |queue| queue.take_note(&url, &refs.all)).await?;
         return Ok(0);
-    }
+    };
     let gone: Vec<String> = seen.keys().filter(|name| !refs.all.contains_key(*name)).cloned().collect();
     if !gone.is_empty() {
         shop.keeper.with(move |queue| queue.forget(&url, &gone)).await?;
@@ -90,7 +92,13 @@ fn offer(repository: &Repository, name: &str, commit: &str, before: Option<&str>
     let payload = payload.to_string().into_bytes();
     let tag = name.strip_prefix("refs/tags/").map(str::to_owned);
     let branch = name.strip_prefix("refs/heads/").map(str::to_owned);
-    let trigger = Trigger { branch, tag, commit: Some(commit.to_owned()), ..Trigger::new(EventKind::Push) };
+    let trigger = Trigger {
+        branch,
+        tag,
+        commit: Some(commit.to_owned()),
+        base_commit: before.map(str::to_owned),
+        ..Trigger::new(EventKind::Push)
+    };
     Offer {
         forge: "poll".to_owned(),
         repository: repository.url.clone(),

@@ -60,7 +60,10 @@ pub(super) fn order(
     let reference = reference(trigger);
     let moved = match (trigger.kind, &reference, &trigger.commit) {
         (EventKind::Push, Some(reference), Some(commit)) => {
-            Some(Moved { reference: reference.clone(), commit: commit.clone() })
+            Some(Moved { reference: reference.clone(), commit: commit.clone(), before: trigger.base_commit.clone() })
+        }
+        (EventKind::PullRequest, _, Some(commit)) => {
+            webhook::retold(trigger).map(|reference| Moved { reference, commit: commit.clone(), before: None })
         }
         _ => None,
     };

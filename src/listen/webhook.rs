@@ -50,8 +50,23 @@ pub enum Says {
     Happened(Box<Happened>),
     /// Nothing: the forge looks whether somebody is there.
     Ping,
+    /// A branch or a tag was deleted.
+    Gone(Gone),
     /// Something that no pipeline can want, and why.
     Ignored(String),
+}
+
+/// A branch or a tag that was deleted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gone {
+    /// Its full name: `refs/heads/main`.
+    pub reference: String,
+    /// Where it was, where the forge says.
+    pub commit: Option<String>,
+    /// All addresses and names that the payload has for its repository.
+    pub repository: Vec<String>,
+    /// Why there is nothing to run.
+    pub why: String,
 }
 
 /// Something that a pipeline may want.
@@ -186,6 +201,7 @@ pub fn read(forge: Forge, headers: &HeaderMap, body: &[u8]) -> Result<Delivery, 
     let event = event.ok_or(BadDelivery::NoEvent)?;
     let says = match kind(forge, &event) {
         Named::Run(kind) => happened(kind, body)?,
+        Named::Deletion => deleted(&event, body),
         Named::Ping => Says::Ping,
         Named::Other => Says::Ignored(format!("the event `{event}` starts no pipeline")),
     };
@@ -194,6 +210,8 @@ pub fn read(forge: Forge, headers: &HeaderMap, body: &[u8]) -> Result<Delivery, 
 
 enum Named {
     Run(EventKind),
+    /// That something was deleted, where the forge has an event of its own for it alone.
+    Deletion,
     Ping,
     Other,
 }
@@ -210,6 +228,8 @@ fn kind(forge: Forge, event: &str) -> Named {
         }
         (Forge::Bitbucket, "pullrequest:created" | "pullrequest:updated")
         | (Forge::BitbucketDataCenter, "pr:opened" | "pr:from_ref_updated") => Named::Run(EventKind::PullRequest),
+        // GitHub's tells nothing that its push did not.
+        (Forge::Gitea, "delete") => Named::Deletion,
         (Forge::GitHub, "ping") | (Forge::BitbucketDataCenter, "diagnostics:ping") => Named::Ping,
         _ => Named::Other,
     }
@@ -217,7 +237,7 @@ fn kind(forge: Forge, event: &str) -> Named {
 
 fn happened(kind: EventKind, body: &[u8]) -> Result<Says, BadDelivery> {
     let trigger = match Trigger::from_json(kind, body) {
-        Err(error @ TriggerError::Deleted { .. }) => return Ok(Says::Ignored(error.to_string())),
+        Err(error @ TriggerError::Deleted { .. }) => return Ok(gone(body, error.to_string())),
         read => read?,
     };
     if let Some(why) = changes_no_commit(&trigger.payload) {
@@ -228,6 +248,39 @@ fn happened(kind: EventKind, body: &[u8]) -> Result<Says, BadDelivery> {
     }
     let (repository, (origin, from)) = (names(&trigger.payload), origin(&trigger.payload));
     Ok(Says::Happened(Box::new(Happened { trigger, repository, origin, from })))
+}
+
+/// What an event says that tells of a deletion and of nothing else.
+fn deleted(event: &str, body: &[u8]) -> Says {
+    gone(body, format!("the event `{event}` tells that something was deleted, so there is nothing to run"))
+}
+
+/// Which branch or tag is gone. What does not say that is ignored.
+fn gone(body: &[u8], why: String) -> Says {
+    let Ok(payload) = serde_json::from_slice::<Value>(body) else { return Says::Ignored(why) };
+    let text = |path: &str| payload.pointer(path).and_then(Value::as_str);
+    let named = |kind: Option<&str>, name: &str| match kind {
+        Some("tag" | "annotated_tag") => format!("refs/tags/{name}"),
+        _ => format!("refs/heads/{name}"),
+    };
+    let (reference, commit) = match (text("/ref"), text("/push/changes/0/old/name"), text("/changes/0/ref/id")) {
+        (Some(full), ..) if full.starts_with("refs/") => (full.to_owned(), text("/before")),
+        (Some(name), ..) => (named(text("/ref_type"), name), None),
+        (None, Some(name), _) => {
+            (named(text("/push/changes/0/old/type"), name), text("/push/changes/0/old/target/hash"))
+        }
+        (None, None, Some(full)) => (full.to_owned(), text("/changes/0/fromHash")),
+        (None, None, None) => return Says::Ignored(why),
+    };
+    Says::Gone(Gone { reference, commit: commit.map(str::to_owned), repository: names(&payload), why })
+}
+
+/// What a pull request's commit is remembered by, of a forge whose word for “new commits” is its word for any edit: then one of a
+/// commit that is known tells nothing new. Another target is.
+#[must_use]
+pub fn retold(trigger: &Trigger) -> Option<String> {
+    let number = trigger.payload.pointer("/pullrequest/id")?;
+    Some(format!("pull-request {number} {}", trigger.base_branch.as_deref().unwrap_or_default()))
 }
 
 /// Why a pull request's event brings no commit that was not there before: it was closed, labelled, assigned.

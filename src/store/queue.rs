@@ -6,8 +6,8 @@
 
 mod intake;
 pub mod outbox;
+mod refs;
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -20,8 +20,12 @@ use super::database::{self, Look, MovedAside, after};
 use super::{StateDir, StoreError};
 use crate::event::{RunId, Status};
 
-const MIGRATIONS: &[&str] =
-    &[include_str!("schema/queue-1.sql"), include_str!("schema/queue-2.sql"), include_str!("schema/queue-3.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("schema/queue-1.sql"),
+    include_str!("schema/queue-2.sql"),
+    include_str!("schema/queue-3.sql"),
+    include_str!("schema/queue-4.sql"),
+];
 
 /// Nothing is ever told to wait for so long, in milliseconds: what seems to was told before the clock was set back.
 const LONGEST_WAIT: i64 = 6 * 60 * 60 * 1000;
@@ -62,6 +66,15 @@ pub enum Wanted {
     Run(Order),
     /// Nothing, for this reason.
     Nothing(String),
+    /// Nothing, as a branch or a tag is gone. One of that name that comes later is a new one.
+    Gone {
+        /// Its full name.
+        reference: String,
+        /// Where it was, where that is said. One that is elsewhere by now was made anew, and is left alone.
+        commit: Option<String>,
+        /// Why nothing is to be run, for people.
+        why: String,
+    },
 }
 
 /// A run to be queued.
@@ -113,6 +126,8 @@ pub struct Moved {
     pub reference: String,
     /// The commit.
     pub commit: String,
+    /// Where it was before, where that is said.
+    pub before: Option<String>,
 }
 
 /// What came of an offer.
@@ -122,6 +137,8 @@ pub enum Accepted {
     Queued(RunId),
     /// It led to this run before.
     Again(RunId),
+    /// It came late: what was pushed after it is known, and this run of it was superseded at once.
+    Superseded(RunId),
     /// It was noted, and leads to no run.
     Noted,
 }
@@ -550,46 +567,6 @@ impl Queue {
             "DELETE FROM outbox WHERE state <> 'waiting' AND created < ?1",
         ];
         outdated.iter().map(|sql| self.done(self.db.execute(sql, [before]))).sum()
-    }
-
-    /// Where each branch and tag was when it was last heard of.
-    ///
-    /// # Errors
-    /// Where the database refuses.
-    pub fn seen(&self, repository: &str) -> Result<BTreeMap<String, String>, StoreError> {
-        let work = || -> rusqlite::Result<BTreeMap<String, String>> {
-            let mut seen = self.db.prepare_cached("SELECT reference, commit_id FROM seen WHERE repository = ?1")?;
-            seen.query_map([repository], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
-        };
-        self.done(work())
-    }
-
-    /// Takes note of where branches and tags are, and runs nothing for it.
-    ///
-    /// # Errors
-    /// Where the database refuses.
-    pub fn take_note(&mut self, repository: &str, refs: &BTreeMap<String, String>) -> Result<(), StoreError> {
-        let path = self.path.clone();
-        let mut work = || -> rusqlite::Result<()> {
-            let work = Transaction::new(&mut self.db, TransactionBehavior::Immediate)?;
-            for (reference, commit) in refs {
-                intake::see(&work, repository, reference, commit, None)?;
-            }
-            work.commit()
-        };
-        work().map_err(|source| StoreError::Database { path, source })
-    }
-
-    /// Forgets branches and tags that are gone.
-    ///
-    /// # Errors
-    /// Where the database refuses.
-    pub fn forget(&self, repository: &str, references: &[String]) -> Result<(), StoreError> {
-        for reference in references {
-            let sql = "DELETE FROM seen WHERE repository = ?1 AND reference = ?2";
-            self.done(self.db.execute(sql, params![repository, reference]))?;
-        }
-        Ok(())
     }
 
     /// How much waits and goes on.

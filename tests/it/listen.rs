@@ -13,6 +13,8 @@ use serde_json::{Value, json};
 use crate::support::{Argon, BUSYBOX, Ended, Repo, Running};
 use crate::webhook::{SECRET, signed};
 
+mod moves;
+
 /// Nothing here takes longer.
 const LATE: Duration = Duration::from_secs(40);
 

@@ -228,9 +228,30 @@ fn what_starts_a_pipeline_is_told_from_what_does_not() {
     ] {
         match (says(forge, event, &fixture(body)).unwrap(), kind) {
             (Says::Happened(happened), Some(kind)) => assert_eq!(happened.trigger.kind, kind, "{body}"),
-            (Says::Ping | Says::Ignored(_), None) => {}
+            (Says::Ping | Says::Ignored(_) | Says::Gone(_), None) => {}
             (other, _) => panic!("{event} of {body}: {other:?}"),
         }
+    }
+}
+
+#[test]
+fn a_deletion_says_what_is_gone_and_where_it_was() {
+    let before = Some("9049f1265b7d61be4a8904a9a27120d2064dab3b");
+    let event = |name: &str| serde_json::from_slice::<serde_json::Value>(&fixture(name)).unwrap();
+    let mut data_center = event("bitbucket-data-center-push");
+    data_center["changes"][0]["fromHash"] = before.into();
+    data_center["changes"][0]["toHash"] = "0".repeat(40).into();
+    let gitea = serde_json::json!({"ref": "v1", "ref_type": "tag", "repository": {"full_name": "team/app"}});
+    for (forge, kind, payload, reference, commit) in [
+        (Forge::GitHub, "push", event("github-push-deleted"), "refs/heads/feature/login", before),
+        (Forge::Bitbucket, "repo:push", event("bitbucket-push-deleted"), "refs/heads/main", before),
+        (Forge::BitbucketDataCenter, "repo:refs_changed", data_center, "refs/heads/main", before),
+        (Forge::Gitea, "delete", gitea, "refs/tags/v1", None),
+    ] {
+        let said = says(forge, kind, payload.to_string().as_bytes()).unwrap();
+        let Says::Gone(gone) = said else { panic!("{said:?}") };
+        assert_eq!((gone.reference.as_str(), gone.commit.as_deref()), (reference, commit));
+        assert!(!gone.repository.is_empty(), "{gone:?}");
     }
 }
 

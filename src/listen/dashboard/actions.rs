@@ -117,7 +117,9 @@ async fn start(shop: &Shop, repository: &Repository, trigger: &Trigger, payload:
         wanted: Wanted::Run(Order { latest: None, moved: None, ..order }),
     };
     match shop.accept(offer).await? {
-        Accepted::Queued(run) | Accepted::Again(run) => Ok(Redirect::to(&format!("/runs/{run}"))),
+        Accepted::Queued(run) | Accepted::Again(run) | Accepted::Superseded(run) => {
+            Ok(Redirect::to(&format!("/runs/{run}")))
+        }
         Accepted::Noted => Ok(Redirect::to("/")),
     }
 }

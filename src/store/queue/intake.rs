@@ -2,21 +2,38 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{Accepted, Offer, Order, Trust, Wanted};
+use super::{Accepted, Moved, Offer, Order, Trust, Wanted, refs};
 use crate::event::RunId;
 
 /// Remembers a delivery, and queues the run that it leads to.
 pub(super) fn accept(db: &Connection, offer: &Offer) -> rusqlite::Result<Accepted> {
-    if let Some(run) = known(db, offer)? {
-        return Ok(Accepted::Again(run));
-    }
-    let (run, note) = match &offer.wanted {
-        Wanted::Nothing(why) => (None, Some(why)),
-        Wanted::Run(order) => (Some(enqueue(db, offer, order)?), None),
+    let accepted = match (known(db, offer)?, &offer.wanted) {
+        (Some(run), _) => Accepted::Again(run),
+        (None, Wanted::Run(order)) => enqueue(db, offer, order)?,
+        (None, Wanted::Gone { reference, commit, .. }) => {
+            refs::forget(db, &offer.repository, reference, commit.as_deref())?;
+            Accepted::Noted
+        }
+        (None, Wanted::Nothing(_)) => Accepted::Noted,
+    };
+    note(db, offer, &accepted)?;
+    Ok(accepted)
+}
+
+/// Writes down that it came, also where it is known by another that told the same: it is known itself from now on, whatever
+/// becomes of what it was known by.
+fn note(db: &Connection, offer: &Offer, accepted: &Accepted) -> rusqlite::Result<()> {
+    let run = match accepted {
+        Accepted::Queued(run) | Accepted::Again(run) | Accepted::Superseded(run) => Some(run),
+        Accepted::Noted => None,
+    };
+    let why = match &offer.wanted {
+        Wanted::Nothing(why) | Wanted::Gone { why, .. } => Some(why),
+        Wanted::Run(_) => None,
     };
     db.prepare_cached(
         "INSERT INTO deliveries (forge, repository, event, delivery, body_hash, received, run, note) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING",
     )?
     .execute(params![
         offer.forge,
@@ -25,22 +42,20 @@ pub(super) fn accept(db: &Connection, offer: &Offer) -> rusqlite::Result<Accepte
         offer.delivery,
         offer.body_hash,
         offer.received.as_millisecond(),
-        run.as_ref().map(RunId::as_str),
-        note,
-    ])?;
-    Ok(run.map_or(Accepted::Noted, Accepted::Queued))
+        run.map(RunId::as_str),
+        why,
+    ])
+    .map(|_| ())
 }
 
 /// The run that this led to before: by the forge's id of the delivery, or, where that was changed, by its body; or the run that
 /// the same move of a branch led to, which polling may have seen first.
 fn known(db: &Connection, offer: &Offer) -> rusqlite::Result<Option<RunId>> {
-    if let Wanted::Run(Order { moved: Some(moved), .. }) = &offer.wanted {
-        let seen = db
-            .prepare_cached("SELECT run FROM seen WHERE repository = ?1 AND reference = ?2 AND commit_id = ?3")?
-            .query_row(params![offer.repository, moved.reference, moved.commit], |row| row.get::<_, Option<String>>(0))
-            .optional()?;
-        if let Some(run) = seen.flatten() {
-            return Ok(Some(RunId::from_text(&run)));
+    let Wanted::Run(order) = &offer.wanted else { return Ok(None) };
+    if let Some(moved) = &order.moved {
+        let tip = refs::known(db, &offer.repository, &moved.reference)?;
+        if let Some(run) = tip.filter(|tip| tip.commit == moved.commit).and_then(|tip| tip.run) {
+            return Ok(Some(run));
         }
     }
     // Two questions, as an `OR` of both would be answered by reading every delivery.
@@ -62,19 +77,56 @@ fn known(db: &Connection, offer: &Offer) -> rusqlite::Result<Option<RunId>> {
     }
 }
 
-fn enqueue(db: &Connection, offer: &Offer, order: &Order) -> rusqlite::Result<RunId> {
-    let run = RunId::generate();
-    let now = offer.received.as_millisecond();
-    if let Some(latest) = &order.latest {
-        db.prepare_cached(
-            "UPDATE queue SET state = 'done', outcome = 'superseded', reason = 'a newer push came: run ' || ?3, \
-             finished = ?4, payload = NULL WHERE repository = ?1 AND latest = ?2 AND state IN ('queued', 'held')",
-        )?
-        .execute(params![offer.repository, latest, run.as_str(), now])?;
+/// The run of a push that came before this one, though it was pushed after it, as a forge sends again what was not taken the first
+/// time. The pushes themselves tell: one that begins where this one ends came after it, unless this one begins at the branch's tip,
+/// which was set back then.
+fn newer(db: &Connection, repository: &str, latest: &str, moved: &Moved) -> rusqlite::Result<Option<RunId>> {
+    let Some(tip) = refs::known(db, repository, &moved.reference)? else { return Ok(None) };
+    if moved.before.as_ref() == Some(&tip.commit) {
+        return Ok(None);
     }
     db.prepare_cached(
-        "INSERT INTO queue (run, repository, event, latest, trigger, payload, queued, trust, state) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        "SELECT run FROM queue WHERE repository = ?1 AND latest = ?2 AND before_commit = ?3 ORDER BY id DESC LIMIT 1",
+    )?
+    .query_row(params![repository, latest, moved.commit], |row| Ok(RunId::from_text(&row.get::<_, String>(0)?)))
+    .optional()
+}
+
+fn enqueue(db: &Connection, offer: &Offer, order: &Order) -> rusqlite::Result<Accepted> {
+    let run = RunId::generate();
+    let newer = match (&order.latest, &order.moved) {
+        (Some(latest), Some(moved)) => newer(db, &offer.repository, latest, moved)?,
+        _ => None,
+    };
+    insert(db, offer, order, &run)?;
+    if let Some(newer) = newer {
+        supersede(db, offer, &newer, "run = ?4", run.as_str())?;
+        return Ok(Accepted::Superseded(run));
+    }
+    if let Some(latest) = &order.latest {
+        let others = "latest = ?4 AND state IN ('queued', 'held') AND run <> ?3";
+        supersede(db, offer, &run, others, latest)?;
+    }
+    if let Some(moved) = &order.moved {
+        refs::see(db, &offer.repository, moved, &run)?;
+    }
+    Ok(Accepted::Queued(run))
+}
+
+/// Ends runs of the repository that will not begin, as `by` takes their place.
+fn supersede(db: &Connection, offer: &Offer, by: &RunId, which: &str, value: &str) -> rusqlite::Result<()> {
+    let sql = format!(
+        "UPDATE queue SET state = 'done', outcome = 'superseded', reason = 'a newer push came: run ' || ?3, \
+         finished = ?2, payload = NULL WHERE repository = ?1 AND {which}"
+    );
+    let now = offer.received.as_millisecond();
+    db.prepare_cached(&sql)?.execute(params![offer.repository, now, by.as_str(), value]).map(|_| ())
+}
+
+fn insert(db: &Connection, offer: &Offer, order: &Order, run: &RunId) -> rusqlite::Result<()> {
+    db.prepare_cached(
+        "INSERT INTO queue (run, repository, event, latest, trigger, payload, queued, trust, state, before_commit) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     )?
     .execute(params![
         run.as_str(),
@@ -83,31 +135,13 @@ fn enqueue(db: &Connection, offer: &Offer, order: &Order) -> rusqlite::Result<Ru
         order.latest,
         order.trigger,
         order.payload,
-        now,
+        offer.received.as_millisecond(),
         order.trust.word(),
         match order.trust {
             Trust::Own => "queued",
             Trust::Fork => "held",
         },
-    ])?;
-    if let Some(moved) = &order.moved {
-        see(db, &offer.repository, &moved.reference, &moved.commit, Some(&run))?;
-    }
-    Ok(run)
-}
-
-/// Remembers where a branch or tag is.
-pub(super) fn see(
-    db: &Connection,
-    repository: &str,
-    reference: &str,
-    commit: &str,
-    run: Option<&RunId>,
-) -> rusqlite::Result<()> {
-    db.prepare_cached(
-        "INSERT INTO seen (repository, reference, commit_id, run) VALUES (?1, ?2, ?3, ?4) \
-         ON CONFLICT DO UPDATE SET commit_id = excluded.commit_id, run = excluded.run",
-    )?
-    .execute(params![repository, reference, commit, run.map(RunId::as_str)])
+        order.moved.as_ref().and_then(|moved| moved.before.as_ref()),
+    ])
     .map(|_| ())
 }

@@ -2,6 +2,8 @@
 
 use super::*;
 
+mod moves;
+
 const LASTS: Duration = Duration::from_secs(30);
 
 fn queue() -> (tempfile::TempDir, Queue) {
@@ -35,7 +37,7 @@ fn at(second: i64) -> Timestamp {
 
 fn run_of(accepted: &Accepted) -> RunId {
     match accepted {
-        Accepted::Queued(run) | Accepted::Again(run) => run.clone(),
+        Accepted::Queued(run) | Accepted::Again(run) | Accepted::Superseded(run) => run.clone(),
         Accepted::Noted => panic!("noted"),
     }
 }
