@@ -2,6 +2,9 @@
 //!
 //! Each moment is a delivery whose id is the expression and the moment, so that none comes twice, whatever the clock does. Of
 //! those that passed while the machine slept, the latest of each expression is run; those from before the listener began are not.
+//!
+//! Where a zone's clocks are set, croner's rule holds, which is that of cron: a moment of the day that is left out comes right after the gap,
+//! one that is there twice comes the first time, and what goes by intervals goes on by the time that passes.
 
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -14,6 +17,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::config::Repository;
+use super::keeper::Unanswered;
 use super::poll::refs;
 use super::run;
 use super::shop::{Shop, order};
@@ -27,8 +31,8 @@ const LOOK: Duration = Duration::from_secs(5);
 /// How often the default branch is looked at for other schedules.
 const REFRESH: Duration = Duration::from_secs(5 * 60);
 
-/// How far back moments count, in minutes: beyond that, a machine that wakes up does not make up for them.
-const BACK: i64 = 24 * 60;
+/// How far back moments count: beyond that, a machine that wakes up does not make up for them.
+const BACK: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A schedule of the pipeline.
 #[derive(Debug, Clone)]
@@ -52,12 +56,9 @@ impl Slots {
 
     /// The latest moment after `last`, up to `now`. Both are whole minutes.
     fn latest(&self, last: Timestamp, now: Timestamp) -> Option<Timestamp> {
-        let (last, now) = (last.as_second() / 60, now.as_second() / 60);
-        let minutes = (last + 1).max(now - BACK)..=now;
-        let moments = minutes.rev().filter_map(|minute| Timestamp::from_second(minute * 60).ok());
-        moments
-            .into_iter()
-            .find(|moment| self.cron.is_time_matching(&moment.to_zoned(self.zone.clone())).unwrap_or(false))
+        let before = self.cron.find_previous_occurrence(&now.to_zoned(self.zone.clone()), true).ok()?.timestamp();
+        let oldest = now.checked_sub(BACK).unwrap_or(Timestamp::MIN);
+        (before > last && before >= oldest).then_some(before)
     }
 }
 
@@ -69,13 +70,17 @@ pub(super) async fn keep(shop: Shop, repository: Repository) {
     loop {
         known.refresh(&repository).await;
         let now = minute(Timestamp::now());
+        let mut are_queued = true;
         for slots in &known.slots {
             if let Some(moment) = slots.latest(last, now) {
-                queue(&shop, &repository, slots, moment).await;
+                are_queued &= queue(&shop, &repository, slots, moment).await.is_ok();
             }
         }
-        // A clock that was set back goes over moments again that were run: their deliveries are known.
-        last = now;
+        // One that is refused stays due; of the others that are offered again then, the deliveries are known. So it is when a clock
+        // was set back and goes over moments again that were run.
+        if are_queued {
+            last = now;
+        }
         tokio::select! {
             () = tokio::time::sleep(LOOK) => {}
             _ = draining.changed() => return,
@@ -135,7 +140,7 @@ async fn read(repository: &Repository) -> Option<Vec<Slots>> {
     }
 }
 
-async fn queue(shop: &Shop, repository: &Repository, slots: &Slots, moment: Timestamp) {
+async fn queue(shop: &Shop, repository: &Repository, slots: &Slots, moment: Timestamp) -> Result<(), Unanswered> {
     let id = format!("{} {} {moment}", slots.expression, slots.zone_name);
     let payload = json!({"cron": slots.expression, "time_zone": slots.zone_name, "time": moment.to_string()});
     let trigger = Trigger::new(EventKind::Schedule);
@@ -148,9 +153,9 @@ async fn queue(shop: &Shop, repository: &Repository, slots: &Slots, moment: Time
         received: Timestamp::now(),
         wanted: Wanted::Run(order(repository, "schedule", &trigger, payload.to_string().into_bytes(), moment)),
     };
-    if let Err(error) = shop.accept(offer).await {
-        tracing::error!(%error, cron = slots.expression, "a scheduled run could not be queued");
-    }
+    shop.accept(offer).await.map(|_| ()).inspect_err(|error| {
+        tracing::error!(%error, cron = slots.expression, "a scheduled run could not be queued; it is tried again");
+    })
 }
 
 #[cfg(test)]
@@ -189,5 +194,29 @@ mod tests {
             let latest = slots(cron, zone).latest(last.parse().unwrap(), now.parse().unwrap());
             assert_eq!(latest, due.map(|due| due.parse().unwrap()), "{cron} {zone} {last} {now}");
         }
+    }
+
+    /// All moments that are due when the clock is looked at each minute from `from` on.
+    fn due(cron: &str, zone: &str, from: &str, minutes: i64) -> Vec<String> {
+        let (slots, from) = (slots(cron, zone), from.parse::<Timestamp>().unwrap().as_second());
+        let at = |minute: i64| Timestamp::from_second(from + minute * 60).unwrap();
+        let looks = (1..=minutes).filter_map(|minute| slots.latest(at(minute - 1), at(minute)));
+        looks.map(|moment| moment.to_string()).collect()
+    }
+
+    #[test]
+    fn a_moment_of_the_day_comes_once_where_the_clocks_are_set_forward_or_back() {
+        let berlin = |cron: &str, day: &str| due(cron, "Europe/Berlin", &format!("{day}T22:30:00Z"), 6 * 60);
+        // 02:00 is 03:00 then.
+        assert_eq!(berlin("30 2 * * *", "2026-03-28"), ["2026-03-29T01:00:00Z"]);
+        assert_eq!(berlin("0 3 * * *", "2026-03-28"), ["2026-03-29T01:00:00Z"]);
+        // 03:00 is 02:00 again.
+        assert_eq!(berlin("30 2 * * *", "2026-10-24"), ["2026-10-25T00:30:00Z"]);
+        assert_eq!(berlin("0 3 * * *", "2026-10-24"), ["2026-10-25T02:00:00Z"]);
+        // What goes by intervals does not stop for an hour.
+        assert_eq!(berlin("30 * * * *", "2026-10-24").len(), 6);
+        assert_eq!(berlin("30 * * * *", "2026-03-28").len(), 6);
+        // The control: a day on which nobody sets a clock.
+        assert_eq!(berlin("30 2 * * *", "2026-03-29"), ["2026-03-30T00:30:00Z"]);
     }
 }
