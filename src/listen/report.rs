@@ -7,12 +7,12 @@ use super::config::{Config, Repository};
 use super::notify::{CommitStatus, FailedJob, OUTPUT_LINES, Report, State};
 use super::outbox;
 use super::shop::Shop;
-use super::webhook::repository_name;
+use super::webhook::{fork_name, repository_name};
 use crate::event::{RunId, Status};
 use crate::store::StateDir;
 use crate::store::history::{History, Job, Phase, Run, RunName, short_commit};
 use crate::store::logs::{Log, LogId};
-use crate::store::queue::{Lease, Letter, Outcome, Part};
+use crate::store::queue::{Lease, Letter, Outcome, Part, Trust};
 use crate::trigger::Trigger;
 
 /// How much of a log's end is looked at for its last lines, in bytes.
@@ -68,6 +68,16 @@ fn sentence(report: &Report) -> String {
     }
 }
 
+/// What the branch of a run is called where it stands beside others: a fork may call one `main`, which is not the repository's. A `:` is in
+/// no name of a branch, so none of ours can be meant.
+pub(super) fn branch(lease: &Lease, trigger: &Trigger) -> Option<String> {
+    let branch = trigger.branch.clone()?;
+    Some(match lease.trust {
+        Trust::Own => branch,
+        Trust::Fork => format!("{}:{branch}", fork_name(&trigger.payload).as_deref().unwrap_or("fork")),
+    })
+}
+
 fn link(config: &Config, run: &RunId) -> Option<String> {
     config.url.as_ref().map(|url| format!("{url}/runs/{run}"))
 }
@@ -85,7 +95,7 @@ fn report(config: &Config, lease: &Lease, trigger: Option<&Trigger>, outcome: &O
         number: run.as_ref().and_then(|run| u64::try_from(run.number).ok()).unwrap_or_default(),
         repository: repository_name(&lease.repository).to_owned(),
         event: trigger.map_or(crate::trigger::EventKind::Manual, |trigger| trigger.kind),
-        branch: run.as_ref().and_then(|run| run.branch.clone()).or_else(|| trigger?.branch.clone()),
+        branch: run.as_ref().and_then(|run| run.branch.clone()).or_else(|| branch(lease, trigger?)),
         tag: run.as_ref().and_then(|run| run.tag.clone()).or_else(|| trigger?.tag.clone()),
         short_commit: commit.as_deref().map(short_commit),
         commit,

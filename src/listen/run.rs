@@ -119,7 +119,7 @@ fn subject(lease: &Lease, trigger: Option<&Trigger>) -> Subject {
     Subject {
         event: lease.event.clone(),
         repository: lease.repository.clone(),
-        branch: trigger.and_then(|trigger| trigger.branch.clone()),
+        branch: trigger.and_then(|trigger| report::branch(lease, trigger)),
         tag: trigger.and_then(|trigger| trigger.tag.clone()),
         dirty_hash: Arc::default(),
         owner: Owner::current().to_label(),

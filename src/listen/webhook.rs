@@ -343,6 +343,18 @@ fn origin(payload: &Value) -> (Origin, Option<String>) {
     (if sides.is_some_and(|(from, to)| from == to) { Origin::Own } else { Origin::Fork }, from)
 }
 
+/// What the repository is called that a pull request's commits come from.
+#[must_use]
+pub fn fork_name(payload: &Value) -> Option<String> {
+    const PATHS: [&str; 3] = [
+        "/pull_request/head/repo/full_name",
+        "/object_attributes/source/path_with_namespace",
+        "/pullrequest/source/repository/full_name",
+    ];
+    let named = PATHS.iter().find_map(|path| Some(payload.pointer(path)?.as_str()?.to_owned()));
+    named.or_else(|| names_of_data_center(payload.pointer("/pullRequest/fromRef/repository")?).next())
+}
+
 /// The rules of git-check-ref-format(1), and no name that could be taken for an option.
 fn check_name(name: &str) -> Result<(), BadDelivery> {
     let is_bad = name.is_empty()

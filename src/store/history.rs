@@ -129,6 +129,13 @@ impl Run {
         let plus = if self.dirty { "+" } else { "" };
         self.commit.as_deref().map(|commit| short_commit(commit) + plus)
     }
+
+    /// Whether its branch is one of a fork, which is written with the fork before it: `mallory/app:main`. No branch has a `:` in its
+    /// own name.
+    #[must_use]
+    pub fn is_of_fork(&self) -> bool {
+        self.branch.as_deref().is_some_and(|branch| branch.contains(':'))
+    }
 }
 
 /// A job of a run.

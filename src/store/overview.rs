@@ -30,14 +30,15 @@ pub struct Trend {
 }
 
 impl History {
-    /// The latest run of each branch and tag of each repository, the latest first.
+    /// The latest run of each branch and tag of each repository, the latest first; one that was skipped, as nothing of it was wanted, only
+    /// where there is no other: it says nothing of the branch.
     ///
     /// # Errors
     /// Where the database refuses.
     pub fn heads(&self, limit: u32) -> Result<Vec<Run>, StoreError> {
         let sql = format!(
-            "{COLUMNS} WHERE number IN (SELECT MAX(number) FROM runs GROUP BY repository, branch, tag) \
-             ORDER BY number DESC LIMIT ?1"
+            "{COLUMNS} WHERE number IN (SELECT COALESCE(MAX(number) FILTER (WHERE status <> 'skipped'), MAX(number)) \
+             FROM runs GROUP BY repository, branch, tag) ORDER BY number DESC LIMIT ?1"
         );
         let work = || -> rusqlite::Result<Vec<Run>> {
             self.db().prepare_cached(&sql)?.query_map([limit], history::run)?.collect()
@@ -113,5 +114,37 @@ impl History {
             counts.query_map([], |row| Ok((history::phase(row, 0)?, row.get(1)?)))?.collect()
         };
         work().map_err(|source| self.database(source))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::event::{RunId, Status};
+    use crate::store::StateDir;
+    use crate::store::record::Subject;
+
+    fn ended(history: &History, branch: &str, status: Status) {
+        let subject = Subject { repository: "repo".into(), branch: Some(branch.into()), ..Subject::default() };
+        history.note(&RunId::generate(), &subject, None, (status, "it ended")).unwrap();
+    }
+
+    #[test]
+    fn a_push_that_nobody_wanted_says_nothing_of_its_branch() {
+        let folder = tempfile::tempdir().unwrap();
+        let history = History::open(&StateDir::new(folder.path())).unwrap().0;
+        for (branch, status) in [
+            ("main", Status::Success),
+            ("other", Status::Skipped),
+            ("main", Status::Failure),
+            ("main", Status::Skipped),
+        ] {
+            ended(&history, branch, status);
+        }
+        let heads = history.heads(9).unwrap();
+        let heads: Vec<_> = heads.iter().map(|run| (run.branch.as_deref().unwrap(), run.phase.word())).collect();
+        assert_eq!(heads, [("main", "failure"), ("other", "skipped")]);
     }
 }

@@ -79,6 +79,10 @@ pub(super) async fn again(
 ) -> Result<Redirect, Failed> {
     let shop = changed(&board, &session, &sent)?;
     let (run, _) = found(&board, &id).await?.ok_or(Failed::NotFound)?;
+    if run.is_of_fork() {
+        // As ours it would have secrets, and by its own pipeline file.
+        return Err(Failed::NotHere("It is of a fork's commit: have its pull request told again by its forge."));
+    }
     let gone = Failed::NotHere("This listener does not have the run's repository.");
     let repository = shop.config.repository(&run.repository).ok_or(gone)?;
     let commit = run.commit.clone().ok_or(Failed::NotHere("The run has no commit."))?;

@@ -397,7 +397,7 @@ async fn run(
         artifacts: artifacts(&board, &run.id).await,
         is_running,
         can_cancel: is_ours && is_running,
-        can_run_again: is_ours && run.commit.is_some(),
+        can_run_again: is_ours && run.commit.is_some() && !run.is_of_fork(),
         run: RunView::of(&run, Timestamp::now()),
     }))
 }
@@ -632,7 +632,9 @@ async fn picture(
         .look(move |history| {
             let heads = history.heads(OVERVIEW)?;
             let mut of_it = heads.iter().filter(|run| repository_name(&run.repository) == name);
-            Ok(of_it.find(|run| branch.is_none() || run.branch == branch).map(|run| run.phase))
+            Ok(of_it
+                .find(|run| if branch.is_none() { !run.is_of_fork() } else { run.branch == branch })
+                .map(|run| run.phase))
         })
         .await?;
     Ok(([(CONTENT_TYPE, "image/svg+xml"), (CACHE_CONTROL, "no-cache")], badge::svg(&label, phase.flatten())))
