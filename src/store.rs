@@ -9,6 +9,8 @@
 //! | `overview` | branches with their latest runs, and how long things took (feature `listen`) |
 //! | `queue` | what `argon listen` accepted, and the runs that wait (feature `listen`) |
 //! | [`retention`] | what is kept, and for how long |
+//! | `search` | finding runs by text |
+//! | `inspect` | whether a state folder can be used, without changing it (feature `listen`) |
 //! | `database` | opening a SQLite file: settings, migrations, damage |
 //!
 //! One folder, [`StateDir`], holds all of it: `history.db`, `queue.db` and `access.db` (SQLite, WAL), `logs/RUN/JOB-STEP.log`, and
@@ -25,6 +27,7 @@ pub mod overview;
 pub mod queue;
 pub mod record;
 pub mod retention;
+mod search;
 
 use std::path::{Path, PathBuf};
 

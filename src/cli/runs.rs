@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use argon::sinks::sanitize::one_line;
 use argon::sinks::style::{Style, Tone, ago, human};
-use argon::store::history::{Filter, Found, History, Job, Phase, Run, Step};
+use argon::store::history::{Filter, Found, FoundIn, History, Job, Phase, Run, Step};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -33,7 +33,7 @@ pub(crate) struct RunsArgs {
     /// Runs that ended so, or go on; may be given several times
     #[arg(short, long, value_name = "STATUS", value_enum)]
     status: Vec<PhaseArg>,
-    /// Runs with this text in a log
+    /// Runs with this text in what steps and services printed, or in what argon said of them
     #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     search: Option<String>,
     /// How many at most
@@ -151,7 +151,7 @@ fn table(history: &History, found: &[Found], filter: &Filter, style: &Style) -> 
             below(&run.repository);
         }
         if let Some(line) = &found.line {
-            below(&format!("{} {} {}: {}", line.job, style.symbols.inside(), line.step, line.line));
+            below(&format!("{}: {}", line.by.shown(style.symbols.inside()), line.line));
         } else if let Some(why) = why(history, run, style)? {
             below(&why);
         }
@@ -240,7 +240,13 @@ fn because(message: Option<&str>) -> String {
 fn listed(found: &Found) -> Value {
     let mut value = facts(&found.run);
     if let (Some(line), Value::Object(fields)) = (&found.line, &mut value) {
-        fields.insert("found".to_owned(), json!({"job": line.job, "step": line.step, "line": line.line}));
+        let told = &line.line;
+        let told = match &line.by {
+            FoundIn::Step { job, step } => json!({"in": "step", "job": job, "step": step, "line": told}),
+            FoundIn::Service { job, service } => json!({"in": "service", "job": job, "service": service, "line": told}),
+            FoundIn::Notice { job } => json!({"in": "notice", "job": job, "line": told}),
+        };
+        fields.insert("found".to_owned(), told);
     }
     value
 }

@@ -4,11 +4,10 @@ use std::fmt;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use memchr::memmem::Finder;
-use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter, types::Value};
+use rusqlite::{Connection, OptionalExtension, Row, params, types::Value};
 
 use super::database::{self, Look, MovedAside};
-use super::logs::{Log, LogId, find_line};
+pub use super::search::{Found, FoundIn, FoundLine, Searched};
 use super::{StateDir, StoreError};
 use crate::event::{RunId, Status};
 
@@ -216,28 +215,8 @@ pub struct Filter {
     pub phases: Vec<Phase>,
     /// Older than the run of this number.
     pub before: Option<i64>,
-    /// With this text in a log.
+    /// With this text in what its steps and services wrote, or in what Argon said of it.
     pub text: Option<String>,
-}
-
-/// A run, and where its logs have the text that was asked for.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Found {
-    /// The run.
-    pub run: Run,
-    /// The first line with the text.
-    pub line: Option<FoundLine>,
-}
-
-/// A line of a log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FoundLine {
-    /// The job.
-    pub job: String,
-    /// The step.
-    pub step: String,
-    /// The line, as the step wrote it; cut where it is long.
-    pub line: String,
 }
 
 /// How a person names a run.
@@ -337,41 +316,7 @@ impl History {
     /// # Errors
     /// Where the database refuses or a log cannot be read.
     pub fn runs(&self, filter: &Filter, limit: usize) -> Result<Vec<Found>, StoreError> {
-        let (sql, values) = query(filter);
-        let text = filter.text.as_deref().map(Finder::new);
-        let mut statement = self.db.prepare(&sql).map_err(|source| self.database(source))?;
-        let rows = statement.query_map(params_from_iter(values), run).map_err(|source| self.database(source))?;
-        let mut found = Vec::new();
-        for row in rows {
-            let run = row.map_err(|source| self.database(source))?;
-            match &text {
-                None => found.push(Found { run, line: None }),
-                Some(text) => {
-                    if let Some(line) = self.find(&run, text)? {
-                        found.push(Found { run, line: Some(line) });
-                    }
-                }
-            }
-            if found.len() >= limit {
-                break;
-            }
-        }
-        Ok(found)
-    }
-
-    fn find(&self, run: &Run, text: &Finder<'_>) -> Result<Option<FoundLine>, StoreError> {
-        for job in self.jobs(run)? {
-            for step in &job.steps {
-                let id = LogId { run: run.id.clone(), job: job.position, step: step.position };
-                let line = Log::open(&self.dir, &id, 0).and_then(|log| find_line(log, text));
-                let line =
-                    line.map_err(|source| StoreError::File { what: "read the log", path: id.path(&self.dir), source })?;
-                if let Some(line) = line {
-                    return Ok(Some(FoundLine { job: job.name.clone(), step: step.name.clone(), line }));
-                }
-            }
-        }
-        Ok(None)
+        Ok(self.search(filter, limit, u64::MAX)?.found)
     }
 
     /// The run of this name.
@@ -449,7 +394,7 @@ impl History {
 pub(super) const COLUMNS: &str = "SELECT number, id, repository, pipeline, event, branch, tag, commit_id, dirty, dirty_hash, status, \
                        message, started, finished, duration, log_bytes FROM runs";
 
-fn query(filter: &Filter) -> (String, Vec<Value>) {
+pub(super) fn query(filter: &Filter) -> (String, Vec<Value>) {
     let mut conditions: Vec<String> = vec!["1".to_owned()];
     let mut values: Vec<Value> = Vec::new();
     let texts = [("repository", &filter.repository), ("branch", &filter.branch)];

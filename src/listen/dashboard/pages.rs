@@ -35,6 +35,9 @@ use crate::store::logs::{Log, LogId};
 /// How many runs stand on a page of the history.
 const RUNS: usize = 50;
 
+/// How much of logs a page's search reads, in bytes, before it ends with the run that it is at: half a second's worth.
+const SEARCHED: u64 = 512 * 1024 * 1024;
+
 /// How many of the latest runs the overview has.
 const LATEST: usize = 15;
 
@@ -308,15 +311,17 @@ async fn runs(
                 history.heads(OVERVIEW)?.into_iter().map(|run| run.repository).collect();
             repositories.sort();
             repositories.dedup();
-            let (found, now) = (history.runs(&filter, RUNS + 1)?, Timestamp::now());
-            let runs = found.iter().map(|found| RunView::listed(history, &found.run, found.line.as_ref(), now));
-            Ok((repositories, runs.collect::<Result<Vec<_>, _>>()?))
+            let (searched, now) = (history.search(&filter, RUNS + 1, SEARCHED)?, Timestamp::now());
+            let runs =
+                searched.found.iter().map(|found| RunView::listed(history, &found.run, found.line.as_ref(), now));
+            Ok((repositories, runs.collect::<Result<Vec<_>, _>>()?, searched.ended_at))
         })
         .await?;
-    let (repositories, mut runs) = looked.unwrap_or_default();
+    let (repositories, mut runs, ended_at) = looked.unwrap_or_default();
     let has_more = runs.len() > RUNS;
     runs.truncate(RUNS);
-    let older = runs.last().filter(|_| has_more).map(|last| {
+    let last = runs.last().filter(|_| has_more).map(|last| last.number);
+    let older = last.or(ended_at).map(|last| {
         let parts = [
             ("repository", asked.repository.as_str()),
             ("branch", &asked.branch),

@@ -66,7 +66,7 @@ impl RunView {
         now: Timestamp,
     ) -> Result<Self, StoreError> {
         let mut view = Self::of(run, now);
-        view.found = line.map(|line| format!("{} › {}: {}", line.job, line.step, line.line));
+        view.found = line.map(|line| format!("{}: {}", line.by.shown("›"), line.line));
         if view.message.is_none() {
             view.message = history.first_bad(run)?.map(|bad| {
                 let step = bad.step.map(|step| format!(" › {step}")).unwrap_or_default();
