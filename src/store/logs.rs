@@ -2,7 +2,9 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use memchr::memmem::Finder;
 
@@ -93,7 +95,39 @@ impl Log {
     }
 }
 
+/// Which file a log is: one that was made anew, as its run was tried again, is another, though it has the same path. Its number
+/// alone does not tell: a file system gives that of a file that is gone to the next one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogFile {
+    device: u64,
+    inode: u64,
+    /// When it was made, where the file system tells.
+    made: Option<SystemTime>,
+}
+
 impl Log {
+    /// Which file it is, and how long by now; `None` where there is none.
+    ///
+    /// # Errors
+    /// Where the system does not tell.
+    pub fn file(&self) -> io::Result<Option<(LogFile, u64)>> {
+        let Some(file) = &self.file else { return Ok(None) };
+        let meta = file.metadata()?;
+        let file = LogFile { device: meta.dev(), inode: meta.ino(), made: meta.created().ok() };
+        Ok(Some((file, meta.len())))
+    }
+
+    /// Goes to this offset.
+    ///
+    /// # Errors
+    /// Where there is a file that cannot be read.
+    pub fn go_to(&mut self, offset: u64) -> io::Result<()> {
+        match &mut self.file {
+            Some(file) => file.seek(SeekFrom::Start(offset)).map(|_| ()),
+            None => Ok(()),
+        }
+    }
+
     /// The file, where there is one, at the offset that it was opened at.
     #[must_use]
     pub fn into_file(self) -> Option<File> {

@@ -8,7 +8,7 @@ use memchr::{memchr, memchr_iter};
 
 use super::ansi::{Piece, pieces};
 use crate::store::StateDir;
-use crate::store::logs::{Log, LogId};
+use crate::store::logs::{Log, LogFile, LogId};
 
 /// How many lines lie between two known places.
 const EVERY: u64 = 1000;
@@ -50,6 +50,8 @@ pub(super) struct Lines(Mutex<HashMap<String, Index>>);
 /// Where lines of one log begin.
 #[derive(Debug, Clone, Default)]
 struct Index {
+    /// Of which file. A run that is tried again makes its logs anew.
+    file: Option<LogFile>,
     /// Where each [`EVERY`]th line begins, but the first.
     places: Vec<u64>,
     /// How much was looked through, in bytes.
@@ -115,7 +117,13 @@ impl Lines {
         let key = format!("{} {} {}", id.run, id.job, id.step);
         let known = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut index = known().get(&key).cloned().unwrap_or_default();
-        index.extend(Log::open(state, id, index.seen)?)?;
+        let mut log = Log::open(state, id, 0)?;
+        let (file, length) = log.file()?.unzip();
+        if file != index.file || length.unwrap_or(0) < index.seen {
+            index = Index { file, ..Index::default() };
+        }
+        log.go_to(index.seen)?;
+        index.extend(log)?;
         let mut known = known();
         if known.len() >= LOGS {
             known.clear();
@@ -188,5 +196,33 @@ mod tests {
         let lengths: Vec<usize> =
             window.lines.iter().map(|line| line.iter().map(|piece| piece.text.len()).sum()).collect();
         assert_eq!(lengths, [6, LINE, 5]);
+    }
+
+    #[test]
+    fn a_log_that_is_made_anew_is_read_anew_however_long_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = StateDir::new(folder.path());
+        let id = LogId { run: RunId::from_text("r"), job: 0, step: 0 };
+        let path = folder.path().join("logs/r/0-0.log");
+        let all = Lines::default();
+        let write = |line: &str, count: usize| {
+            // As a recorder does: the folder goes with all that is in it.
+            let _ = std::fs::remove_dir_all(path.parent().unwrap());
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, format!("{line}\n").repeat(count)).unwrap();
+        };
+        let last = || {
+            let (total, _) = all.extent(&state, &id).unwrap();
+            let window = all.window(&state, &id, total - 1, 1).unwrap();
+            (total, window.lines[0][0].text.clone())
+        };
+        for (line, count) in
+            [("the first try", 3000), ("2", 2500), ("the third try, longer", 9000), ("4th, the same size..", 9000)]
+        {
+            write(line, count);
+            assert_eq!(last(), (count as u64, line.to_owned()));
+        }
+        std::fs::remove_dir_all(path.parent().unwrap()).unwrap();
+        assert_eq!(all.extent(&state, &id).unwrap(), (0, 0));
     }
 }

@@ -28,8 +28,11 @@ const RUN_EVERY: u32 = 2;
 /// How many lines are told at once; of more the last ones are.
 const TOLD: u64 = 200;
 
-/// How many runs and steps are watched at once.
-const FEEDS: usize = 64;
+/// How many runs and steps are watched at once: each takes a thread.
+const FEEDS: usize = 256;
+
+/// After how long a browser asks again that could not be served. An answer that is no stream would end its watching for good.
+const AGAIN: Duration = Duration::from_secs(5);
 
 /// What is watched.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -113,6 +116,10 @@ fn follow(feeds: &Feeds, board: &Board, what: &Watched, feed: &watch::Sender<Now
             && let Ok(extent) = board.lines.extent(&board.state, id)
             && extent != told
         {
+            // One that is shorter than it was is another: the run is tried again.
+            if extent.1 < told.1 {
+                told = (0, 0);
+            }
             // The last line may have gone on.
             let from = told.0.saturating_sub(1).max(extent.0.saturating_sub(TOLD));
             if let Ok(window) = board.lines.window(&board.state, id, from, TOLD + 1) {
@@ -138,17 +145,29 @@ fn follow(feeds: &Feeds, board: &Board, what: &Watched, feed: &watch::Sender<Now
     Ok(())
 }
 
-/// The events for one who watches: `state`, `log`, and `end`, after which nothing comes.
-pub(super) fn events(
-    board: &Arc<Board>,
-    what: Watched,
-) -> Option<impl Stream<Item = Result<Event, Infallible>> + use<>> {
-    let feed = board.feeds.watch(board, what)?;
-    let begun = Watcher { feed, state: 0, log: 0, is_over: false };
-    Some(stream::unfold(begun, |mut watcher| async move {
-        let event = watcher.next().await?;
-        Some((Ok(event), watcher))
-    }))
+/// The events for one who watches: `state`, `log`, and `end`, after which nothing comes. Where too much is watched already, the stream
+/// ends at once, and says when to ask again.
+pub(super) fn events(board: &Arc<Board>, what: Watched) -> impl Stream<Item = Result<Event, Infallible>> + use<> {
+    let begun = match board.feeds.watch(board, what) {
+        Some(feed) => Watching::Feed(Watcher { feed, state: 0, log: 0, is_over: false }),
+        None => Watching::Later,
+    };
+    stream::unfold(begun, |watching| async move {
+        match watching {
+            Watching::Feed(mut watcher) => {
+                let event = watcher.next().await?;
+                Some((Ok(event), Watching::Feed(watcher)))
+            }
+            Watching::Later => Some((Ok(Event::default().retry(AGAIN).comment("too much is watched")), Watching::Over)),
+            Watching::Over => None,
+        }
+    })
+}
+
+enum Watching {
+    Feed(Watcher),
+    Later,
+    Over,
 }
 
 struct Watcher {
@@ -182,5 +201,33 @@ impl Watcher {
                 return None;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use axum::response::IntoResponse;
+    use axum::response::sse::Sse;
+    use http_body_util::BodyExt;
+
+    use super::super::{Hosts, SignIns};
+    use super::*;
+    use crate::store::StateDir;
+
+    #[tokio::test]
+    async fn a_browser_beyond_what_is_watched_at_once_is_told_to_ask_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = StateDir::new(folder.path());
+        let board = Board::open(state, Hosts::default(), SignIns::default(), None).unwrap();
+        let watched = |run: usize| Watched { run: format!("{run:036}"), step: None };
+        let held: Vec<_> = (0..FEEDS).map(|run| events(&board, watched(run))).collect();
+        let response = Sse::new(events(&board, watched(FEEDS))).into_response();
+        assert_eq!(response.status(), 200, "an `EventSource` takes anything else for the end");
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        let told = response.into_body().collect().await.unwrap().to_bytes();
+        assert!(String::from_utf8_lossy(&told).contains("retry: 5000"), "{told:?}");
+        drop(held);
     }
 }

@@ -101,7 +101,6 @@ pub(super) enum Failed {
     NotFound,
     /// It cannot be done here, for this reason.
     NotHere(&'static str),
-    Busy,
     Store(String),
 }
 
@@ -166,7 +165,6 @@ impl IntoResponse for Failed {
                 "There is no such page or run. Old runs are forgotten after a while.".to_owned(),
             ),
             Self::NotHere(why) => (StatusCode::CONFLICT, "That cannot be done", why.to_owned()),
-            Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "Busy", "Too much is watched at once.".to_owned()),
             Self::Store(why) => {
                 tracing::error!(why, "a page could not be made");
                 (StatusCode::INTERNAL_SERVER_ERROR, "The history cannot be read", why)
@@ -327,7 +325,7 @@ async fn runs(
             ("branch", &asked.branch),
             ("status", &asked.status),
             ("text", &asked.text),
-            ("before", &last.number.to_string()),
+            ("before", &last.to_string()),
         ];
         let mut url = reqwest::Url::parse("http://x/runs").ok();
         if let Some(url) = &mut url {
@@ -462,8 +460,7 @@ async fn watch(
 ) -> Result<Response, Failed> {
     let (run, _) = found(&board, &id).await?.ok_or(Failed::NotFound)?;
     let what = Watched { run: run.id.to_string(), step: step.job.zip(step.step) };
-    let events = live::events(&board, what).ok_or(Failed::Busy)?;
-    Ok(Sse::new(events).keep_alive(KeepAlive::default()).into_response())
+    Ok(Sse::new(live::events(&board, what)).keep_alive(KeepAlive::default()).into_response())
 }
 
 /// A window of a log.
