@@ -3,6 +3,7 @@
 //! | module | owns |
 //! |---|---|
 //! | [`config`] | what a listener is told |
+//! | [`check`] | whether a listener could begin |
 //! | [`forge`] | which forges there are |
 //! | [`webhook`] | a delivery's headers and bytes to what it says; signatures |
 //! | [`dashboard`] | what ran and runs, in a browser |
@@ -21,6 +22,7 @@
 //! A delivery goes one way: `http` verifies and reads it, `keeper` puts it on the disk, the answer says so; a worker leases the run
 //! that it led to.
 
+pub mod check;
 pub mod config;
 pub mod dashboard;
 pub mod egress;

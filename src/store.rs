@@ -20,6 +20,8 @@
 pub mod access;
 mod database;
 pub mod history;
+#[cfg(feature = "listen")]
+pub mod inspect;
 pub mod logs;
 #[cfg(feature = "listen")]
 pub mod overview;

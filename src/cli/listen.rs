@@ -10,7 +10,7 @@ use argon::execute::PullPolicy;
 use argon::listen::config::Config;
 use argon::listen::config::file::{ConfigError, ConfigFile, RepositoryTable};
 use argon::listen::egress::Egress;
-use argon::listen::{ListenError, Listener};
+use argon::listen::{ListenError, Listener, check};
 use argon::pipeline::parse_duration;
 use argon::store::StateDir;
 use tokio::signal::unix::{SignalKind, signal};
@@ -80,7 +80,7 @@ pub(crate) struct ListenArgs {
     /// Has no dashboard: only webhooks and `argon trigger` are answered
     #[arg(long)]
     no_dashboard: bool,
-    /// Says whether it could begin, and does not
+    /// Says whether it could begin, and does not; changes nothing, also beside a listener that runs
     #[arg(long)]
     check: bool,
     /// Logs one JSON object a line
@@ -112,16 +112,19 @@ pub(crate) fn run(args: &ListenArgs, look: &Look) -> Result<Exit, CommandError> 
     block_on(async {
         let (config, secret) = config(args).await?;
         let repositories: Vec<String> = config.repositories.iter().map(|it| it.url.clone()).collect();
-        let check = args.check;
-        let listener = Listener::open(config).await?;
-        for warning in &listener.warnings {
-            let _ = std::io::stderr().write_all(look.warning(warning).as_bytes());
-        }
-        let address = listener.address().map_err(|error| CommandError::infrastructure(error, None))?;
-        if check {
+        let warn = |warnings: &[String]| {
+            for warning in warnings {
+                let _ = std::io::stderr().write_all(look.warning(warning).as_bytes());
+            }
+        };
+        if args.check {
+            warn(&check::check(&config).await?);
             output::print("It could begin.\n")?;
             return Ok(Exit::Success);
         }
+        let listener = Listener::open(config).await?;
+        warn(&listener.warnings);
+        let address = listener.address().map_err(|error| CommandError::infrastructure(error, None))?;
         let login = listener.login()?;
         let dashboard = login.map(|link| format!("  dashboard  {link}\n")).unwrap_or_default();
         output::print(&format!(
@@ -251,7 +254,8 @@ async fn config(args: &ListenArgs) -> Result<(Config, String), CommandError> {
     }
     let mut place = format!("as {} says", args.config.as_deref().unwrap_or(Path::new("")).display());
     let default = || {
-        let (secret, from) = args.secret.found_or_made(&state)?;
+        let found = if args.check { args.secret.found_or_none(&state)? } else { args.secret.found_or_made(&state)? };
+        let (secret, from) = found;
         place = from;
         Ok::<_, CommandError>(secret)
     };

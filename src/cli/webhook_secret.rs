@@ -35,6 +35,16 @@ impl SecretArgs {
         Ok((checked(&made(&file)?)?, format!("in {}", file.display())))
     }
 
+    /// The secret that was named, else the one in the state folder, else one that is nobody's and is not kept; and where it is. For
+    /// whoever looks alone.
+    pub(crate) fn found_or_none(&self, state: &StateDir) -> Result<(Secret, String), CommandError> {
+        let file = state.path().join("webhook-secret");
+        if self.is_named() || file.exists() {
+            return self.found(state);
+        }
+        Ok((checked(&random(&file)?)?, format!("in {}, once it is made", file.display())))
+    }
+
     /// The secret that was named, else the one in the state folder; and where it is.
     pub(crate) fn found(&self, state: &StateDir) -> Result<(Secret, String), CommandError> {
         let (text, place) = match (&self.webhook_secret_file, &self.webhook_secret) {
@@ -68,14 +78,20 @@ fn private(file: &Path) -> Result<String, CommandError> {
     fs::read_to_string(file).map_err(unreadable)
 }
 
+fn failed(file: &Path, error: &dyn std::fmt::Display) -> CommandError {
+    CommandError::infrastructure(format!("cannot make the secret `{}`: {error}", file.display()), None)
+}
+
+/// What a secret for this file may be.
+fn random(file: &Path) -> Result<String, CommandError> {
+    let mut bytes = [0; SECRET_BYTES];
+    getrandom::fill(&mut bytes).map_err(|error| failed(file, &error))?;
+    Ok(hex::encode(bytes))
+}
+
 /// A new secret, in a file of its own.
 fn made(file: &Path) -> Result<String, CommandError> {
-    let failed = |error: &dyn std::fmt::Display| {
-        CommandError::infrastructure(format!("cannot make the secret `{}`: {error}", file.display()), None)
-    };
-    let mut bytes = [0; SECRET_BYTES];
-    getrandom::fill(&mut bytes).map_err(|error| failed(&error))?;
-    let text = hex::encode(bytes);
+    let text = random(file)?;
     let write = || -> std::io::Result<()> {
         if let Some(folder) = file.parent() {
             DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
@@ -84,6 +100,6 @@ fn made(file: &Path) -> Result<String, CommandError> {
         writeln!(file, "{text}")?;
         file.sync_all()
     };
-    write().map_err(|error| failed(&error))?;
+    write().map_err(|error| failed(file, &error))?;
     Ok(text)
 }

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use super::database::{self, Look, MovedAside};
 use super::{StateDir, StoreError};
 
-const MIGRATIONS: &[&str] = &[include_str!("schema/access-1.sql")];
+pub(super) const MIGRATIONS: &[&str] = &[include_str!("schema/access-1.sql")];
 
 /// The hash of a token, in hex.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -60,6 +60,33 @@ pub(super) fn open(
     }
 }
 
+/// Looks whether a database could be opened, and changes nothing of it, also beside a process that has it open. One that is not there
+/// could be.
+#[cfg(feature = "listen")]
+pub(super) fn inspect(path: &Path, migrations: &[&str]) -> Result<(), StoreError> {
+    if !path.exists() {
+        return Ok(());
+    }
+    let database = |source| StoreError::Database { path: path.to_owned(), source };
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+    // Where nothing waits in a log beside it nobody has it open, and SQLite need not make files of its own to look at it.
+    let is_at_rest = !PathBuf::from(format!("{}-wal", path.display())).exists();
+    let address = reqwest::Url::from_file_path(path.canonicalize().unwrap_or_else(|_| path.to_owned()));
+    let Ok(mut address) = address else { return Ok(()) };
+    address.set_query(is_at_rest.then_some("immutable=1"));
+    let db = Connection::open_with_flags(address.as_str(), flags).map_err(database)?;
+    db.busy_timeout(BUSY).map_err(database)?;
+    if fs::metadata(path).is_ok_and(|file| file.len() <= CHECKED_BYTES) {
+        check(&db).map_err(database)?;
+    }
+    let found = db.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0)).map_err(database)?;
+    let known = i64::try_from(migrations.len()).unwrap_or(i64::MAX);
+    if found > known {
+        return Err(StoreError::Newer { path: path.to_owned(), found, known });
+    }
+    Ok(())
+}
+
 fn make_folder(path: &Path) -> Result<(), StoreError> {
     let folder = path.parent().unwrap_or(path);
     // What a pipeline prints is its owner's alone.

@@ -20,7 +20,7 @@ use super::database::{self, Look, MovedAside, after};
 use super::{StateDir, StoreError};
 use crate::event::{RunId, Status};
 
-const MIGRATIONS: &[&str] = &[
+pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("schema/queue-1.sql"),
     include_str!("schema/queue-2.sql"),
     include_str!("schema/queue-3.sql"),

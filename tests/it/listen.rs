@@ -13,6 +13,8 @@ use serde_json::{Value, json};
 use crate::support::{Argon, BUSYBOX, Ended, Repo, Running};
 use crate::webhook::{SECRET, signed};
 
+mod check;
+mod forks;
 mod moves;
 
 /// Nothing here takes longer.
@@ -664,25 +666,6 @@ fn a_full_queue_says_when_to_come_again() {
     assert_eq!(statuses[..2], [202, 202]);
     assert_eq!(statuses[4], 503, "{statuses:?}");
     end(running).exits(0);
-}
-
-#[test]
-fn a_secret_is_made_once_and_only_its_owner_can_read_it() {
-    use std::os::unix::fs::PermissionsExt;
-    let forge = Forge::script("true");
-    let check = || forge.repo.argon(&["listen", "--repo", ".", "--bind", "127.0.0.1:0", "--check"]).without_engine();
-    check().exits(0).says("It could begin.");
-    let path = forge.state().path().join("webhook-secret");
-    let made = std::fs::read_to_string(&path).unwrap();
-    assert_eq!(made.trim().len(), 64);
-    let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
-    assert_eq!((mode(&path), mode(forge.state().path())), (0o600, 0o700));
-    check().exits(0);
-    assert_eq!(std::fs::read_to_string(&path).unwrap(), made);
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
-    check().exits(2).says("can be read by others, and holds secrets").says("chmod 600");
-    let short = forge.repo.argon(&["listen", "--repo", ".", "--check"]).env("ARGON_WEBHOOK_SECRET", "short");
-    short.without_engine().exits(2).says("shorter than 16 bytes");
 }
 
 #[test]
