@@ -9,6 +9,8 @@ mod documents;
 mod engine;
 mod events;
 mod faults;
+#[cfg(feature = "listen")]
+mod formats;
 mod history;
 #[cfg(feature = "listen")]
 mod listen;

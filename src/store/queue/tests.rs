@@ -262,27 +262,3 @@ fn a_run_is_cancelled_where_it_waits_and_where_it_goes_on() {
     assert_eq!(queue.lease("me", at(1), LASTS, 9).unwrap(), None);
     assert!(!queue.cancel(&RunId::from_text("unknown"), "by hand", at(1)).unwrap());
 }
-
-/// Each format that a release wrote is brought up to date with all that is in it.
-#[test]
-fn a_queue_of_the_first_format_goes_on() {
-    let folder = tempfile::tempdir().unwrap();
-    let dir = StateDir::new(folder.path());
-    let db = Connection::open(dir.queue()).unwrap();
-    db.execute_batch(MIGRATIONS[0]).unwrap();
-    db.execute_batch(
-        "PRAGMA user_version = 1;
-         INSERT INTO queue (run, repository, event, trigger, payload, queued) VALUES ('r', 'repo', 'push', '{}', x'61', 1);
-         INSERT INTO deliveries (forge, repository, event, delivery, body_hash, received, run)
-         VALUES ('github', 'repo', 'push', '1', 'a', 1, 'r');",
-    )
-    .unwrap();
-    drop(db);
-    let mut queue = Queue::open(&dir).unwrap().0;
-    assert_eq!(queue.accept(&[offer("1", "b")]).unwrap(), [Accepted::Again(RunId::from_text("r"))]);
-    let lease = queue.lease("me", at(0), LASTS, 1).unwrap().unwrap();
-    assert_eq!(lease.payload, b"a");
-    let letter = Letter { address: "chat".into(), part: Part::Ended, body: "{}".into() };
-    assert_eq!(queue.finish(&lease, &ended("success"), &[letter], at(1)).unwrap(), Held::Yes);
-    assert_eq!(queue.due(at(1)).unwrap().len(), 1);
-}
