@@ -8,6 +8,7 @@
 //! | `actions` | what people change: runs, the queue, who is signed in |
 //! | `view` | runs, jobs and steps as the pages show them |
 //! | `graph` | where the jobs of a run stand when they are drawn |
+//! | `limit` | how much one client may ask for |
 //! | `lines` | a log by its lines, however long it is |
 //! | `ansi` | colours of a log to classes; everything else of it is text |
 //! | `live` | what goes on in a run, as it happens, shared by all who watch |
@@ -18,6 +19,7 @@ mod ansi;
 mod badge;
 mod gate;
 mod graph;
+mod limit;
 mod lines;
 mod live;
 mod pages;
@@ -41,7 +43,7 @@ use crate::execute::Owner;
 use crate::store::access::Access;
 use crate::store::history::History;
 use crate::store::{StateDir, StoreError};
-use gate::Attempts;
+use gate::Limits;
 use lines::Lines;
 use live::Feeds;
 pub(super) use sign_in::SignIns;
@@ -54,7 +56,7 @@ pub(super) struct Board {
     state: StateDir,
     access: Mutex<Access>,
     hosts: Hosts,
-    attempts: Mutex<Attempts>,
+    limits: Limits,
     lines: Lines,
     feeds: Feeds,
     sign_ins: SignIns,
@@ -72,7 +74,7 @@ impl Board {
     ) -> Result<Arc<Self>, StoreError> {
         let access = Mutex::new(Access::open(&state)?.0);
         let (lines, feeds) = (Lines::default(), Feeds::default());
-        Ok(Arc::new(Self { state, access, hosts, attempts: Mutex::default(), lines, feeds, sign_ins, shop }))
+        Ok(Arc::new(Self { state, access, hosts, limits: Limits::default(), lines, feeds, sign_ins, shop }))
     }
 
     fn has_public_badges(&self) -> bool {

@@ -3,6 +3,7 @@
 //! A delivery is verified, read, and on the disk before the answer says so. Every wait has an end: headers and bodies must be there
 //! within [`PATIENCE`].
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,9 @@ use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use jiff::Timestamp;
@@ -54,10 +57,10 @@ pub(super) async fn serve(listener: TcpListener, routes: Router) {
     loop {
         let Ok(permit) = room.clone().acquire_owned().await else { return };
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok((stream, peer)) => {
                 let routes = routes.clone();
                 tokio::spawn(async move {
-                    connection(stream, routes).await;
+                    connection(stream, Peer(peer.ip()), routes).await;
                     drop(permit);
                 });
             }
@@ -70,11 +73,20 @@ pub(super) async fn serve(listener: TcpListener, routes: Router) {
     }
 }
 
-async fn connection(stream: TcpStream, routes: Router) {
+/// Whom a connection comes from, as its requests have it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Peer(pub(super) IpAddr);
+
+async fn connection(stream: TcpStream, peer: Peer, routes: Router) {
+    let routes = TowerToHyperService::new(routes);
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        routes.call(request)
+    });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(PATIENCE)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes))
+        .serve_connection(TokioIo::new(stream), service)
         .await;
     if let Err(error) = served {
         tracing::debug!(%error, "a connection ended early");

@@ -3,11 +3,12 @@
 //! - Hosts: a name that is none of ours is refused, so that no page of a stranger becomes one of ours by DNS (rebinding).
 //! - A login is a link that is good for once, an hour; it begins a session of 30 days. Both are random 256 bits, and on the disk by their
 //!   hashes alone.
+//! - Nobody may guess, or ask, as often as they like; each address counts for itself.
 //! - The cookie is `HttpOnly` and `SameSite=Strict`. A change is a POST of our own origin with the session's token in it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::http::header::{
@@ -21,6 +22,7 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use super::limit::{Client, Limit};
 use super::pages::Failed;
 use super::{Board, LOGIN_LASTS};
 use crate::store::access::{Access, TokenHash};
@@ -32,11 +34,20 @@ const SESSION_LASTS: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// The cookie of a browser that is on its way through a provider of accounts.
 const SIGNING: &str = "argon_signing";
 
-/// How many wrong logins there may be in [`ATTEMPTS_WITHIN`].
-const ATTEMPTS: u32 = 20;
+/// How many wrong links a client may try in a minute.
+const GUESSES: u32 = 20;
 
-/// See [`ATTEMPTS`].
-const ATTEMPTS_WITHIN: Duration = Duration::from_secs(60);
+/// How often it may be sent to a provider of accounts: each time asks that, and is remembered until it comes back.
+const SIGN_INS: u32 = 20;
+
+/// How often it may ask for anything. Somebody who goes through a long log asks often; this machine itself may as it likes.
+const REQUESTS: u32 = 3000;
+
+/// Where links sign in.
+const LOGIN: &str = "/login/";
+
+/// Where one is sent to a provider of accounts from.
+const LEAVE: &str = "/sign-in/to/";
 
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
                       form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
@@ -72,19 +83,27 @@ impl Hosts {
     }
 }
 
-/// How many logins went wrong of late.
-#[derive(Debug, Default)]
-pub(super) struct Attempts {
-    since: Option<Instant>,
-    wrong: u32,
+/// How much each client may do.
+#[derive(Debug)]
+pub(super) struct Limits {
+    guesses: Limit,
+    sign_ins: Limit,
+    requests: Limit,
 }
 
-impl Attempts {
-    fn are_too_many(&mut self) -> bool {
-        if self.since.is_none_or(|since| since.elapsed() > ATTEMPTS_WITHIN) {
-            *self = Self { since: Some(Instant::now()), wrong: 0 };
-        }
-        self.wrong >= ATTEMPTS
+impl Default for Limits {
+    fn default() -> Self {
+        Self { guesses: Limit::new(GUESSES), sign_ins: Limit::new(SIGN_INS), requests: Limit::new(REQUESTS) }
+    }
+}
+
+impl Limits {
+    /// Whether a request may go on.
+    fn check(&self, client: Client, path: &str) -> Result<(), Failed> {
+        let may = (client.is_here() || self.requests.take(client))
+            && !(path.starts_with(LOGIN) && self.guesses.is_used_up(client))
+            && (!path.starts_with(LEAVE) || self.sign_ins.take(client));
+        if may { Ok(()) } else { Err(Failed::TooMany) }
     }
 }
 
@@ -126,8 +145,11 @@ pub fn login(state: &StateDir, now: Timestamp) -> Result<String, StoreError> {
 /// Lets requests of ours through, and those who signed in; says what a browser may do with the answer.
 pub(super) async fn guard(State(board): State<Arc<Board>>, mut request: Request, next: Next) -> Response {
     let badges = if board.has_public_badges() { "/badge/" } else { "/assets/" };
-    let open = ["/assets/", "/login/", "/sign-in/", badges].iter().any(|begin| request.uri().path().starts_with(begin));
-    let mut response = match check(&board, &request) {
+    let client = Client::of(&request);
+    let is_login = request.uri().path().starts_with(LOGIN);
+    let open = ["/assets/", LOGIN, "/sign-in/", badges].iter().any(|begin| request.uri().path().starts_with(begin));
+    let may = board.limits.check(client, request.uri().path());
+    let mut response = match may.and_then(|()| check(&board, &request)) {
         Err(refused) => refused.into_response(),
         Ok(Some(session)) => {
             request.extensions_mut().insert(session);
@@ -136,6 +158,9 @@ pub(super) async fn guard(State(board): State<Arc<Board>>, mut request: Request,
         Ok(None) if open => next.run(request).await,
         Ok(None) => unknown(&board, &request),
     };
+    if is_login && response.status() == StatusCode::FORBIDDEN {
+        board.limits.guesses.take(client);
+    }
     let headers = response.headers_mut();
     for (name, value) in [
         (CONTENT_SECURITY_POLICY, POLICY),
@@ -196,14 +221,9 @@ fn unknown(board: &Board, request: &Request) -> Response {
 
 /// Signs in with a link.
 pub(super) fn sign_in(board: &Board, login: String) -> Result<Response, Failed> {
-    let mut attempts = board.attempts.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    if attempts.are_too_many() {
-        return Err(Failed::TooMany);
-    }
     let session = Token::new().map_err(|_| Failed::Login)?;
     let now = Timestamp::now();
     if !board.access().sign_in(&Token(login).hash(), &session.hash(), now, SESSION_LASTS)? {
-        attempts.wrong += 1;
         return Err(Failed::Login);
     }
     Ok(with_cookie(board, &session.0, SESSION_LASTS))
