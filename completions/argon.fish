@@ -110,7 +110,7 @@ skipped\t''
 error\t''
 interrupted\t''
 running\t''"
-complete -c argon -n "__fish_argon_using_subcommand runs" -l search -d 'Runs with this text in a log' -r
+complete -c argon -n "__fish_argon_using_subcommand runs" -l search -d 'Runs with this text in what steps and services printed, or in what argon said of them' -r
 complete -c argon -n "__fish_argon_using_subcommand runs" -s n -l limit -d 'How many at most' -r
 complete -c argon -n "__fish_argon_using_subcommand runs" -l state -d 'The state folder, where history, logs and a listener\'s queue are [default: $XDG_STATE_HOME/argon]' -r -F
 complete -c argon -n "__fish_argon_using_subcommand runs" -l color -d 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE' -r -f -a "auto\t''
@@ -205,7 +205,7 @@ complete -c argon -n "__fish_argon_using_subcommand listen" -l color -d 'Colour 
 always\t''
 never\t''"
 complete -c argon -n "__fish_argon_using_subcommand listen" -l no-dashboard -d 'Has no dashboard: only webhooks and `argon trigger` are answered'
-complete -c argon -n "__fish_argon_using_subcommand listen" -l check -d 'Says whether it could begin, and does not'
+complete -c argon -n "__fish_argon_using_subcommand listen" -l check -d 'Says whether it could begin, and does not; changes nothing, also beside a listener that runs'
 complete -c argon -n "__fish_argon_using_subcommand listen" -l log-json -d 'Logs one JSON object a line'
 complete -c argon -n "__fish_argon_using_subcommand listen" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c argon -n "__fish_argon_using_subcommand trigger" -l repo -d 'Which of its repositories, by URL or name, where it has several' -r
