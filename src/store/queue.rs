@@ -4,6 +4,7 @@
 //! renewed; its fence is a number that rises with every lease, so that a holder that was thought dead cannot end what another
 //! one is at. Every change is on the disk (`synchronous = FULL`) when the call returns.
 
+mod ignored;
 mod intake;
 pub mod outbox;
 mod refs;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
+pub use ignored::Ignored;
 pub use outbox::{Due, Letter, Part, Tried};
 
 use super::database::{self, Look, MovedAside, after};

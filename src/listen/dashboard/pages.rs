@@ -21,7 +21,7 @@ use super::graph::Graph;
 use super::lines::Window;
 use super::live::{self, Watched};
 use super::sign_in::SignInError;
-use super::view::{Bars, JobView, RunView, StepView, WaitingView};
+use super::view::{Bars, IgnoredView, JobView, RunView, StepView, WaitingView};
 use super::{Board, actions, badge};
 use crate::artifact::Artifact;
 use crate::event::RunId;
@@ -31,6 +31,7 @@ use crate::sinks::style::bytes;
 use crate::store::StoreError;
 use crate::store::history::{Filter, History, Job, Phase, Run, RunName, Step};
 use crate::store::logs::{Log, LogId};
+use crate::store::queue::Queue;
 
 /// How many runs stand on a page of the history.
 const RUNS: usize = 50;
@@ -52,6 +53,9 @@ const LAST: u64 = 20;
 
 /// How many branches, and waiting runs, the overview has.
 const OVERVIEW: u32 = 200;
+
+/// How many deliveries that led to no run.
+const IGNORED: u32 = 20;
 
 const ICON: &str = include_str!("assets/icon.svg");
 const STYLE: &str = include_str!("assets/style.css");
@@ -220,6 +224,7 @@ struct OverviewPage {
     repositories: Vec<RepositoryView>,
     latest: Vec<RunView>,
     waiting: Vec<WaitingView>,
+    ignored: Vec<IgnoredView>,
     paused: bool,
 }
 
@@ -232,12 +237,14 @@ struct RepositoryView {
 
 async fn overview(State(board): State<Arc<Board>>, Extension(session): Extension<Token>) -> Result<Response, Failed> {
     let now = Timestamp::now();
-    let (waiting, paused) = match &board.shop {
+    let (waiting, ignored, paused) = match &board.shop {
         Some(shop) => {
-            let told = shop.keeper.with(|queue| Ok((queue.waiting(OVERVIEW)?, queue.is_paused()?))).await?;
-            (told.0.iter().map(|waiting| WaitingView::of(waiting, now)).collect(), told.1)
+            let ask = |queue: &mut Queue| Ok((queue.waiting(OVERVIEW)?, queue.ignored(IGNORED)?, queue.is_paused()?));
+            let told = shop.keeper.with(ask).await?;
+            let ignored = told.1.into_iter().map(|ignored| IgnoredView::of(ignored, now)).collect();
+            (told.0.iter().map(|waiting| WaitingView::of(waiting, now)).collect(), ignored, told.2)
         }
-        None => (Vec::new(), false),
+        None => (Vec::new(), Vec::new(), false),
     };
     let looked = board
         .look(move |history| {
@@ -260,7 +267,7 @@ async fn overview(State(board): State<Arc<Board>>, Extension(session): Extension
         })
         .await?;
     let (repositories, latest) = looked.unwrap_or_default();
-    Ok(page(&OverviewPage { frame: Frame::of(&board, &session), repositories, latest, waiting, paused }))
+    Ok(page(&OverviewPage { frame: Frame::of(&board, &session), repositories, latest, waiting, ignored, paused }))
 }
 
 /// What a list of runs is asked for. Empty is not said.

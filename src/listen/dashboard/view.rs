@@ -11,7 +11,7 @@ use crate::sinks::style::{ago, human};
 use crate::store::StoreError;
 use crate::store::history::{FoundLine, History, Job, Phase, Run, Step};
 use crate::store::overview::Took;
-use crate::store::queue::Waiting;
+use crate::store::queue::{Ignored, Waiting};
 
 /// The height of a bar for what took longest.
 const BAR: u128 = 28;
@@ -185,6 +185,28 @@ impl WaitingView {
             on: on.trim_start_matches("refs/heads/").trim_start_matches("refs/tags/").to_owned(),
             ago: ago(waiting.queued, now),
             status: if waiting.is_held { "held" } else { "queued" },
+        }
+    }
+}
+
+/// A delivery that led to no run.
+#[derive(Debug, Clone)]
+pub(super) struct IgnoredView {
+    pub(super) name: String,
+    pub(super) forge: String,
+    pub(super) event: String,
+    pub(super) why: String,
+    pub(super) ago: String,
+}
+
+impl IgnoredView {
+    pub(super) fn of(ignored: Ignored, now: Timestamp) -> Self {
+        Self {
+            name: repository_name(&ignored.repository).to_owned(),
+            forge: ignored.forge,
+            event: ignored.event,
+            why: ignored.why,
+            ago: ago(ignored.received, now),
         }
     }
 }

@@ -62,6 +62,8 @@ fn what_leads_to_no_run_is_noted_and_keeps_nothing_else_out() {
     let ping = Offer { wanted: Wanted::Nothing("a ping".into()), ..offer("1", "a") };
     assert_eq!(queue.accept(&[ping.clone(), ping]).unwrap(), [Accepted::Noted, Accepted::Noted]);
     assert!(matches!(queue.accept(&[offer("1", "a")]).unwrap()[0], Accepted::Queued(_)));
+    let ignored: Vec<String> = queue.ignored(9).unwrap().into_iter().map(|ignored| ignored.why).collect();
+    assert_eq!(ignored, ["a ping", "a ping"]);
 }
 
 #[test]
@@ -234,6 +236,14 @@ fn what_is_asked_for_each_delivery_is_looked_up_in_an_index() {
     for (sql, index) in [
         ("SELECT id FROM queue WHERE state = 'queued' ORDER BY id LIMIT 1", "queue_by_state"),
         ("SELECT id FROM queue WHERE repository = 'r' AND latest = 'l' AND state = 'queued'", "queue_latest"),
+        (
+            "SELECT run FROM queue WHERE repository = 'r' AND latest = 'l' AND before_commit = 'c' ORDER BY id DESC LIMIT 1",
+            "queue_by_before (repository=? AND latest=? AND before_commit=?)",
+        ),
+        (
+            "SELECT note FROM deliveries WHERE note IS NOT NULL ORDER BY received DESC, id DESC LIMIT 9",
+            "deliveries_ignored",
+        ),
         (
             "SELECT run FROM deliveries WHERE forge = 'f' AND repository = 'r' AND event = 'e' AND delivery = 'd' \
              AND run IS NOT NULL",
