@@ -14,6 +14,8 @@ use crate::support::{Argon, BUSYBOX, Ended, Repo, Running};
 use crate::webhook::{SECRET, signed};
 
 mod check;
+mod doors;
+mod faults;
 mod forks;
 mod moves;
 
