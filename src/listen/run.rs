@@ -27,7 +27,7 @@ use crate::sinks::explain::{About, explain};
 use crate::sinks::pump;
 use crate::source::{self, Bases, SourceError, SourceRequest, Workspace};
 use crate::store::StoreError;
-use crate::store::history::{History, Phase, RunName};
+use crate::store::history::{History, Phase, RunName, short_commit};
 use crate::store::queue::{Entry, InProgress, Lease, MAX_TRIES, Outcome, Trust, Try};
 use crate::store::record::{Recorder, Subject};
 use crate::trigger::{Decision, EventKind, Trigger, decide};
@@ -143,6 +143,7 @@ async fn settled(shop: &Shop, lease: &Lease, trigger: Trigger, stopper: Stopper)
         docker::connect(&EngineEnv::from_process()).await.map_err(|error| End::NoEngine { why: error.to_string() })?;
     let mut workspace = checkout(lease, &trigger, &stopper).await?;
     let trigger = trigger.on(&workspace.info);
+    not_a_forks(shop, lease, &trigger).await?;
     if let Some(since) = trigger.since() {
         workspace.compare_with(since);
     }
@@ -208,6 +209,26 @@ pub(super) fn trigger(lease: &Lease) -> Result<Trigger, End> {
     let kind = EventKind::ALL.iter().copied().find(|kind| kind.name() == lease.event);
     let kind = kind.ok_or_else(|| End::over("error", format!("`{}` is no kind of event", lease.event)))?;
     Trigger::from_json(kind, &lease.payload).map_err(|error| End::over("error", error.to_string()))
+}
+
+/// Who names a revision by hand has it run with the repository's secrets. A commit that only a fork's pull request brought is not
+/// what they mean, or they do not know it: forges serve it by its id as if it were the repository's own.
+async fn not_a_forks(shop: &Shop, lease: &Lease, trigger: &Trigger) -> Result<(), End> {
+    let by_hand = lease.trust == Trust::Own && trigger.kind == EventKind::Manual;
+    let Some(commit) = trigger.commit.clone().filter(|_| by_hand) else { return Ok(()) };
+    let (repository, asked) = (lease.repository.clone(), commit.clone());
+    match shop.keeper.with(move |queue| queue.is_of_forks_alone(&repository, &asked)).await {
+        Ok(false) => Ok(()),
+        Ok(true) => Err(End::over(
+            "error",
+            format!(
+                "the commit {} is a fork's, and is not run with the repository's secrets: \
+                 approve its pull request's run, or run that again",
+                short_commit(&commit)
+            ),
+        )),
+        Err(error) => Err(End::later(lease, Try::DoesNotCount, error.to_string())),
+    }
 }
 
 /// The exact commit, clean.

@@ -5,6 +5,7 @@
 //! one is at. Every change is on the disk (`synchronous = FULL`) when the call returns.
 
 mod intake;
+mod origin;
 pub mod outbox;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
+pub use origin::Origin;
 pub use outbox::{Due, Letter, Part, Tried};
 
 use super::database::{self, Look, MovedAside, after};

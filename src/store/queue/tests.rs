@@ -214,6 +214,32 @@ fn a_forks_run_is_held_until_it_is_approved_and_the_next_one_is_held_again() {
 }
 
 #[test]
+fn whose_commits_a_run_was_of_and_whether_it_was_begun_is_known_when_it_is_over() {
+    let (_folder, mut queue) = queue();
+    let of = |number: &str, trust: Trust| {
+        let mut offer = offer(number, number);
+        if let Wanted::Run(order) = &mut offer.wanted {
+            (order.trust, order.trigger) = (trust, format!("{{\"commitId\":\"c{number}\"}}"));
+        }
+        offer
+    };
+    let offers = [of("1", Trust::Fork), of("2", Trust::Fork), of("3", Trust::Own)];
+    let runs: Vec<RunId> = queue.accept(&offers).unwrap().iter().map(run_of).collect();
+    queue.cancel(&runs[0], "by hand", at(0)).unwrap();
+    queue.approve(&runs[1]).unwrap();
+    while let Some(lease) = queue.lease("me", at(1), LASTS, 9).unwrap() {
+        queue.finish(&lease, &ended("success"), &[], at(2)).unwrap();
+    }
+    let known = |run: &RunId| queue.origin(run).unwrap().map(|origin| (origin.trust, origin.was_begun));
+    let expected = [(Trust::Fork, false), (Trust::Fork, true), (Trust::Own, true)].map(Some);
+    assert_eq!([known(&runs[0]), known(&runs[1]), known(&runs[2])], expected);
+    assert_eq!(known(&RunId::from_text("unknown")), None);
+    let is_forks = |commit: &str| queue.is_of_forks_alone("repo", commit).unwrap();
+    assert_eq!([is_forks("c1"), is_forks("c2"), is_forks("c3"), is_forks("c4")], [true, true, false, false]);
+    assert!(!queue.is_of_forks_alone("another", "c1").unwrap());
+}
+
+#[test]
 fn what_is_long_over_is_forgotten_and_what_waits_is_not() {
     let (_folder, mut queue) = queue();
     queue.accept(&[offer("1", "a"), offer("2", "b")]).unwrap();
