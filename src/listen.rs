@@ -13,6 +13,7 @@
 //! | `poll`, `schedule` | what is queued without a delivery: moves of refs, moments of `on.schedule` |
 //! | [`egress`] | what containers of runs reach |
 //! | `outbox` | sends what waits to be told, until it was heard |
+//! | `late` | tells the ends of runs that could not be told in time |
 //! | `report` | what is told of a run, from its trigger and its record |
 //! | `tidy` | forgets what is too old |
 //! | [`notify`] | telling people how a run ended |
@@ -27,6 +28,7 @@ pub mod egress;
 pub mod forge;
 mod http;
 pub mod keeper;
+mod late;
 pub mod notify;
 mod outbox;
 mod poll;
@@ -167,6 +169,7 @@ impl Listener {
         beside.spawn(http::serve(self.socket, routes));
         beside.spawn(tidy::keep(shop.clone()));
         beside.spawn(outbox::keep(shop.clone()));
+        beside.spawn(late::keep(shop.clone()));
         for repository in shop.config.repositories.clone() {
             if let Some(every) = repository.poll {
                 beside.spawn(poll::poll(shop.clone(), repository.clone(), every));

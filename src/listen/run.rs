@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 
 use super::config::Repository;
 use super::egress;
+use super::late;
 use super::report;
 use super::shop::Shop;
 use crate::causes::with_causes;
@@ -29,7 +30,7 @@ use crate::source::{self, Bases, SourceError, SourceRequest, Workspace};
 use crate::store::StoreError;
 use crate::store::history::{History, Phase, RunName, short_commit};
 use crate::store::queue::{Entry, InProgress, Lease, MAX_TRIES, Outcome, Trust, Try};
-use crate::store::record::{Recorder, Subject};
+use crate::store::record::{Ending, Recorder, Subject};
 use crate::trigger::{Decision, EventKind, Trigger, decide};
 
 /// How long a run waits for what is not there (a server, an engine), the first time; twice as long each time.
@@ -39,7 +40,7 @@ const BACK_OFF: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone)]
 pub(super) enum End {
     /// It is over.
-    Over(Outcome),
+    Over(Outcome, Record),
     /// It is to be begun again.
     Back {
         wait: Duration,
@@ -56,9 +57,18 @@ pub(super) enum End {
     },
 }
 
+/// What the history has of a run that is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Record {
+    Written,
+    /// Its end at least is to be written as soon as it can be.
+    Missing,
+}
+
 impl End {
+    /// Of what the history does not have yet.
     fn over(word: &str, reason: impl Into<String>) -> Self {
-        Self::Over(Outcome::new(word, reason))
+        Self::Over(Outcome::new(word, reason), Record::Missing)
     }
 
     /// For what another try may mend.
@@ -87,30 +97,27 @@ pub(super) async fn run(shop: &Shop, lease: &Lease, stopper: Stopper) -> End {
     };
     match settled {
         Ok(end) => end,
-        Err(end) => {
-            if let End::Over(outcome) = &end {
-                note(shop, lease, subject, commit, outcome.clone()).await;
-            }
-            end
+        Err(End::Over(outcome, _)) => {
+            let record = note(shop, lease, subject, commit, outcome.clone()).await;
+            End::Over(outcome, record)
         }
+        Err(end) => end,
     }
 }
 
-/// Records what ended before a job of it was planned. The queue has it, too: where this cannot be written, it is told.
-async fn note(shop: &Shop, lease: &Lease, subject: Subject, commit: Option<String>, outcome: Outcome) {
+/// Records what ended before a job of it was planned.
+async fn note(shop: &Shop, lease: &Lease, subject: Subject, commit: Option<String>, outcome: Outcome) -> Record {
     let (state, run) = (shop.config.state.clone(), lease.run.clone());
     let noting = tokio::task::spawn_blocking(move || {
-        let history = History::open(&state)?.0;
-        history.note(
-            &run,
-            &subject,
-            commit.as_deref(),
-            (outcome.status(), outcome.reason.as_deref().unwrap_or_default()),
-        )
+        let ending = Ending { status: outcome.status(), message: outcome.reason, time: Timestamp::now() };
+        History::open(&state)?.0.note(&run, &subject, commit.as_deref(), &ending)
     });
     match noting.await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::error!(run = %lease.run, error = with_causes(&error), "cannot be recorded"),
+        Ok(Ok(())) => Record::Written,
+        Ok(Err(error)) => {
+            tracing::error!(run = %lease.run, error = with_causes(&error), "cannot be recorded; it is tried again");
+            Record::Missing
+        }
         Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }
@@ -130,7 +137,7 @@ async fn settled(shop: &Shop, lease: &Lease, trigger: Trigger, stopper: Stopper)
     if lease.tries > 0
         && let Some(outcome) = recorded(shop, lease)
     {
-        return Ok(End::Over(outcome));
+        return Ok(End::Over(outcome, Record::Written));
     }
     if lease.tries >= MAX_TRIES {
         let why = format!("the argon that ran it died {} times while it ran", lease.tries);
@@ -154,7 +161,12 @@ async fn settled(shop: &Shop, lease: &Lease, trigger: Trigger, stopper: Stopper)
     let (pipeline, workspace) = wanted(lease, workspace, file, &trigger, &stopper).await?;
     let plan = planned(repository, lease.trust, &pipeline, &trigger)?;
     join_group(shop, lease, &pipeline, &trigger).await?;
+    // Their numbers are lower, as they came before: the latest run of a branch is not one that it took the place of.
+    if let Err(error) = late::catch_up(shop).await {
+        tracing::warn!(%error, "ends of earlier runs cannot be recorded yet");
+    }
     let recorder = recorder(shop, lease, &trigger).await?;
+    let trouble = recorder.trouble();
     tell_that_it_runs(shop, repository, lease, &trigger).await;
     let network = shop.egress.network(shop.config.egress, &engine).await;
     let settings = Settings {
@@ -179,11 +191,19 @@ async fn settled(shop: &Shop, lease: &Lease, trigger: Trigger, stopper: Stopper)
     let sinks: Vec<Box<dyn Sink>> = vec![Box::new(recorder)];
     let pump = tokio::spawn(pump::pump(feed, lease.run.clone(), sinks, || {}));
     let result = execute::run(Arc::new(engine), plan, Arc::new(workspace), settings, stopper, events).await;
-    let _ = pump.await;
-    match result {
-        Ok(result) => Ok(End::Over(outcome(&result))),
-        Err(error) => Ok(End::over(Status::Error.word(), error.to_string())),
-    }
+    let pumped = pump.await;
+    let outcome = match result {
+        Ok(result) => outcome(&result),
+        Err(error) => Outcome::new(Status::Error.word(), error.to_string()),
+    };
+    let why = match (trouble.get(), pumped) {
+        (None, Ok(_)) => return Ok(End::Over(outcome, Record::Written)),
+        (Some(error), _) => with_causes(error),
+        (None, Err(panic)) => panic.to_string(),
+    };
+    tracing::error!(run = %lease.run, error = why, "its record is not whole");
+    let reason = outcome.reason.or_else(|| Some(format!("its record is not whole: {why}")));
+    Ok(End::Over(Outcome { reason, ..outcome }, Record::Missing))
 }
 
 fn outcome(result: &RunResult) -> Outcome {
@@ -283,7 +303,8 @@ async fn wanted(
 ) -> Result<(Pipeline, Workspace), End> {
     let (trigger, lease) = (trigger.clone(), lease.clone());
     beside(stopper, move |told| {
-        let pipeline = pipeline(file.as_ref().unwrap_or(&workspace), told).map_err(End::Over)?;
+        let pipeline = pipeline(file.as_ref().unwrap_or(&workspace), told)
+            .map_err(|outcome| End::Over(outcome, Record::Missing))?;
         if trigger.kind == EventKind::Manual {
             return Ok((pipeline, workspace));
         }

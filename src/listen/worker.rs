@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use super::keeper::Unanswered;
 use super::report;
-use super::run::{self, End};
+use super::run::{self, End, Record};
 use super::shop::Shop;
 use crate::causes::with_causes;
 use crate::event::Status;
@@ -215,7 +215,7 @@ impl Shop {
     /// Of a run that was cancelled, who wanted that: all that the run itself knows is that it was stopped.
     async fn explained(&self, lease: &Lease, end: End, cancelled: Option<String>) -> End {
         match (end, cancelled) {
-            (End::Over(outcome), Some(why)) if outcome.status() == Status::Cancelled => {
+            (End::Over(outcome, record), Some(why)) if outcome.status() == Status::Cancelled => {
                 let (state, run, told) = (self.config.state.clone(), lease.run.clone(), why.clone());
                 let telling = tokio::task::spawn_blocking(move || {
                     History::look(&state)?.map_or(Ok(()), |history| history.explain(&run, &told))
@@ -227,7 +227,7 @@ impl Shop {
                     }
                     Err(error) => std::panic::resume_unwind(error.into_panic()),
                 }
-                End::Over(Outcome { reason: Some(why), ..outcome })
+                End::Over(Outcome { reason: Some(why), ..outcome }, record)
             }
             (end, _) => end,
         }
@@ -236,7 +236,7 @@ impl Shop {
     /// Tells the queue, until it has heard.
     async fn conclude(&self, lease: &Lease, end: End) {
         match &end {
-            End::Over(Outcome { word, reason }) => {
+            End::Over(Outcome { word, reason }, _) => {
                 tracing::info!(run = %lease.run, outcome = %word, reason = reason.as_deref().unwrap_or(""), "is over");
             }
             End::Back { why, .. } => tracing::warn!(run = %lease.run, %why, "waits again"),
@@ -244,13 +244,18 @@ impl Shop {
             End::NoEngine { why } => tracing::error!(run = %lease.run, %why, "there is no engine; all runs wait"),
         }
         let letters = match &end {
-            End::Over(outcome) => report::ended(self, lease, run::trigger(lease).ok(), outcome).await,
+            End::Over(outcome, _) => report::ended(self, lease, run::trigger(lease).ok(), outcome).await,
             End::Back { .. } | End::NoEngine { .. } | End::Waits => Vec::new(),
         };
         loop {
             let (lease, end, letters) = (lease.clone(), end.clone(), letters.clone());
             let told = self.keeper.with(move |queue| match &end {
-                End::Over(outcome) => queue.finish(&lease, outcome, &letters, Timestamp::now()),
+                End::Over(outcome, record) => {
+                    if *record == Record::Missing {
+                        queue.tell_later(&lease)?;
+                    }
+                    queue.finish(&lease, outcome, &letters, Timestamp::now())
+                }
                 End::Back { wait, counts, .. } => queue.hand_back(&lease, *wait, *counts, Timestamp::now()),
                 End::NoEngine { .. } => queue.hand_back(&lease, Duration::ZERO, Try::DoesNotCount, Timestamp::now()),
                 End::Waits => Ok(Held::Yes),

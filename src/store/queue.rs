@@ -7,6 +7,7 @@
 mod intake;
 mod origin;
 pub mod outbox;
+mod untold;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -17,13 +18,18 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 
 pub use origin::Origin;
 pub use outbox::{Due, Letter, Part, Tried};
+pub use untold::Untold;
 
 use super::database::{self, Look, MovedAside, after};
 use super::{StateDir, StoreError};
 use crate::event::{RunId, Status};
 
-const MIGRATIONS: &[&str] =
-    &[include_str!("schema/queue-1.sql"), include_str!("schema/queue-2.sql"), include_str!("schema/queue-3.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("schema/queue-1.sql"),
+    include_str!("schema/queue-2.sql"),
+    include_str!("schema/queue-3.sql"),
+    include_str!("schema/queue-4.sql"),
+];
 
 /// Nothing is ever told to wait for so long, in milliseconds: what seems to was told before the clock was set back.
 const LONGEST_WAIT: i64 = 6 * 60 * 60 * 1000;
@@ -370,7 +376,16 @@ impl Queue {
             Try::DoesNotCount => 0,
         };
         let values = params![lease.id, lease.fence, after(now, wait), counted];
-        Ok(if self.done(self.db.execute(sql, values))? == 1 { Held::Yes } else { Held::Lost })
+        let work = || -> rusqlite::Result<Held> {
+            let work = self.db.unchecked_transaction()?;
+            if work.execute(sql, values)? != 1 {
+                return Ok(Held::Lost);
+            }
+            intake::give_way(&work, lease.id, now)?;
+            work.commit()?;
+            Ok(Held::Yes)
+        };
+        self.done(work())
     }
 
     /// Takes back the leases that ran out, where the `clock` can tell, and those of holders that are dead; each counts as a
@@ -390,7 +405,7 @@ impl Queue {
                 let (id, holder, till) = row;
                 let ran_out = clock == Clock::Steady && till <= now.as_millisecond();
                 if ran_out || holder.as_deref().is_some_and(&is_dead) {
-                    back += self.one_back(id, till)?;
+                    back += self.one_back(id, till, now)?;
                 }
             }
             Ok(back)
@@ -398,13 +413,19 @@ impl Queue {
         self.done(work())
     }
 
-    fn one_back(&self, id: i64, till: i64) -> rusqlite::Result<usize> {
+    fn one_back(&self, id: i64, till: i64, now: Timestamp) -> rusqlite::Result<usize> {
+        let work = self.db.unchecked_transaction()?;
         // `leased_till` again: its holder may have renewed it since it was read.
-        self.db.execute(
+        let back = work.execute(
             "UPDATE queue SET state = 'queued', holder = NULL, crowd = NULL, tries = tries + 1 \
              WHERE id = ?1 AND leased_till = ?2 AND state = 'leased'",
             params![id, till],
-        )
+        )?;
+        if back == 1 {
+            intake::give_way(&work, id, now)?;
+        }
+        work.commit()?;
+        Ok(back)
     }
 
     /// Joins a `concurrency` group. Where another run of it goes on, this one is handed back, to be leased when there is none
@@ -430,8 +451,8 @@ impl Queue {
                     )?;
                 }
                 self.db.execute(
-                    "UPDATE queue SET state = 'done', outcome = 'superseded', finished = ?4, payload = NULL, \
-                     reason = 'a newer run of its concurrency group came: run ' || ?3 \
+                    "UPDATE queue SET state = 'done', outcome = 'superseded', finished = ?4, payload = NULL, untold = 1, \
+                     reason = 'superseded by run ' || ?3 || ': a newer run of its concurrency group' \
                      WHERE state = 'queued' AND crowd = ?1 AND id < ?2",
                     params![crowd, lease.id, lease.run.as_str(), now.as_millisecond()],
                 )?;
@@ -528,7 +549,7 @@ impl Queue {
     /// Where the database refuses.
     pub fn cancel(&self, run: &RunId, why: &str, now: Timestamp) -> Result<bool, StoreError> {
         let waiting = self.done(self.db.execute(
-            "UPDATE queue SET state = 'done', outcome = 'cancelled', reason = ?2, finished = ?3, payload = NULL \
+            "UPDATE queue SET state = 'done', outcome = 'cancelled', reason = ?2, finished = ?3, payload = NULL, untold = 1 \
              WHERE run = ?1 AND state IN ('queued', 'held')",
             params![run.as_str(), why, now.as_millisecond()],
         ))?;

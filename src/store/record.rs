@@ -40,6 +40,17 @@ pub struct Subject {
     pub owner: String,
 }
 
+/// How a run ended that no recorder saw to its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ending {
+    /// How.
+    pub status: Status,
+    /// Why, for people.
+    pub message: Option<String>,
+    /// When.
+    pub time: jiff::Timestamp,
+}
+
 /// Why the history of a run is not whole; empty where it is.
 #[derive(Debug, Clone, Default)]
 pub struct Trouble(Arc<OnceLock<StoreError>>);
@@ -463,7 +474,8 @@ impl History {
         told.map(|_| ()).map_err(|source| self.database(source))
     }
 
-    /// Records a run that ended before any job of it could be planned: `on` does not want it, its commit is gone.
+    /// Records how a run ended, where no recorder did: it ended before any job of it was planned, nobody worked on it, or what its
+    /// recorder wrote is not whole. What of its jobs was not seen to its end is interrupted.
     ///
     /// # Errors
     /// Where the database refuses.
@@ -472,10 +484,8 @@ impl History {
         run: &RunId,
         subject: &Subject,
         commit: Option<&str>,
-        end: (Status, &str),
+        ending: &Ending,
     ) -> Result<(), StoreError> {
-        let (status, message) = end;
-        let now = jiff::Timestamp::now().as_millisecond();
         let values = params![
             run.as_str(),
             subject.repository,
@@ -483,19 +493,31 @@ impl History {
             subject.branch,
             subject.tag,
             commit,
-            status.word(),
-            message,
-            now,
+            ending.status.word(),
+            ending.message,
+            ending.time.as_millisecond(),
             subject.owner,
         ];
-        let noted = self.db().execute(
-            "INSERT INTO runs (id, repository, event, branch, tag, commit_id, dirty, status, message, started, finished, \
-             duration, owner) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?7, ?8, ?9, ?9, 0, ?10) \
-             ON CONFLICT (id) DO UPDATE SET status = excluded.status, message = excluded.message, \
-             finished = excluded.finished, duration = 0",
-            values,
-        );
-        noted.map(|_| ()).map_err(|source| self.database(source))
+        let work = || -> rusqlite::Result<()> {
+            let work = self.db().unchecked_transaction()?;
+            work.execute(
+                "INSERT INTO runs (id, repository, event, branch, tag, commit_id, dirty, status, message, started, \
+                 finished, duration, owner) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?7, ?8, ?9, ?9, 0, ?10) \
+                 ON CONFLICT (id) DO UPDATE SET status = excluded.status, message = excluded.message, \
+                 finished = excluded.finished, \
+                 duration = CASE status WHEN 'running' THEN MAX(0, excluded.finished - started) ELSE 0 END",
+                values,
+            )?;
+            for table in ["jobs", "steps"] {
+                let sql = format!(
+                    "UPDATE {table} SET status = CASE status WHEN 'running' THEN 'interrupted' ELSE 'skipped' END \
+                     WHERE status IN ('running', 'queued') AND run = (SELECT number FROM runs WHERE id = ?1)"
+                );
+                work.execute(&sql, [run.as_str()])?;
+            }
+            work.commit()
+        };
+        work().map_err(|source| self.database(source))
     }
 }
 

@@ -22,7 +22,7 @@ fn ui(repo: &Repo) -> (Running, String) {
 }
 
 /// The first word with this beginning that argon printed.
-fn printed(running: &mut Running, begins: &str) -> String {
+pub(crate) fn printed(running: &mut Running, begins: &str) -> String {
     running.wait_for(begins);
     wait(|| running.printed().contains('\n'));
     let printed = running.printed();
@@ -424,14 +424,14 @@ fn a_forks_commit_runs_once_it_is_approved_by_the_base_branchs_file_and_without_
 }
 
 /// Somebody who has signed in, without a browser.
-struct Session {
+pub(crate) struct Session {
     base: String,
     cookie: String,
     token: String,
 }
 
 impl Session {
-    fn of(link: &str) -> Self {
+    pub(crate) fn of(link: &str) -> Self {
         let base = base(link);
         let (_, head, _) = ask(&base, "GET", &format!("/login/{}", link.split("/login/").nth(1).unwrap()), &[], "");
         let cookie = head.lines().find_map(|line| line.strip_prefix("set-cookie: ")).unwrap();
@@ -441,13 +441,13 @@ impl Session {
         session
     }
 
-    fn get(&self, path: &str) -> (u16, String) {
+    pub(crate) fn get(&self, path: &str) -> (u16, String) {
         let (status, _, page) = ask(&self.base, "GET", path, &[("cookie", &self.cookie)], "");
         (status, page)
     }
 
     /// Presses a button; gives the status, and where it leads or what is said.
-    fn press(&self, path: &str, fields: &str) -> (u16, String) {
+    pub(crate) fn press(&self, path: &str, fields: &str) -> (u16, String) {
         let form = ("content-type", "application/x-www-form-urlencoded");
         let headers = [form, ("cookie", self.cookie.as_str()), ("origin", self.base.as_str())];
         let (status, head, page) = ask(&self.base, "POST", path, &headers, &format!("token={}&{fields}", self.token));

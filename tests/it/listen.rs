@@ -1,5 +1,7 @@
 //! `argon listen`, as a forge and a user meet it: signed deliveries in, runs out, and what it survives.
 
+mod ends;
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
@@ -580,6 +582,14 @@ impl Disk {
         assert!(mounted.unwrap().success(), "mounting takes root");
         Self(folder)
     }
+
+    /// Takes all that is left of it; gives the file that does.
+    fn fill(&self) -> PathBuf {
+        let filler = self.0.join("filler");
+        // Ends where the disk does.
+        let _ = std::fs::write(&filler, vec![0; 8 << 20]);
+        filler
+    }
 }
 
 impl Drop for Disk {
@@ -596,8 +606,7 @@ fn a_full_disk_is_never_acknowledged_harms_no_database_and_mends_by_itself() {
     let running = forge.listen(&[]);
     assert_eq!(forge.push("main", &forge.commit(), "before").status, 202);
     assert_eq!(forge.outcomes(), ["success"]);
-    let filler = disk.0.join("filler");
-    let _ = std::fs::write(&filler, vec![0; 8 << 20]);
+    let filler = disk.fill();
     // What is left in the log of the database takes some.
     let statuses: Vec<u16> = (0..400)
         .map(|number| forge.push(&format!("topic/{number}"), &forge.commit(), &format!("full {number}")).status)
@@ -727,6 +736,7 @@ fn polling_runs_what_moved_also_while_nobody_listened_and_once_with_a_webhook() 
     end(running).exits(0);
 }
 
+#[track_caller]
 pub(crate) fn wait(mut holds: impl FnMut() -> bool) {
     let began = Instant::now();
     while !holds() {

@@ -153,8 +153,43 @@ fn of_many_pushes_to_a_branch_the_latest_is_run_and_the_others_say_so() {
     assert_eq!(queue.lease("me", at(1), LASTS, 9).unwrap().unwrap().run, last);
     let superseded = queue.entries(100).unwrap().into_iter().filter(|entry| entry.state == "done").collect::<Vec<_>>();
     assert_eq!(superseded.len(), 49);
-    assert!(superseded.iter().all(|entry| entry.reason.as_deref().unwrap().starts_with("a newer push came: run ")));
+    assert!(superseded.iter().all(|entry| entry.reason.as_deref().unwrap().starts_with("superseded by run ")));
     assert_eq!(queue.finish(&running, &ended("success"), &[], at(2)).unwrap(), Held::Yes);
+}
+
+#[test]
+fn a_run_that_waits_again_gives_way_to_a_newer_push_and_both_ways_to_end_are_to_be_told() {
+    for is_killed in [false, true] {
+        let (_folder, mut queue) = queue();
+        let push = |number: &str| {
+            let mut offer = offer(number, number);
+            if let Wanted::Run(order) = &mut offer.wanted {
+                order.latest = Some("push main".into());
+            }
+            offer
+        };
+        queue.accept(&[push("1")]).unwrap();
+        let first = queue.lease("dead", at(0), LASTS, 9).unwrap().unwrap();
+        let begun = Letter { address: "forge".into(), part: Part::Begun, body: "pending".into() };
+        queue.post(&first.run, std::slice::from_ref(&begun), at(0)).unwrap();
+        let second = run_of(&queue.accept(&[push("2")]).unwrap()[0]);
+        if is_killed {
+            assert_eq!(queue.take_back(at(1), Clock::Steady, |holder| holder == "dead").unwrap(), 1);
+        } else {
+            assert_eq!(queue.hand_back(&first, LASTS, Try::DoesNotCount, at(1)).unwrap(), Held::Yes);
+        }
+        let lease = queue.lease("me", at(2), LASTS, 9).unwrap().unwrap();
+        assert_eq!(lease.run, second, "and not the older one first");
+        let untold = queue.untold(9).unwrap();
+        assert_eq!((untold.len(), &untold[0].run, &untold[0].announced), (1, &first.run, &vec![begun]));
+        assert_eq!(untold[0].outcome, Outcome::new("superseded", format!("superseded by run {second}: a newer push")));
+        queue.told(&[first.run]).unwrap();
+        // What ends with a record that is not whole is told later, too; once it has ended.
+        queue.tell_later(&lease).unwrap();
+        assert_eq!(queue.untold(9).unwrap(), []);
+        queue.finish(&lease, &ended("success"), &[], at(3)).unwrap();
+        assert_eq!(queue.untold(9).unwrap().len(), 1);
+    }
 }
 
 #[test]

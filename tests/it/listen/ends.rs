@@ -1,0 +1,176 @@
+//! How runs of a listener end, and who hears of it: also those that nobody worked on, and while the disk is full.
+
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use super::{Disk, Forge, end, wait};
+use crate::dashboard::{Session, printed};
+use crate::notify::web::{Web, answer};
+use crate::support::{Argon, Running};
+use crate::webhook::SECRET;
+
+/// A listener whose forge is told statuses.
+struct Announced {
+    forge: Forge,
+    api: Web,
+}
+
+impl Announced {
+    fn new() -> Self {
+        Self { forge: Forge::script("sleep ${NAP:-0}"), api: Web::start(answer(201, "", "{}")) }
+    }
+
+    fn listener(&self, args: &[&str]) -> Argon {
+        let forge = &self.forge;
+        let config = format!(
+            "bind = \"{}\"\n[[repository]]\nurl = {:?}\nname = \"team/app\"\n\
+             status = {{ forge = \"github\", api = \"{}\", token = {{ env = \"FORGE_TOKEN\" }}, project = \"team/app\" }}\n",
+            forge.address,
+            forge.bare(),
+            self.api.url("/api"),
+        );
+        let file = forge.repo.beside().join("listen.toml");
+        std::fs::write(&file, config).unwrap();
+        let args = [&["listen", "--config", file.to_str().unwrap()], args].concat();
+        forge.repo.argon(&args).env("ARGON_WEBHOOK_SECRET", SECRET).env("FORGE_TOKEN", "a token")
+    }
+
+    /// A run that the forge knows as pending, and that waits again.
+    fn handed_back(&self) -> String {
+        let mut running = self.listener(&["--drain", "1s", "-e", "NAP=30"]).spawn();
+        running.wait_for("Argon listens for");
+        let pushed = self.forge.push("main", &self.forge.commit(), "1");
+        running.wait_for_container();
+        wait(|| self.states().len() == 1);
+        end(running).exits(0);
+        assert_eq!(self.forge.entries()[0].state, "queued");
+        pushed.body["run"].as_str().unwrap().to_owned()
+    }
+
+    /// One that takes deliveries, and begins nothing.
+    fn idle(&self) -> Running {
+        let mut running = self.listener(&[]).env("DOCKER_HOST", "unix:///nonexistent/docker.sock").spawn();
+        running.wait_for("Argon listens for");
+        running
+    }
+
+    /// What the forge was told: commit, state and words.
+    fn states(&self) -> Vec<[String; 3]> {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let told = self.api.all().into_iter().map(|posted| {
+            let body = posted.json();
+            let commit = posted.line.split(' ').nth(1).unwrap().rsplit('/').next().unwrap().to_owned();
+            [commit, text(&body["state"]), text(&body["description"])]
+        });
+        told.collect()
+    }
+}
+
+/// It stayed pending at the forge for ever, and nowhere in the history.
+#[test]
+fn a_run_that_was_told_pending_and_is_superseded_while_it_waits_is_told_so() {
+    let announced = Announced::new();
+    let (forge, first) = (&announced.forge, announced.forge.commit());
+    let old = announced.handed_back();
+    let running = announced.idle();
+    forge.repo.git(&["commit", "-q", "--allow-empty", "-m", "newer"]);
+    forge.repo.git(&["push", "-q", "../app.git", "main"]);
+    let new = forge.push("main", &forge.commit(), "2").body["run"].as_str().unwrap().to_owned();
+    let words = format!("superseded by run {new}: a newer push");
+    wait(|| announced.states().len() == 2);
+    assert_eq!(announced.states()[1], [first.clone(), "error".to_owned(), words.clone()]);
+    wait(|| forge.runs()[0]["message"] == json!(words));
+    assert_eq!((&forge.runs()[0]["id"], &forge.runs()[0]["status"]), (&json!(old), &json!("skipped")));
+    end(running).exits(0);
+    let running = announced.idle();
+    // One that the forge was never told of is in the history alone.
+    let newest = forge.push("main", &"1".repeat(40), "3").body["run"].as_str().unwrap().to_owned();
+    wait(|| forge.runs().len() == 2);
+    let words = format!("superseded by run {newest}: a newer push");
+    let runs = forge.runs();
+    let superseded = runs.iter().find(|run| run["id"] == json!(new)).unwrap();
+    assert_eq!((&superseded["message"], &superseded["branch"]), (&json!(words), &json!("main")));
+    assert_eq!(superseded["commit"], json!(forge.commit()));
+    end(running).exits(0);
+    assert_eq!(announced.states().len(), 2);
+}
+
+#[test]
+fn a_run_that_was_told_pending_and_is_cancelled_while_it_waits_is_told_so() {
+    let announced = Announced::new();
+    let run = announced.handed_back();
+    let mut running = announced.idle();
+    let session = Session::of(&printed(&mut running, &format!("http://{}/login/", announced.forge.address)));
+    // The worker has it in its hands now and then, to see that there is no engine.
+    wait(|| session.press(&format!("/runs/{run}/cancel"), "").0 == 303 || announced.forge.outcomes().len() == 1);
+    wait(|| announced.states().len() == 2);
+    let words = "it was cancelled on the dashboard".to_owned();
+    assert_eq!(announced.states()[1], [announced.forge.commit(), "error".to_owned(), words.clone()]);
+    wait(|| announced.forge.runs()[0]["message"] == json!(words));
+    assert_eq!(announced.forge.runs()[0]["status"], json!("cancelled"));
+    end(running).exits(0);
+}
+
+/// A run of which the commit went away between its tries.
+#[test]
+fn a_run_that_was_told_pending_and_turns_out_to_be_gone_is_told_so() {
+    let announced = Announced::new();
+    announced.handed_back();
+    let forge = &announced.forge;
+    std::fs::remove_dir_all(forge.bare()).unwrap();
+    forge.repo.git(&["checkout", "-q", "--orphan", "other"]);
+    forge.repo.git(&["commit", "-q", "--allow-empty", "-m", "rewritten"]);
+    forge.repo.git(&["clone", "-q", "--bare", "--no-local", "--single-branch", ".", "../app.git"]);
+    let mut running = announced.listener(&[]).spawn();
+    running.wait_for("Argon listens for");
+    assert_eq!(forge.outcomes(), ["ref-gone"]);
+    wait(|| announced.states().len() == 2);
+    assert_eq!(announced.states()[1][1], "error");
+    end(running).exits(0);
+}
+
+/// FAULTS 12, with a run going on. Its record stopped at what could be written, and said `running` for as long as the listener lived.
+#[test]
+fn a_disk_that_is_full_while_a_run_goes_on_leaves_no_run_running_in_the_history() {
+    let forge = Forge::script("sleep 2; yes 'a line of output' | head -c 400000; sleep 1");
+    let disk = Disk::of("3M", forge.repo.home().join("state"));
+    let mut running = forge.listen(&[]);
+    forge.push("main", &forge.commit(), "1");
+    running.wait_for_container();
+    wait(|| forge.runs().len() == 1);
+    let filler = disk.fill();
+    wait(|| running.told().contains("its record is not whole"));
+    std::fs::remove_file(&filler).unwrap();
+    assert_eq!(forge.outcomes(), ["success"]);
+    wait(|| forge.runs()[0]["status"] == json!("success"));
+    let run = &forge.runs()[0];
+    assert!(run["message"].as_str().unwrap().contains("its record is not whole"), "{run:#}");
+    assert!(run["duration_ms"].as_f64().unwrap() > 1000.0, "{run:#}");
+    // The next one is recorded as ever.
+    forge.push("topic/x", &forge.commit(), "2");
+    assert_eq!(forge.outcomes(), ["success", "success"]);
+    assert_eq!(forge.runs()[0]["message"], Value::Null);
+    end(running).exits(0).never_says("damaged");
+}
+
+/// FAULTS 5 and 12 at once: it ends in time, and what it could not store is not lost.
+#[test]
+fn a_listener_that_is_told_to_end_while_the_disk_is_full_ends_in_time_and_the_run_goes_on_later() {
+    let forge = Forge::script("sleep ${NAP:-0}");
+    let disk = Disk::of("3M", forge.repo.home().join("state"));
+    let mut running = forge.listen(&["--drain", "1s", "-e", "NAP=30"]);
+    forge.push("main", &forge.commit(), "1");
+    running.wait_for_container();
+    let filler = disk.fill();
+    let began = Instant::now();
+    running.signal(Signal::TERM);
+    running.end().exits(0);
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+    std::fs::remove_file(&filler).unwrap();
+    let running = forge.listen(&[]);
+    assert_eq!(forge.outcomes(), ["success"]);
+    assert_eq!((forge.runs().len(), &forge.runs()[0]["status"]), (1, &json!("success")));
+    end(running).exits(0).never_says("damaged");
+}
