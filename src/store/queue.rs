@@ -4,18 +4,21 @@
 //! renewed; its fence is a number that rises with every lease, so that a holder that was thought dead cannot end what another
 //! one is at. Every change is on the disk (`synchronous = FULL`) when the call returns.
 
+mod crowd;
 mod intake;
 mod origin;
 pub mod outbox;
 mod untold;
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
+pub use crowd::{Entry, InProgress, Newcomer, Place};
 pub use origin::Origin;
 pub use outbox::{Due, Letter, Part, Tried};
 pub use untold::Untold;
@@ -134,11 +137,9 @@ pub enum Accepted {
     Noted,
 }
 
-/// A run that somebody works on.
+/// What a run of the queue is to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lease {
-    id: i64,
-    fence: i64,
+pub struct Task {
     /// The run.
     pub run: RunId,
     /// Its repository, as the configuration names it.
@@ -151,6 +152,22 @@ pub struct Lease {
     pub tries: u32,
     /// Whose commits it is of.
     pub trust: Trust,
+}
+
+/// A run that somebody works on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    id: i64,
+    fence: i64,
+    task: Task,
+}
+
+impl Deref for Lease {
+    type Target = Task;
+
+    fn deref(&self) -> &Task {
+        &self.task
+    }
 }
 
 /// Whether the wall clock can tell that a lease ran out.
@@ -180,24 +197,6 @@ pub struct Outcome {
     pub word: String,
     /// Why, for people.
     pub reason: Option<String>,
-}
-
-/// Whether a run may begin beside those of its `concurrency` group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Entry {
-    /// It may.
-    Open,
-    /// Another one of the group goes on. The run was handed back, and waits for its end.
-    Busy,
-}
-
-/// What a newcomer does to a run of its group that goes on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum InProgress {
-    /// It waits for its end.
-    Wait,
-    /// It has it cancelled.
-    Cancel,
 }
 
 /// How much waits and goes on.
@@ -428,50 +427,6 @@ impl Queue {
         Ok(back)
     }
 
-    /// Joins a `concurrency` group. Where another run of it goes on, this one is handed back, to be leased when there is none
-    /// any more; runs that waited for the same are dropped, and `others` says what becomes of the one that goes on.
-    ///
-    /// # Errors
-    /// Where the database refuses.
-    pub fn join(&self, lease: &Lease, group: &str, others: InProgress, now: Timestamp) -> Result<Entry, StoreError> {
-        // A fork's runs have groups of their own: they neither wait for the repository's runs nor stop them.
-        let crowd = format!("{}\n{}\n{group}", lease.repository, lease.trust.word());
-        let work = || -> rusqlite::Result<Entry> {
-            let busy: bool = self.db.query_row(
-                "SELECT EXISTS (SELECT 1 FROM queue WHERE state = 'leased' AND crowd = ?1 AND id <> ?2)",
-                params![crowd, lease.id],
-                |row| row.get(0),
-            )?;
-            if busy {
-                if others == InProgress::Cancel {
-                    self.db.execute(
-                        "UPDATE queue SET cancel = 'a newer run of its concurrency group came' \
-                         WHERE state = 'leased' AND crowd = ?1 AND id < ?2",
-                        params![crowd, lease.id],
-                    )?;
-                }
-                self.db.execute(
-                    "UPDATE queue SET state = 'done', outcome = 'superseded', finished = ?4, payload = NULL, untold = 1, \
-                     reason = 'superseded by run ' || ?3 || ': a newer run of its concurrency group' \
-                     WHERE state = 'queued' AND crowd = ?1 AND id < ?2",
-                    params![crowd, lease.id, lease.run.as_str(), now.as_millisecond()],
-                )?;
-                self.db.execute(
-                    "UPDATE queue SET state = 'queued', holder = NULL, crowd = ?3 \
-                     WHERE id = ?1 AND fence = ?2 AND state = 'leased'",
-                    params![lease.id, lease.fence, crowd],
-                )?;
-                return Ok(Entry::Busy);
-            }
-            self.db.execute(
-                "UPDATE queue SET crowd = ?3 WHERE id = ?1 AND fence = ?2 AND state = 'leased'",
-                params![lease.id, lease.fence, crowd],
-            )?;
-            Ok(Entry::Open)
-        };
-        self.done(work())
-    }
-
     /// Whether no run is to begin.
     ///
     /// # Errors
@@ -658,15 +613,18 @@ fn entered(row: &rusqlite::Row<'_>) -> rusqlite::Result<Entered> {
 }
 
 fn lease(row: &rusqlite::Row<'_>) -> rusqlite::Result<Lease> {
-    Ok(Lease {
-        id: row.get(0)?,
-        fence: row.get(1)?,
-        run: RunId::from_text(&row.get::<_, String>(2)?),
-        repository: row.get(3)?,
-        event: row.get(4)?,
-        payload: row.get::<_, Option<Vec<u8>>>(5)?.unwrap_or_default(),
-        tries: row.get(6)?,
-        trust: Trust::from_word(&row.get::<_, String>(7)?),
+    Ok(Lease { id: row.get(0)?, fence: row.get(1)?, task: task(row, 2)? })
+}
+
+/// A task whose columns begin at this one.
+fn task(row: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result<Task> {
+    Ok(Task {
+        run: RunId::from_text(&row.get::<_, String>(first)?),
+        repository: row.get(first + 1)?,
+        event: row.get(first + 2)?,
+        payload: row.get::<_, Option<Vec<u8>>>(first + 3)?.unwrap_or_default(),
+        tries: row.get(first + 4)?,
+        trust: Trust::from_word(&row.get::<_, String>(first + 5)?),
     })
 }
 

@@ -183,7 +183,7 @@ fn a_run_that_waits_again_gives_way_to_a_newer_push_and_both_ways_to_end_are_to_
         let untold = queue.untold(9).unwrap();
         assert_eq!((untold.len(), &untold[0].run, &untold[0].announced), (1, &first.run, &vec![begun]));
         assert_eq!(untold[0].outcome, Outcome::new("superseded", format!("superseded by run {second}: a newer push")));
-        queue.told(&[first.run]).unwrap();
+        queue.told(&[first.run.clone()]).unwrap();
         // What ends with a record that is not whole is told later, too; once it has ended.
         queue.tell_later(&lease).unwrap();
         assert_eq!(queue.untold(9).unwrap(), []);
@@ -207,6 +207,40 @@ fn a_concurrency_group_has_one_run_at_once_and_a_newcomer_may_have_it_cancelled(
     let second = queue.lease("me", at(2), LASTS, 9).unwrap().unwrap();
     assert_eq!(second.tries, 0);
     assert_eq!(queue.join(&second, "deploy", InProgress::Wait, at(1)).unwrap(), Entry::Open);
+}
+
+/// With one place, or one run a repository, a newcomer is never leased while the other goes on.
+#[test]
+fn a_newcomer_is_looked_at_without_a_lease_and_may_have_the_run_of_its_group_cancelled() {
+    for (others, held) in [(InProgress::Wait, Held::Yes), (InProgress::Cancel, Held::Cancel(String::new()))] {
+        let (_folder, mut queue) = queue();
+        let offers = [offer("1", "a"), offer("2", "b"), offer("3", "c")];
+        let runs: Vec<RunId> = queue.accept(&offers).unwrap().iter().map(run_of).collect();
+        let first = queue.lease("me", at(0), LASTS, 1).unwrap().unwrap();
+        assert_eq!(queue.newcomer(Place::default(), at(1)).unwrap(), None, "what goes on is of no group");
+        assert_eq!(queue.join(&first, "deploy", InProgress::Wait, at(1)).unwrap(), Entry::Open);
+        let second = queue.newcomer(Place::default(), at(1)).unwrap().unwrap();
+        let third = queue.newcomer(second.place(), at(1)).unwrap().unwrap();
+        assert_eq!((&second.run, &third.run), (&runs[1], &runs[2]));
+        assert_eq!(queue.newcomer(third.place(), at(1)).unwrap(), None);
+        assert_eq!(queue.foresee(&second, "another", others, at(1)).unwrap(), Entry::Open);
+        assert_eq!(queue.renew(&first, at(1), LASTS).unwrap(), Held::Yes);
+        assert_eq!(
+            queue.newcomer(Place::default(), at(1)).unwrap().unwrap().run,
+            third.run,
+            "it is of no group of theirs"
+        );
+        assert_eq!(queue.foresee(&third, "deploy", others, at(1)).unwrap(), Entry::Busy);
+        match (queue.renew(&first, at(1), LASTS).unwrap(), held) {
+            (Held::Yes, Held::Yes) => {}
+            (Held::Cancel(why), Held::Cancel(_)) => assert!(why.contains(third.run.as_str()), "{why}"),
+            (is, expected) => panic!("{is:?}, not {expected:?}"),
+        }
+        queue.finish(&first, &ended("cancelled"), &[], at(2)).unwrap();
+        assert_eq!(queue.lease("me", at(2), LASTS, 1).unwrap().unwrap().run, second.run, "in their order");
+        // One that was leased meanwhile is its holder's to see to.
+        assert_eq!(queue.foresee(&second, "deploy", others, at(2)).unwrap(), Entry::Open);
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{Disk, Forge, end, wait};
 use crate::dashboard::{Session, printed};
 use crate::notify::web::{Web, answer};
-use crate::support::{Argon, Running};
+use crate::support::{Argon, BUSYBOX, Running};
 use crate::webhook::SECRET;
 
 /// A listener whose forge is told statuses.
@@ -173,4 +173,76 @@ fn a_listener_that_is_told_to_end_while_the_disk_is_full_ends_in_time_and_the_ru
     assert_eq!(forge.outcomes(), ["success"]);
     assert_eq!((forge.runs().len(), &forge.runs()[0]["status"]), (1, &json!("success")));
     end(running).exits(0).never_says("damaged");
+}
+
+/// With one run at once the newcomer only waited, and the old run ended by itself.
+#[test]
+fn a_newcomer_has_the_run_of_its_group_cancelled_that_holds_the_only_place() {
+    for limits in ["runs = 1", "runs = 2\nruns-per-repository = 1"] {
+        let forge = Forge::new(
+            &json!({"version": 1, "on": {"push": {"branches": ["main", "topic/*"]}},
+                "concurrency": {"group": "deploy-${{ startsWith(branch, 'topic/b') }}", "cancel-in-progress": true},
+                "jobs": {"job": {"image": BUSYBOX, "steps": [{"run": "[ \"$ARGON_BRANCH\" != main ] || sleep 25"}]}}})
+            .to_string(),
+        );
+        let file = forge.repo.beside().join("listen.toml");
+        let config = format!("bind = \"{}\"\n{limits}\n[[repository]]\nurl = {:?}\n", forge.address, forge.bare());
+        std::fs::write(&file, config).unwrap();
+        let listener = forge.repo.argon(&["listen", "--config", file.to_str().unwrap()]);
+        let mut running = listener.env("ARGON_WEBHOOK_SECRET", SECRET).spawn();
+        running.wait_for("Argon listens for");
+        forge.push("main", &forge.commit(), "1");
+        running.wait_for_container();
+        // Not wanted by `on`; of another group: neither touches the run.
+        forge.push("other", &forge.commit(), "2");
+        forge.push("topic/b", &forge.commit(), "3");
+        std::thread::sleep(Duration::from_secs(4));
+        assert_eq!(forge.entries()[0].state, "leased");
+        let began = Instant::now();
+        let newcomer = forge.push("topic/a", &forge.commit(), "4").body["run"].as_str().unwrap().to_owned();
+        wait(|| forge.entries()[0].state == "done");
+        assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+        assert_eq!(forge.outcomes(), ["cancelled", "not-triggered", "success", "success"]);
+        let runs = forge.runs();
+        let why = runs.last().unwrap()["message"].as_str().unwrap();
+        assert!(why.contains("concurrency group") && why.contains(&newcomer), "{why}");
+        end(running).exits(0);
+    }
+}
+
+/// What a run had come to while it was being stopped was thrown away, and it ran twice to an end.
+#[test]
+fn a_run_that_ends_while_the_listener_ends_is_over() {
+    let forge = Forge::script("sleep 2; exit ${CODE:-1}");
+    let mut running = forge.listen(&["--drain", "1s", "-e", "CODE=0"]);
+    forge.push("main", &forge.commit(), "1");
+    running.wait_for_container();
+    wait(|| forge.runs().len() == 1);
+    // The end of its step cannot be recorded for a while, so that its own end falls between the stop and the listener's.
+    let lock = rusqlite::Connection::open(forge.state().path().join("history.db")).unwrap();
+    lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+    std::thread::sleep(Duration::from_millis(2500));
+    running.signal(Signal::TERM);
+    std::thread::sleep(Duration::from_millis(1800));
+    lock.execute_batch("ROLLBACK").unwrap();
+    running.end().exits(0);
+    let entry = &forge.entries()[0];
+    assert_eq!((entry.state.as_str(), entry.outcome.as_deref()), ("done", Some("success")));
+}
+
+/// FAULTS 3: its record is ended, and its listener was gone before the queue heard of it, without a try being counted.
+#[test]
+fn a_run_whose_record_has_its_end_is_not_run_again_whatever_the_number_of_tries() {
+    let forge = Forge::script("exit ${CODE:-0}");
+    let running = forge.listen(&[]);
+    forge.push("main", &forge.commit(), "1");
+    assert_eq!(forge.outcomes(), ["success"]);
+    end(running).exits(0);
+    let queue = rusqlite::Connection::open(forge.state().path().join("queue.db")).unwrap();
+    let back = "UPDATE queue SET state = 'queued', outcome = NULL, finished = NULL, payload = ?1";
+    assert_eq!(queue.execute(back, [super::body("main", &forge.commit())]).unwrap(), 1);
+    drop(queue);
+    let running = forge.listen(&["-e", "CODE=1"]);
+    assert_eq!(forge.outcomes(), ["success"]);
+    end(running).exits(0);
 }
