@@ -67,7 +67,10 @@ fn letter(address: String, part: Part, message: &Message) -> Letter {
 pub(super) async fn keep(shop: Shop) {
     let client = match notify::client() {
         Ok(client) => client,
-        Err(error) => return tracing::error!(%error, "nobody can be told anything"),
+        Err(error) => {
+            tracing::error!(%error, "nobody can be told anything");
+            return std::future::pending().await;
+        }
     };
     let mut sending = JoinSet::new();
     let mut busy: HashSet<String> = HashSet::new();
