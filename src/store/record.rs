@@ -159,6 +159,11 @@ impl Recorder {
                 self.state = State::Records(Box::new(Recording::begin(db, &self.dir, &self.subject, &run)?));
             }
             (State::Records(recording), event) => {
+                let is_output = matches!(event, Event::Log { .. } | Event::ServiceLog { .. });
+                if !is_output && !recording.is_ours().map_err(|source| database(&self.dir, source))? {
+                    self.state = State::Over;
+                    return Ok(());
+                }
                 recording.events.add(&self.dir, envelope)?;
                 recording.take(&self.dir, envelope.time.as_millisecond(), event)?;
                 if matches!(event, Event::RunFinished { .. }) {
@@ -224,6 +229,13 @@ impl Recording {
         let jobs = jobs.map(|(position, info)| (info.id.clone(), Job { position, info, log: None })).collect();
         let (dirty_hash, owner) = (subject.dirty_hash.clone(), subject.owner.clone());
         Ok(Self { db, run, number, jobs, dirty_hash, owner, log_bytes: 0, events })
+    }
+
+    /// Whether the run is this process's still. One that was stopped for longer than its lease lasts comes back to a run, its number and
+    /// its folder that are another's by then.
+    fn is_ours(&self) -> rusqlite::Result<bool> {
+        let mut ours = self.db.prepare_cached("SELECT 1 FROM runs WHERE number = ?1 AND owner = ?2")?;
+        ours.exists(params![self.number, self.owner])
     }
 
     fn take(&mut self, dir: &StateDir, time: i64, event: &Event) -> Result<(), StoreError> {
@@ -368,6 +380,11 @@ impl Recording {
         if self.jobs.get(job).and_then(|job| job.log.as_ref()).is_some_and(|log| log.step != step) {
             self.close_log(dir, job)?;
         }
+        // Asked when a file is opened, not for each piece: what is open already was removed with the other's begin.
+        let is_open = self.jobs.get(job).is_some_and(|job| job.log.is_some());
+        if !is_open && !self.is_ours().map_err(|source| database(dir, source))? {
+            return Ok(());
+        }
         let Some(job) = self.jobs.get_mut(job) else { return Ok(()) };
         let id = LogId { run: self.run.clone(), job: job.position, step: step.0 };
         let log = match &mut job.log {
@@ -382,6 +399,9 @@ impl Recording {
     /// A service's words go to a file of their own beside the steps' logs.
     fn service_log(&mut self, dir: &StateDir, job: &JobId, service: &str, bytes: &[u8]) -> Result<(), StoreError> {
         let Some(position) = self.jobs.get(job).map(|job| job.position) else { return Ok(()) };
+        if !self.is_ours().map_err(|source| database(dir, source))? {
+            return Ok(());
+        }
         let path = service_log(dir, &self.run, position, service);
         let opened = File::options().create(true).append(true).open(&path);
         let written = opened.and_then(|mut file| file.write_all(bytes));

@@ -246,3 +246,56 @@ fn a_run_whose_record_has_its_end_is_not_run_again_whatever_the_number_of_tries(
     assert_eq!(forge.outcomes(), ["success"]);
     end(running).exits(0);
 }
+
+/// FAULTS 6: a worker is stopped past its lease, another one has its run by then, and it goes on.
+#[test]
+fn a_worker_that_was_stopped_past_its_lease_changes_nothing_any_more() {
+    let forge = Forge::script("sleep 2; echo \"from $CODE\"; exit $CODE");
+    let mut stale = forge.listen(&["-e", "CODE=1"]);
+    forge.push("main", &forge.commit(), "1");
+    stale.wait_for_container();
+    wait(|| forge.runs().len() == 1);
+    stale.signal(Signal::STOP);
+    let bare = forge.bare();
+    let args = ["listen", "--repo", bare.to_str().unwrap(), "--bind", "127.0.0.1:0", "-e", "CODE=0"];
+    let mut fresh = forge.repo.argon(&args).env("ARGON_WEBHOOK_SECRET", SECRET).spawn();
+    fresh.wait_for("Argon listens for");
+    std::thread::sleep(Duration::from_secs(20));
+    assert_eq!(forge.entries()[0].state, "leased", "for as long as the lease lasts it is the other's");
+    assert_eq!(forge.outcomes(), ["success"]);
+    stale.signal(Signal::CONT);
+    wait(|| stale.told().contains("lease was lost"));
+    end(stale).exits(0);
+    assert_eq!(forge.outcomes(), ["success"]);
+    let run = forge.repo.argon(&["runs", "1", "--json"]).without_engine();
+    let run: Value = serde_json::from_slice(&run.stdout).unwrap();
+    let statuses = [&run["status"], &run["jobs"][0]["status"], &run["jobs"][0]["steps"][0]["status"]];
+    assert_eq!(statuses, [&json!("success"); 3], "{run:#}");
+    forge.repo.argon(&["logs", "1"]).without_engine().says("from 0").never_says("from 1");
+    end(fresh).exits(0);
+}
+
+/// FAULTS 3: killed in the moment between the end in the record and the end in the queue, again and again.
+#[test]
+fn none_is_run_twice_to_an_end_when_its_listener_is_killed_at_that_moment() {
+    let forge = Forge::script("echo \"by $LISTENER\"");
+    let history = forge.state().path().join("history.db");
+    let mut caught = 0;
+    for round in 0..10 {
+        let mut running = forge.listen(&["-e", &format!("LISTENER=first-{round}")]);
+        let pushed = forge.push(&format!("topic/{round}"), &forge.commit(), &round.to_string());
+        let run = pushed.body["run"].as_str().unwrap().to_owned();
+        wait(|| forge.runs().first().is_some_and(|latest| latest["id"] == json!(run)));
+        let looks = rusqlite::Connection::open(&history).unwrap();
+        let mut status = looks.prepare("SELECT status FROM runs WHERE id = ?1").unwrap();
+        while status.query_row([&run], |row| row.get::<_, String>(0)).unwrap() == "running" {}
+        running.signal(Signal::KILL);
+        running.wait();
+        caught += usize::from(forge.entries().last().unwrap().state == "leased");
+        let running = forge.listen(&["-e", &format!("LISTENER=second-{round}")]);
+        assert!(forge.outcomes().iter().all(|outcome| outcome == "success"));
+        forge.repo.argon(&["logs"]).without_engine().says(&format!("by first-{round}")).never_says("by second");
+        end(running).exits(0);
+    }
+    assert!(caught > 0, "no kill came between the two");
+}
