@@ -453,6 +453,15 @@ impl Queue {
         self.done(self.db.execute("DELETE FROM settings WHERE name = 'paused'", []).map(|_| ()))
     }
 
+    /// Writes something of no meaning, to see whether the queue can be written.
+    ///
+    /// # Errors
+    /// Where the database refuses.
+    pub fn try_out(&self, now: Timestamp) -> Result<(), StoreError> {
+        let sql = "INSERT OR REPLACE INTO settings (name, value) VALUES ('tried-out', ?1)";
+        self.done(self.db.execute(sql, [now.to_string()]).map(|_| ()))
+    }
+
     /// The runs that wait, the one that is next first.
     ///
     /// # Errors
