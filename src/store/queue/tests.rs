@@ -183,7 +183,7 @@ fn a_run_that_waits_again_gives_way_to_a_newer_push_and_both_ways_to_end_are_to_
         let untold = queue.untold(9).unwrap();
         assert_eq!((untold.len(), &untold[0].run, &untold[0].announced), (1, &first.run, &vec![begun]));
         assert_eq!(untold[0].outcome, Outcome::new("superseded", format!("superseded by run {second}: a newer push")));
-        queue.told(&[first.run.clone()]).unwrap();
+        queue.told(std::slice::from_ref(&first.run)).unwrap();
         // What ends with a record that is not whole is told later, too; once it has ended.
         queue.tell_later(&lease).unwrap();
         assert_eq!(queue.untold(9).unwrap(), []);

@@ -80,7 +80,7 @@ fn a_run_that_was_told_pending_and_is_superseded_while_it_waits_is_told_so() {
     let new = forge.push("main", &forge.commit(), "2").body["run"].as_str().unwrap().to_owned();
     let words = format!("superseded by run {new}: a newer push");
     wait(|| announced.states().len() == 2);
-    assert_eq!(announced.states()[1], [first.clone(), "error".to_owned(), words.clone()]);
+    assert_eq!(announced.states()[1], [first, "error".to_owned(), words.clone()]);
     wait(|| forge.runs()[0]["message"] == json!(words));
     assert_eq!((&forge.runs()[0]["id"], &forge.runs()[0]["status"]), (&json!(old), &json!("skipped")));
     end(running).exits(0);

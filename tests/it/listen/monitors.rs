@@ -110,7 +110,7 @@ fn the_log_in_json_is_one_object_a_line_with_the_run_that_it_is_about() {
     assert_eq!(forge.outcomes(), ["success"]);
     let ended = end(running);
     ended.exits(0);
-    let told = String::from_utf8(ended.stderr.clone()).unwrap();
+    let told = String::from_utf8(ended.stderr).unwrap();
     let lines: Vec<Value> = told.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     for line in &lines {
         assert!(line["timestamp"].as_str().unwrap().parse::<jiff::Timestamp>().is_ok(), "{line}");
