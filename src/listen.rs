@@ -14,6 +14,7 @@
 //! | `poll`, `schedule` | what is queued without a delivery: moves of refs, moments of `on.schedule` |
 //! | [`egress`] | what containers of runs reach |
 //! | `outbox` | sends what waits to be told, until it was heard |
+//! | `late` | tells the ends of runs that could not be told in time |
 //! | `report` | what is told of a run, from its trigger and its record |
 //! | `tidy` | forgets what is too old |
 //! | [`notify`] | telling people how a run ended |
@@ -29,6 +30,7 @@ pub mod egress;
 pub mod forge;
 mod http;
 pub mod keeper;
+mod late;
 pub mod notify;
 mod outbox;
 mod poll;
@@ -40,6 +42,7 @@ mod tidy;
 pub mod webhook;
 mod worker;
 
+use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -48,7 +51,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinError, JoinSet};
 
 use crate::causes::with_causes;
 use crate::execute::Owner;
@@ -78,6 +81,14 @@ pub enum ListenError {
     /// The state folder cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A part of it ended while it was to go on. That is a bug.
+    #[error("{part} ended by itself: {why}")]
+    Part {
+        /// Which.
+        part: &'static str,
+        /// What is known of it.
+        why: String,
+    },
 }
 
 /// A listener that has its address and its queue.
@@ -143,7 +154,11 @@ impl Listener {
 
     /// Listens and runs until `stop` resolves. Then nothing new is taken; what goes on may end within the configured time, and
     /// the rest is handed back to the queue.
-    pub async fn serve(self, stop: impl Future<Output = ()>) {
+    ///
+    /// # Errors
+    /// Where a part of it ended by itself: then all of it ends, as one that only seems to listen is worse than one that whoever watches
+    /// over it starts again.
+    pub async fn serve(self, stop: impl Future<Output = ()>) -> Result<(), ListenError> {
         let (drain, draining) = watch::channel(false);
         let (end, ending) = watch::channel(false);
         let limit = self.config.drain;
@@ -158,7 +173,6 @@ impl Listener {
             draining,
             ending,
         };
-        let mut beside = JoinSet::new();
         let mut routes = http::routes(shop.clone());
         if let Some(hosts) = hosts {
             match Board::open(shop.config.state.clone(), hosts, sign_ins, Some(shop.clone())) {
@@ -166,32 +180,94 @@ impl Listener {
                 Err(error) => tracing::error!(error = with_causes(&error), "there is no dashboard"),
             }
         }
-        beside.spawn(http::serve(self.socket, routes));
-        beside.spawn(tidy::keep(shop.clone()));
-        beside.spawn(outbox::keep(shop.clone()));
+        let mut beside = Parts::default();
+        beside.begin("the HTTP server", http::serve(self.socket, routes));
+        beside.begin("the tidying", tidy::keep(shop.clone()));
+        beside.begin("the outbox", outbox::keep(shop.clone()));
+        beside.begin("what is told late", late::keep(shop.clone()));
+        let keeper = shop.keeper.clone();
+        beside.begin("the keeper of the queue", async move { keeper.gone().await });
         for repository in shop.config.repositories.clone() {
             if let Some(every) = repository.poll {
-                beside.spawn(poll::poll(shop.clone(), repository.clone(), every));
+                beside.begin("the polling", poll::poll(shop.clone(), repository.clone(), every));
             }
-            beside.spawn(schedule::keep(shop.clone(), repository));
+            beside.begin("the schedule", schedule::keep(shop.clone(), repository));
         }
-        let mut worker = tokio::spawn(worker::work(shop));
-        tokio::select! {
-            () = stop => {}
-            ended = &mut worker => {
-                // It ends only when told to: this is a bug, and its panic is told by who reads the log.
-                tracing::error!(?ended, "the worker ended");
-                return;
-            }
+        let mut worker = Parts::default();
+        worker.begin("the worker", worker::work(shop));
+        let ended = tokio::select! {
+            () = stop => Ok(()),
+            ended = worker.ended() => Err(ended),
+            ended = beside.ended() => Err(ended),
+        };
+        match &ended {
+            Ok(()) => tracing::info!("takes nothing new; waits for what goes on"),
+            Err(error) => tracing::error!(%error, "takes nothing new, and ends"),
         }
-        tracing::info!("takes nothing new; waits for what goes on");
         drain.send_replace(true);
-        if tokio::time::timeout(limit, &mut worker).await.is_err() {
+        // Without one of its parts what goes on cannot be waited for: nobody may hear of its end.
+        let limit = if ended.is_ok() { limit } else { Duration::ZERO };
+        if tokio::time::timeout(limit, worker.all_ended()).await.is_err() {
             tracing::warn!("hands back what still goes on");
             end.send_replace(true);
-            if tokio::time::timeout(HAND_BACK, &mut worker).await.is_err() {
-                worker.abort();
+            if tokio::time::timeout(HAND_BACK, worker.all_ended()).await.is_err() {
+                tracing::error!("not all could be handed back: the next start takes it back");
             }
         }
+        ended
+    }
+}
+
+/// Parts of the listener that go on for as long as it does. They are dropped with it.
+#[derive(Default)]
+struct Parts {
+    tasks: JoinSet<()>,
+    names: HashMap<Id, &'static str>,
+}
+
+impl Parts {
+    fn begin(&mut self, part: &'static str, work: impl Future<Output = ()> + Send + 'static) {
+        let task = self.tasks.spawn(work);
+        self.names.insert(task.id(), part);
+    }
+
+    /// Resolves when one of them ended, with what that is to be told as; never where there is none.
+    async fn ended(&mut self) -> ListenError {
+        let (id, why) = match self.tasks.join_next_with_id().await {
+            Some(Ok((id, ()))) => (id, "nothing was left for it to do".to_owned()),
+            Some(Err(error)) => (error.id(), panicked(error)),
+            None => return std::future::pending().await,
+        };
+        let part = self.names.get(&id).copied().unwrap_or("a part");
+        ListenError::Part { part, why }
+    }
+
+    async fn all_ended(&mut self) {
+        while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+/// The words of a panic, as far as it has any.
+fn panicked(error: JoinError) -> String {
+    let text = error.to_string();
+    let Ok(panic) = error.try_into_panic() else { return text };
+    let words = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    words.map_or(text, str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// It went on as if nothing was, and nobody was told anything any more.
+    #[tokio::test]
+    async fn a_part_that_ends_by_itself_is_named_with_what_it_said() {
+        let mut parts = Parts::default();
+        parts.begin("the one that goes on", std::future::pending());
+        assert!(tokio::time::timeout(Duration::from_millis(50), parts.ended()).await.is_err());
+        parts.begin("the outbox", async { panic!("a bug of {}", 1) });
+        assert_eq!(parts.ended().await.to_string(), "the outbox ended by itself: a bug of 1");
+        parts.begin("the schedule", async {});
+        assert_eq!(parts.ended().await.to_string(), "the schedule ended by itself: nothing was left for it to do");
     }
 }

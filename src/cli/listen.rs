@@ -133,7 +133,7 @@ pub(crate) fn run(args: &ListenArgs, look: &Look) -> Result<Exit, CommandError> 
         ))?;
         let stop =
             signals().map_err(|error| CommandError::infrastructure(format!("cannot watch signals: {error}"), None))?;
-        listener.serve(stop).await;
+        listener.serve(stop).await?;
         Ok(Exit::Success)
     })
 }
@@ -196,6 +196,10 @@ impl From<ListenError> for CommandError {
                     _ => "name an address of this machine".to_owned(),
                 };
                 Self::infrastructure(error, Some(hint))
+            }
+            ListenError::Part { .. } => {
+                let hint = "this is a bug of argon: please report it, with its log. Nothing that was taken is lost";
+                Self::infrastructure(error, Some(hint.to_owned()))
             }
             error => Self::infrastructure(error, None),
         }
@@ -261,4 +265,16 @@ async fn config(args: &ListenArgs) -> Result<(Config, String), CommandError> {
     };
     let config = file.resolve(state.clone(), super::run::cores(), default).await?;
     Ok((config, place))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// It ended with 0, and a service manager that restarts what failed left it at that.
+    #[test]
+    fn a_listener_that_lost_a_part_has_failed() {
+        let error = CommandError::from(ListenError::Part { part: "the worker", why: "a bug".to_owned() });
+        assert_eq!((error.exit, error.message.as_str()), (Exit::Infrastructure, "the worker ended by itself: a bug"));
+    }
 }

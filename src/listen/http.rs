@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
@@ -24,7 +24,7 @@ use jiff::Timestamp;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 
 use super::config::{Forks, Repository};
 use super::forge::Forge;
@@ -33,7 +33,7 @@ use super::shop::{Shop, order};
 use super::webhook::{self, BadDelivery, Claim, Delivery, Gone, Happened, Origin, Proof, Says};
 use crate::store::StoreError;
 use crate::store::history::History;
-use crate::store::queue::{Accepted, Offer, Order, Trust, Wanted};
+use crate::store::queue::{Accepted, Depth, Offer, Order, Trust, Wanted};
 use crate::trigger::{EventKind, MAX_BYTES, Trigger, TriggerError};
 
 /// How long headers, and then a body, may take to come.
@@ -47,6 +47,9 @@ const BODIES: usize = 128 * 1024 * 1024;
 
 /// A larger body is verified and read beside the others' work.
 const LARGE: usize = 256 * 1024;
+
+/// For how long it counts that the queue could be written.
+const TRIED_OUT: Duration = Duration::from_secs(1);
 
 /// After how many seconds a forge that was sent away may come again.
 const RETRY_AFTER: &str = "30";
@@ -103,7 +106,7 @@ pub(super) fn routes(shop: Shop) -> Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
-        .with_state(Desk { shop, memory: Arc::new(Semaphore::new(BODIES)) })
+        .with_state(Desk { shop, memory: Arc::new(Semaphore::new(BODIES)), wrote: Arc::default() })
 }
 
 /// What the handlers share.
@@ -112,15 +115,28 @@ struct Desk {
     shop: Shop,
     /// A permit for each byte of a body that is in memory.
     memory: Arc<Semaphore>,
+    /// When it was last tried out that the queue can be written, and could be.
+    wrote: Arc<Mutex<Option<Instant>>>,
 }
 
-/// Whether deliveries are taken now.
-async fn ready(State(desk): State<Desk>) -> Result<Json<serde_json::Value>, Refused> {
-    if desk.shop.is_draining() {
-        return Err(Refused::Later(Unanswered::Ending));
-    }
-    let depth = desk.shop.keeper.with(|queue| queue.depth()).await.map_err(Refused::Later)?;
-    Ok(Json(json!({"status": "ready", "queued": depth.queued, "running": depth.leased})))
+/// Whether deliveries are taken now. That the queue can be written is tried out, as what was so a while ago tells nothing.
+async fn ready(State(desk): State<Desk>) -> Response {
+    let depth = match desk.room().await {
+        Ok(depth) => depth,
+        Err(why) => {
+            let message = match &why {
+                Unanswered::Ending | Unanswered::Busy | Unanswered::Full { .. } => why.to_string(),
+                // Its words name files, which are nobody's business who has not signed in.
+                Unanswered::Store(error) => {
+                    tracing::warn!(error, "not ready");
+                    "the queue cannot be written".to_owned()
+                }
+            };
+            let body = Json(json!({"status": "not-ready", "message": message}));
+            return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, RETRY_AFTER)], body).into_response();
+        }
+    };
+    Json(json!({"status": "ready", "queued": depth.queued, "running": depth.leased})).into_response()
 }
 
 /// Numbers for Prometheus, in its text format: <https://prometheus.io/docs/instrumenting/exposition_formats/>. They name nothing.
@@ -308,6 +324,25 @@ fn wanted(
 }
 
 impl Desk {
+    /// How full the queue is, where it takes deliveries.
+    async fn room(&self) -> Result<Depth, Unanswered> {
+        if self.shop.is_draining() {
+            return Err(Unanswered::Ending);
+        }
+        let depth = self.shop.keeper.with(|queue| queue.depth()).await?;
+        if depth.queued >= self.shop.config.capacity {
+            return Err(Unanswered::Full { queued: depth.queued });
+        }
+        // Whoever asks often must not have the disk busy: those that ask at once share one try.
+        let mut wrote = self.wrote.lock().await;
+        if wrote.is_none_or(|wrote| wrote.elapsed() >= TRIED_OUT) {
+            *wrote = None;
+            self.shop.keeper.with(|queue| queue.try_out(Timestamp::now())).await?;
+            *wrote = Some(Instant::now());
+        }
+        Ok(depth)
+    }
+
     /// What can be told of a request before its body is there.
     fn begins(&self, headers: &HeaderMap) -> Result<(), Refused> {
         if self.shop.is_draining() {

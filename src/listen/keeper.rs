@@ -80,6 +80,12 @@ impl Keeper {
         answered.await.unwrap_or(Err(Unanswered::Ending))
     }
 
+    /// Resolves when the thread is gone. It ends with the last hand, so while one is held that was a panic: nothing is answered any
+    /// more.
+    pub async fn gone(&self) {
+        self.asks.closed().await;
+    }
+
     /// Does something with the queue.
     ///
     /// # Errors
@@ -168,5 +174,24 @@ fn accept_all(
                 let _ = answer.send(Err(error.clone()));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::store::StateDir;
+
+    #[tokio::test]
+    async fn a_keeper_whose_thread_panicked_is_known_to_be_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let keeper = Keeper::start(Queue::open(&StateDir::new(folder.path())).unwrap().0, 9);
+        let waited = tokio::time::timeout(std::time::Duration::from_millis(50), keeper.gone());
+        assert!(waited.await.is_err());
+        let lost = keeper.with(|_| -> Result<(), StoreError> { panic!("a bug") }).await;
+        assert!(matches!(lost, Err(Unanswered::Ending)));
+        keeper.gone().await;
     }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
 use super::config::Repository;
-use super::notify::{self, Client, CommitStatus, Report, SendError};
+use super::notify::{self, Client, CommitStatus, Report, SendError, State};
 use super::shop::Shop;
 use crate::store::queue::{Due, Letter, Part, Tried};
 
@@ -42,6 +42,17 @@ pub(super) fn status(repository: &Repository, part: Part, status: CommitStatus) 
     letter(address_of_forge(repository), part, &Message::Status(status))
 }
 
+/// What takes the place of what was told of a beginning; `None` where that waits for no end.
+pub(super) fn ended(begun: &Letter, state: State, description: &str) -> Option<Letter> {
+    match serde_json::from_str(&begun.body) {
+        Ok(Message::Status(status)) => {
+            let status = CommitStatus { state, description: description.to_owned(), ..status };
+            Some(letter(begun.address.clone(), Part::Ended, &Message::Status(status)))
+        }
+        Ok(Message::Report(_)) | Err(_) => None,
+    }
+}
+
 fn address_of_forge(repository: &Repository) -> String {
     format!("status {}", repository.url)
 }
@@ -56,7 +67,10 @@ fn letter(address: String, part: Part, message: &Message) -> Letter {
 pub(super) async fn keep(shop: Shop) {
     let client = match notify::client() {
         Ok(client) => client,
-        Err(error) => return tracing::error!(%error, "nobody can be told anything"),
+        Err(error) => {
+            tracing::error!(%error, "nobody can be told anything");
+            return std::future::pending().await;
+        }
     };
     let mut sending = JoinSet::new();
     let mut busy: HashSet<String> = HashSet::new();

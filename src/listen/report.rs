@@ -38,20 +38,24 @@ pub(super) async fn ended(shop: &Shop, lease: &Lease, trigger: Option<Trigger>, 
     if repository.status.is_none() && shop.config.notify.is_empty() {
         return Vec::new();
     }
+    // What cannot be asked is taken for announced: a status too many is better than one that stays pending.
+    let run = lease.run.clone();
+    let is_announced = shop.keeper.with(move |queue| queue.is_announced(&run)).await.unwrap_or(true);
     let (config, repository, lease) = (shop.config.clone(), repository.clone(), lease.clone());
     let outcome = outcome.clone();
     let telling = tokio::task::spawn_blocking(move || {
         let report = report(&config, &lease, trigger.as_ref(), &outcome);
-        letters(&config, &repository, &report)
+        let state = State::of(report.status).or_else(|| is_announced.then(|| State::of_announced(report.status)));
+        letters(&config, &repository, &report, state)
     });
     telling.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }
 
-fn letters(config: &Config, repository: &Repository, report: &Report) -> Vec<Letter> {
+fn letters(config: &Config, repository: &Repository, report: &Report, state: Option<State>) -> Vec<Letter> {
     let wanted = config.notify.iter().filter(|rule| rule.wants(report));
     let mut letters: Vec<Letter> = wanted.map(|rule| outbox::report(rule.channel(), report)).collect();
-    let state = State::of(report.status).filter(|_| repository.status.is_some());
-    if let Some((state, commit)) = state.zip(report.commit.clone()) {
+    let told = state.filter(|_| repository.status.is_some()).zip(report.commit.clone());
+    if let Some((state, commit)) = told {
         let status = CommitStatus { commit, state, description: sentence(report), url: report.url.clone() };
         letters.push(outbox::status(repository, Part::Ended, status));
     }

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 
 use super::config::Repository;
 use super::egress;
+use super::late;
 use super::report;
 use super::shop::Shop;
 use crate::causes::with_causes;
@@ -27,9 +28,9 @@ use crate::sinks::explain::{About, explain};
 use crate::sinks::pump;
 use crate::source::{self, Bases, SourceError, SourceRequest, Workspace};
 use crate::store::StoreError;
-use crate::store::history::{History, Phase, RunName};
-use crate::store::queue::{Entry, InProgress, Lease, MAX_TRIES, Outcome, Trust, Try};
-use crate::store::record::{Recorder, Subject};
+use crate::store::history::{History, Phase, RunName, short_commit};
+use crate::store::queue::{Entry, InProgress, Lease, MAX_TRIES, Newcomer, Outcome, Task, Trust, Try};
+use crate::store::record::{Ending, Recorder, Subject};
 use crate::trigger::{Decision, EventKind, Trigger, decide};
 
 /// How long a run waits for what is not there (a server, an engine), the first time; twice as long each time.
@@ -39,7 +40,7 @@ const BACK_OFF: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone)]
 pub(super) enum End {
     /// It is over.
-    Over(Outcome),
+    Over(Outcome, Record),
     /// It is to be begun again.
     Back {
         wait: Duration,
@@ -56,23 +57,32 @@ pub(super) enum End {
     },
 }
 
+/// What the history has of a run that is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Record {
+    Written,
+    /// Its end at least is to be written as soon as it can be.
+    Missing,
+}
+
 impl End {
+    /// Of what the history does not have yet.
     fn over(word: &str, reason: impl Into<String>) -> Self {
-        Self::Over(Outcome::new(word, reason))
+        Self::Over(Outcome::new(word, reason), Record::Missing)
     }
 
     /// For what another try may mend.
-    fn later(lease: &Lease, counts: Try, why: impl Into<String>) -> Self {
-        Self::Back { wait: BACK_OFF * 2u32.saturating_pow(lease.tries.min(6)), counts, why: why.into() }
+    fn later(task: &Task, counts: Try, why: impl Into<String>) -> Self {
+        Self::Back { wait: BACK_OFF * 2u32.saturating_pow(task.tries.min(6)), counts, why: why.into() }
     }
 
     /// For what another try may mend, until there were enough of them.
-    fn later_or_error(lease: &Lease, why: impl Into<String>) -> Self {
+    fn later_or_error(task: &Task, why: impl Into<String>) -> Self {
         let why = why.into();
-        if lease.tries + 1 >= MAX_TRIES {
+        if task.tries + 1 >= MAX_TRIES {
             return Self::over(Status::Error.word(), why);
         }
-        Self::later(lease, Try::Counts, why)
+        Self::later(task, Try::Counts, why)
     }
 }
 
@@ -87,30 +97,27 @@ pub(super) async fn run(shop: &Shop, lease: &Lease, stopper: Stopper) -> End {
     };
     match settled {
         Ok(end) => end,
-        Err(end) => {
-            if let End::Over(outcome) = &end {
-                note(shop, lease, subject, commit, outcome.clone()).await;
-            }
-            end
+        Err(End::Over(outcome, _)) => {
+            let record = note(shop, lease, subject, commit, outcome.clone()).await;
+            End::Over(outcome, record)
         }
+        Err(end) => end,
     }
 }
 
-/// Records what ended before a job of it was planned. The queue has it, too: where this cannot be written, it is told.
-async fn note(shop: &Shop, lease: &Lease, subject: Subject, commit: Option<String>, outcome: Outcome) {
+/// Records what ended before a job of it was planned.
+async fn note(shop: &Shop, lease: &Lease, subject: Subject, commit: Option<String>, outcome: Outcome) -> Record {
     let (state, run) = (shop.config.state.clone(), lease.run.clone());
     let noting = tokio::task::spawn_blocking(move || {
-        let history = History::open(&state)?.0;
-        history.note(
-            &run,
-            &subject,
-            commit.as_deref(),
-            (outcome.status(), outcome.reason.as_deref().unwrap_or_default()),
-        )
+        let ending = Ending { status: outcome.status(), message: outcome.reason, time: Timestamp::now() };
+        History::open(&state)?.0.note(&run, &subject, commit.as_deref(), &ending)
     });
     match noting.await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::error!(run = %lease.run, error = with_causes(&error), "cannot be recorded"),
+        Ok(Ok(())) => Record::Written,
+        Ok(Err(error)) => {
+            tracing::error!(run = %lease.run, error = with_causes(&error), "cannot be recorded; it is tried again");
+            Record::Missing
+        }
         Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }
@@ -127,10 +134,9 @@ fn subject(lease: &Lease, trigger: Option<&Trigger>) -> Subject {
 }
 
 async fn settled(shop: &Shop, lease: &Lease, trigger: Trigger, stopper: Stopper) -> Result<End, End> {
-    if lease.tries > 0
-        && let Some(outcome) = recorded(shop, lease)
-    {
-        return Ok(End::Over(outcome));
+    // Whatever the number of tries: a run that ended while its listener did may have been handed back without one.
+    if let Some(outcome) = recorded(shop, lease) {
+        return Ok(End::Over(outcome, Record::Written));
     }
     if lease.tries >= MAX_TRIES {
         let why = format!("the argon that ran it died {} times while it ran", lease.tries);
@@ -141,19 +147,16 @@ async fn settled(shop: &Shop, lease: &Lease, trigger: Trigger, stopper: Stopper)
         .ok_or_else(|| End::over("error", "the listener's configuration does not have its repository any more"))?;
     let engine =
         docker::connect(&EngineEnv::from_process()).await.map_err(|error| End::NoEngine { why: error.to_string() })?;
-    let mut workspace = checkout(lease, &trigger, &stopper).await?;
-    let trigger = trigger.on(&workspace.info);
-    if let Some(since) = trigger.since() {
-        workspace.compare_with(since);
-    }
-    let file = match lease.trust {
-        Trust::Own => None,
-        Trust::Fork => Some(base(lease, &trigger, &stopper).await?),
-    };
-    let (pipeline, workspace) = wanted(lease, workspace, file, &trigger, &stopper).await?;
+    let prepared = prepared(shop, lease, trigger, &stopper).await?;
+    let Prepared { trigger, pipeline, workspace } = prepared;
     let plan = planned(repository, lease.trust, &pipeline, &trigger)?;
     join_group(shop, lease, &pipeline, &trigger).await?;
+    // Their numbers are lower, as they came before: the latest run of a branch is not one that it took the place of.
+    if let Err(error) = late::catch_up(shop).await {
+        tracing::warn!(%error, "ends of earlier runs cannot be recorded yet");
+    }
     let recorder = recorder(shop, lease, &trigger).await?;
+    let trouble = recorder.trouble();
     tell_that_it_runs(shop, repository, lease, &trigger).await;
     let network = shop.egress.network(shop.config.egress, &engine).await;
     let settings = Settings {
@@ -178,11 +181,41 @@ async fn settled(shop: &Shop, lease: &Lease, trigger: Trigger, stopper: Stopper)
     let sinks: Vec<Box<dyn Sink>> = vec![Box::new(recorder)];
     let pump = tokio::spawn(pump::pump(feed, lease.run.clone(), sinks, || {}));
     let result = execute::run(Arc::new(engine), plan, Arc::new(workspace), settings, stopper, events).await;
-    let _ = pump.await;
-    match result {
-        Ok(result) => Ok(End::Over(outcome(&result))),
-        Err(error) => Ok(End::over(Status::Error.word(), error.to_string())),
+    let pumped = pump.await;
+    let outcome = match result {
+        Ok(result) => outcome(&result),
+        Err(error) => Outcome::new(Status::Error.word(), error.to_string()),
+    };
+    let why = match (trouble.get(), pumped) {
+        (None, Ok(_)) => return Ok(End::Over(outcome, Record::Written)),
+        (Some(error), _) => with_causes(error),
+        (None, Err(panic)) => panic.to_string(),
+    };
+    tracing::error!(run = %lease.run, error = why, "its record is not whole");
+    let reason = outcome.reason.or_else(|| Some(format!("its record is not whole: {why}")));
+    Ok(End::Over(Outcome { reason, ..outcome }, Record::Missing))
+}
+
+/// What a run is of: a workspace, and the pipeline that wants its event.
+struct Prepared {
+    trigger: Trigger,
+    pipeline: Pipeline,
+    workspace: Workspace,
+}
+
+async fn prepared(shop: &Shop, task: &Task, trigger: Trigger, stopper: &Stopper) -> Result<Prepared, End> {
+    let mut workspace = checkout(task, &trigger, stopper).await?;
+    let trigger = trigger.on(&workspace.info);
+    not_a_forks(shop, task, &trigger).await?;
+    if let Some(since) = trigger.since() {
+        workspace.compare_with(since);
     }
+    let file = match task.trust {
+        Trust::Own => None,
+        Trust::Fork => Some(base(task, &trigger, stopper).await?),
+    };
+    let (pipeline, workspace) = wanted(task, workspace, file, &trigger, stopper).await?;
+    Ok(Prepared { trigger, pipeline, workspace })
 }
 
 fn outcome(result: &RunResult) -> Outcome {
@@ -204,32 +237,52 @@ fn recorded(shop: &Shop, lease: &Lease) -> Option<Outcome> {
 }
 
 /// What started it.
-pub(super) fn trigger(lease: &Lease) -> Result<Trigger, End> {
-    let kind = EventKind::ALL.iter().copied().find(|kind| kind.name() == lease.event);
-    let kind = kind.ok_or_else(|| End::over("error", format!("`{}` is no kind of event", lease.event)))?;
-    Trigger::from_json(kind, &lease.payload).map_err(|error| End::over("error", error.to_string()))
+pub(super) fn trigger(task: &Task) -> Result<Trigger, End> {
+    let kind = EventKind::ALL.iter().copied().find(|kind| kind.name() == task.event);
+    let kind = kind.ok_or_else(|| End::over("error", format!("`{}` is no kind of event", task.event)))?;
+    Trigger::from_json(kind, &task.payload).map_err(|error| End::over("error", error.to_string()))
+}
+
+/// Who names a revision by hand has it run with the repository's secrets. A commit that only a fork's pull request brought is not
+/// what they mean, or they do not know it: forges serve it by its id as if it were the repository's own.
+async fn not_a_forks(shop: &Shop, task: &Task, trigger: &Trigger) -> Result<(), End> {
+    let by_hand = task.trust == Trust::Own && trigger.kind == EventKind::Manual;
+    let Some(commit) = trigger.commit.clone().filter(|_| by_hand) else { return Ok(()) };
+    let (repository, asked) = (task.repository.clone(), commit.clone());
+    match shop.keeper.with(move |queue| queue.is_of_forks_alone(&repository, &asked)).await {
+        Ok(false) => Ok(()),
+        Ok(true) => Err(End::over(
+            "error",
+            format!(
+                "the commit {} is a fork's, and is not run with the repository's secrets: \
+                 approve its pull request's run, or run that again",
+                short_commit(&commit)
+            ),
+        )),
+        Err(error) => Err(End::later(task, Try::DoesNotCount, error.to_string())),
+    }
 }
 
 /// The exact commit, clean.
-async fn checkout(lease: &Lease, trigger: &Trigger, stopper: &Stopper) -> Result<Workspace, End> {
+async fn checkout(task: &Task, trigger: &Trigger, stopper: &Stopper) -> Result<Workspace, End> {
     // Whoever starts it by hand may name a branch alone.
     let revision = trigger.commit.clone().or_else(|| Some(trigger.payload.get("revision")?.as_str()?.to_owned()));
-    checkout_of(lease, revision, stopper).await
+    checkout_of(task, revision, stopper).await
 }
 
 /// The branch that a fork's commits are to be merged into: its pipeline file is the one that counts, as theirs may be anybody's.
-async fn base(lease: &Lease, trigger: &Trigger, stopper: &Stopper) -> Result<Workspace, End> {
+async fn base(task: &Task, trigger: &Trigger, stopper: &Stopper) -> Result<Workspace, End> {
     let nowhere = || End::over("error", "the pull request does not say which branch it is to be merged into");
     let branch = trigger.base_branch.clone().ok_or_else(nowhere)?;
-    checkout_of(lease, Some(branch), stopper).await
+    checkout_of(task, Some(branch), stopper).await
 }
 
-async fn checkout_of(lease: &Lease, revision: Option<String>, stopper: &Stopper) -> Result<Workspace, End> {
-    let request = SourceRequest::Checkout { repository: lease.repository.clone(), revision };
+async fn checkout_of(task: &Task, revision: Option<String>, stopper: &Stopper) -> Result<Workspace, End> {
+    let request = SourceRequest::Checkout { repository: task.repository.clone(), revision };
     match beside(stopper, move |told| source::open_with(&request, told, &mut |_| {})).await? {
         Ok(workspace) => Ok(workspace),
         Err(error @ SourceError::RefGone { .. }) => Err(End::over("ref-gone", error.to_string())),
-        Err(error) => Err(End::later_or_error(lease, with_causes(&error))),
+        Err(error) => Err(End::later_or_error(task, with_causes(&error))),
     }
 }
 
@@ -254,15 +307,16 @@ async fn beside<T: Send + 'static>(
 /// The pipeline, where its `on` wants the event. What a person asks for is wanted. `file`: where it is read from, where that is
 /// not the workspace.
 async fn wanted(
-    lease: &Lease,
+    task: &Task,
     workspace: Workspace,
     file: Option<Workspace>,
     trigger: &Trigger,
     stopper: &Stopper,
 ) -> Result<(Pipeline, Workspace), End> {
-    let (trigger, lease) = (trigger.clone(), lease.clone());
+    let (trigger, task) = (trigger.clone(), task.clone());
     beside(stopper, move |told| {
-        let pipeline = pipeline(file.as_ref().unwrap_or(&workspace), told).map_err(End::Over)?;
+        let pipeline = pipeline(file.as_ref().unwrap_or(&workspace), told)
+            .map_err(|outcome| End::Over(outcome, Record::Missing))?;
         if trigger.kind == EventKind::Manual {
             return Ok((pipeline, workspace));
         }
@@ -270,7 +324,7 @@ async fn wanted(
         match decide(pipeline.on.as_ref(), &trigger, changed) {
             Ok(Decision::Triggered) => Ok((pipeline, workspace)),
             Ok(Decision::Not(reason)) => Err(End::over("not-triggered", reason.to_string())),
-            Err(error) => Err(End::later_or_error(&lease, with_causes(&error))),
+            Err(error) => Err(End::later_or_error(&task, with_causes(&error))),
         }
     })
     .await?
@@ -311,9 +365,10 @@ fn planned(repository: &Repository, trust: Trust, pipeline: &Pipeline, trigger: 
     plan::plan(pipeline, &options).map_err(|error| End::over(Status::Failure.word(), error.to_string()))
 }
 
-async fn join_group(shop: &Shop, lease: &Lease, pipeline: &Pipeline, trigger: &Trigger) -> Result<(), End> {
+/// The `concurrency` group that a pipeline puts its run into, and what that does to one that goes on.
+fn group(pipeline: &Pipeline, trigger: &Trigger) -> Result<Option<(String, InProgress)>, End> {
     use crate::pipeline::expr::{NoFiles, Scope, Standing};
-    let Some(concurrency) = &pipeline.concurrency else { return Ok(()) };
+    let Some(concurrency) = &pipeline.concurrency else { return Ok(None) };
     let contexts = trigger.contexts();
     let scope = Scope { contexts: &contexts, standing: Standing::Success, files: &NoFiles };
     let group = concurrency.group.render(&scope);
@@ -323,11 +378,30 @@ async fn join_group(shop: &Shop, lease: &Lease, pipeline: &Pipeline, trigger: &T
         crate::pipeline::InProgress::Keep => InProgress::Wait,
         crate::pipeline::InProgress::Cancel => InProgress::Cancel,
     };
+    Ok(Some((group, others)))
+}
+
+async fn join_group(shop: &Shop, lease: &Lease, pipeline: &Pipeline, trigger: &Trigger) -> Result<(), End> {
+    let Some((group, others)) = group(pipeline, trigger)? else { return Ok(()) };
     let lease = lease.clone();
     match shop.keeper.with(move |queue| queue.join(&lease, &group, others, Timestamp::now())).await {
         Ok(Entry::Open) => Ok(()),
         Ok(Entry::Busy) => Err(End::Waits),
         Err(error) => Err(End::Back { wait: BACK_OFF, counts: Try::DoesNotCount, why: error.to_string() }),
+    }
+}
+
+/// Looks at a run that waits while another one goes on: it may be of a group whose newcomers have that cancelled, and would wait for
+/// its end else. What keeps it from being looked at is told when its turn comes.
+pub(super) async fn look_ahead(shop: &Shop, newcomer: Newcomer, stopper: Stopper) {
+    let Ok(trigger) = trigger(&newcomer) else { return };
+    let Ok(prepared) = prepared(shop, &newcomer, trigger, &stopper).await else { return };
+    let Ok(Some((group, others))) = group(&prepared.pipeline, &prepared.trigger) else { return };
+    let run = newcomer.run.clone();
+    match shop.keeper.with(move |queue| queue.foresee(&newcomer, &group, others, Timestamp::now())).await {
+        Ok(Entry::Open) => {}
+        Ok(Entry::Busy) => tracing::info!(%run, "is of the concurrency group of a run that goes on"),
+        Err(error) => tracing::warn!(%run, %error, "its concurrency group could not be stored"),
     }
 }
 

@@ -6,17 +6,17 @@
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use super::keeper::Unanswered;
 use super::report;
-use super::run::{self, End};
+use super::run::{self, End, Record};
 use super::shop::Shop;
 use crate::causes::with_causes;
 use crate::event::Status;
 use crate::execute::{Owner, Stopper};
 use crate::store::history::History;
-use crate::store::queue::{Clock, Held, Lease, Outcome, Try};
+use crate::store::queue::{Clock, Held, Lease, Outcome, Place, Try};
 
 /// How long a lease lasts.
 const LEASE: Duration = Duration::from_secs(30);
@@ -44,12 +44,13 @@ pub(super) async fn work(shop: Shop) {
     let me = Owner::current();
     let holder = me.to_label();
     let mut running = JoinSet::new();
+    let mut ahead = Ahead::default();
     let mut draining = shop.draining.clone();
     let mut pause = Pause::default();
     let mut steadiness = Steadiness::new();
     loop {
         while let Some(ended) = running.try_join_next() {
-            pause.heed(ended.ok());
+            pause.heed(told(ended));
         }
         if shop.is_draining() {
             break;
@@ -66,15 +67,78 @@ pub(super) async fn work(shop: Shop) {
             }
         }
         if !began {
+            if !running.is_empty() {
+                ahead.look(&shop).await;
+            }
             tokio::select! {
                 () = shop.queued.notified() => {}
-                Some(ended) = running.join_next() => pause.heed(ended.ok()),
+                Some(ended) = running.join_next() => pause.heed(told(ended)),
+                () = ahead.looked() => {}
                 _ = draining.changed() => {}
                 () = tokio::time::sleep(LOOK) => {}
             }
         }
     }
-    while running.join_next().await.is_some() {}
+    ahead.end().await;
+    while let Some(ended) = running.join_next().await {
+        told(ended);
+    }
+}
+
+/// What a run's task came to. A panic is a bug, of which its message is on standard error; its lease runs out, which counts as a try.
+fn told(ended: Result<Engine, JoinError>) -> Option<Engine> {
+    if let Err(error) = &ended {
+        tracing::error!(%error, "the task of a run ended before the run did");
+    }
+    ended.ok()
+}
+
+/// Looks at runs that wait while others go on, one after the other and each once: without a place to run, a newcomer could not have the
+/// run of its `concurrency` group cancelled that holds the place.
+#[derive(Default)]
+struct Ahead {
+    looking: JoinSet<()>,
+    stopper: Stopper,
+    /// All up to here were looked at.
+    looked: Place,
+}
+
+impl Ahead {
+    /// Begins to look at the next one, where there is one and none is being looked at.
+    async fn look(&mut self, shop: &Shop) {
+        if !self.looking.is_empty() {
+            return;
+        }
+        let looked = self.looked;
+        let asked = shop.keeper.with(move |queue| match queue.is_paused()? {
+            true => Ok(None),
+            false => queue.newcomer(looked, Timestamp::now()),
+        });
+        match asked.await {
+            Ok(Some(newcomer)) => {
+                self.looked = newcomer.place();
+                let (shop, stopper) = (shop.clone(), self.stopper.clone());
+                self.looking.spawn(async move { run::look_ahead(&shop, newcomer, stopper).await });
+            }
+            Ok(None) => {}
+            Err(error) => tracing::error!(%error, "the queue cannot be read"),
+        }
+    }
+
+    /// Resolves when what is being looked at was; never where nothing is.
+    async fn looked(&mut self) {
+        match self.looking.join_next().await {
+            Some(Ok(())) => {}
+            Some(Err(error)) => tracing::error!(%error, "a run that waits could not be looked at"),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Looks at nothing more.
+    async fn end(mut self) {
+        self.stopper.interrupt();
+        while self.looking.join_next().await.is_some() {}
+    }
 }
 
 /// What a run that ended tells of the engine.
@@ -193,10 +257,8 @@ async fn see_through(shop: Shop, lease: Lease) -> Engine {
                 },
                 _ = ending.changed(), if cancelled.is_none() => {
                     stopper.interrupt();
-                    // What a stop of the listener cut short is not over.
-                    let _ = tokio::time::timeout(LEASE, &mut work).await;
-                    let why = "the listener ends".to_owned();
-                    break End::Back { wait: Duration::ZERO, counts: Try::DoesNotCount, why };
+                    let ended = tokio::time::timeout(LEASE, &mut work).await;
+                    break cut_short(ended.ok());
                 }
             }
         }
@@ -204,6 +266,17 @@ async fn see_through(shop: Shop, lease: Lease) -> Engine {
     let engine = if matches!(end, End::NoEngine { .. }) { Engine::Missing } else { Engine::Fine };
     shop.conclude(&lease, end).await;
     engine
+}
+
+/// What becomes of a run that was stopped as the listener ends. What that cut short is not over; what came to its own end in that
+/// moment is.
+fn cut_short(ended: Option<End>) -> End {
+    match ended {
+        Some(End::Over(outcome, _)) if outcome.status() == Status::Cancelled => {}
+        Some(end) => return end,
+        None => {}
+    }
+    End::Back { wait: Duration::ZERO, counts: Try::DoesNotCount, why: "the listener ends".to_owned() }
 }
 
 impl Shop {
@@ -215,7 +288,7 @@ impl Shop {
     /// Of a run that was cancelled, who wanted that: all that the run itself knows is that it was stopped.
     async fn explained(&self, lease: &Lease, end: End, cancelled: Option<String>) -> End {
         match (end, cancelled) {
-            (End::Over(outcome), Some(why)) if outcome.status() == Status::Cancelled => {
+            (End::Over(outcome, record), Some(why)) if outcome.status() == Status::Cancelled => {
                 let (state, run, told) = (self.config.state.clone(), lease.run.clone(), why.clone());
                 let telling = tokio::task::spawn_blocking(move || {
                     History::look(&state)?.map_or(Ok(()), |history| history.explain(&run, &told))
@@ -227,7 +300,7 @@ impl Shop {
                     }
                     Err(error) => std::panic::resume_unwind(error.into_panic()),
                 }
-                End::Over(Outcome { reason: Some(why), ..outcome })
+                End::Over(Outcome { reason: Some(why), ..outcome }, record)
             }
             (end, _) => end,
         }
@@ -236,7 +309,7 @@ impl Shop {
     /// Tells the queue, until it has heard.
     async fn conclude(&self, lease: &Lease, end: End) {
         match &end {
-            End::Over(Outcome { word, reason }) => {
+            End::Over(Outcome { word, reason }, _) => {
                 tracing::info!(run = %lease.run, outcome = %word, reason = reason.as_deref().unwrap_or(""), "is over");
             }
             End::Back { why, .. } => tracing::warn!(run = %lease.run, %why, "waits again"),
@@ -244,13 +317,18 @@ impl Shop {
             End::NoEngine { why } => tracing::error!(run = %lease.run, %why, "there is no engine; all runs wait"),
         }
         let letters = match &end {
-            End::Over(outcome) => report::ended(self, lease, run::trigger(lease).ok(), outcome).await,
+            End::Over(outcome, _) => report::ended(self, lease, run::trigger(lease).ok(), outcome).await,
             End::Back { .. } | End::NoEngine { .. } | End::Waits => Vec::new(),
         };
         loop {
             let (lease, end, letters) = (lease.clone(), end.clone(), letters.clone());
             let told = self.keeper.with(move |queue| match &end {
-                End::Over(outcome) => queue.finish(&lease, outcome, &letters, Timestamp::now()),
+                End::Over(outcome, record) => {
+                    if *record == Record::Missing {
+                        queue.tell_later(&lease)?;
+                    }
+                    queue.finish(&lease, outcome, &letters, Timestamp::now())
+                }
                 End::Back { wait, counts, .. } => queue.hand_back(&lease, *wait, *counts, Timestamp::now()),
                 End::NoEngine { .. } => queue.hand_back(&lease, Duration::ZERO, Try::DoesNotCount, Timestamp::now()),
                 End::Waits => Ok(Held::Yes),
@@ -271,6 +349,22 @@ impl Shop {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_run_that_came_to_its_end_is_over_also_when_the_listener_ends() {
+        let over = |word: &str| Some(End::Over(Outcome { word: word.to_owned(), reason: None }, Record::Written));
+        for (ended, is_over) in [
+            (over("success"), true),
+            (over("failure"), true),
+            (over("error"), true),
+            (over("not-triggered"), true),
+            (over("cancelled"), false),
+            (None, false),
+        ] {
+            assert_eq!(matches!(cut_short(ended.clone()), End::Over(..)), is_over, "{ended:?}");
+        }
+        assert!(matches!(cut_short(Some(End::Waits)), End::Waits), "the queue has it back already");
+    }
 
     #[test]
     fn a_clock_that_jumps_is_not_believed_until_every_holder_had_time_to_renew() {

@@ -4,19 +4,26 @@
 //! renewed; its fence is a number that rises with every lease, so that a holder that was thought dead cannot end what another
 //! one is at. Every change is on the disk (`synchronous = FULL`) when the call returns.
 
+mod crowd;
 mod ignored;
 mod intake;
+mod origin;
 pub mod outbox;
 mod refs;
+mod untold;
 
+use std::ops::Deref;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
+pub use crowd::{Entry, InProgress, Newcomer, Place};
 pub use ignored::Ignored;
+pub use origin::Origin;
 pub use outbox::{Due, Letter, Part, Tried};
+pub use untold::Untold;
 
 use super::database::{self, Look, MovedAside, after};
 use super::{StateDir, StoreError};
@@ -27,6 +34,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("schema/queue-2.sql"),
     include_str!("schema/queue-3.sql"),
     include_str!("schema/queue-4.sql"),
+    include_str!("schema/queue-5.sql"),
 ];
 
 /// Nothing is ever told to wait for so long, in milliseconds: what seems to was told before the clock was set back.
@@ -145,11 +153,9 @@ pub enum Accepted {
     Noted,
 }
 
-/// A run that somebody works on.
+/// What a run of the queue is to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lease {
-    id: i64,
-    fence: i64,
+pub struct Task {
     /// The run.
     pub run: RunId,
     /// Its repository, as the configuration names it.
@@ -162,6 +168,22 @@ pub struct Lease {
     pub tries: u32,
     /// Whose commits it is of.
     pub trust: Trust,
+}
+
+/// A run that somebody works on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    id: i64,
+    fence: i64,
+    task: Task,
+}
+
+impl Deref for Lease {
+    type Target = Task;
+
+    fn deref(&self) -> &Task {
+        &self.task
+    }
 }
 
 /// Whether the wall clock can tell that a lease ran out.
@@ -191,24 +213,6 @@ pub struct Outcome {
     pub word: String,
     /// Why, for people.
     pub reason: Option<String>,
-}
-
-/// Whether a run may begin beside those of its `concurrency` group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Entry {
-    /// It may.
-    Open,
-    /// Another one of the group goes on. The run was handed back, and waits for its end.
-    Busy,
-}
-
-/// What a newcomer does to a run of its group that goes on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum InProgress {
-    /// It waits for its end.
-    Wait,
-    /// It has it cancelled.
-    Cancel,
 }
 
 /// How much waits and goes on.
@@ -387,7 +391,16 @@ impl Queue {
             Try::DoesNotCount => 0,
         };
         let values = params![lease.id, lease.fence, after(now, wait), counted];
-        Ok(if self.done(self.db.execute(sql, values))? == 1 { Held::Yes } else { Held::Lost })
+        let work = || -> rusqlite::Result<Held> {
+            let work = self.db.unchecked_transaction()?;
+            if work.execute(sql, values)? != 1 {
+                return Ok(Held::Lost);
+            }
+            intake::give_way(&work, lease.id, now)?;
+            work.commit()?;
+            Ok(Held::Yes)
+        };
+        self.done(work())
     }
 
     /// Takes back the leases that ran out, where the `clock` can tell, and those of holders that are dead; each counts as a
@@ -407,7 +420,7 @@ impl Queue {
                 let (id, holder, till) = row;
                 let ran_out = clock == Clock::Steady && till <= now.as_millisecond();
                 if ran_out || holder.as_deref().is_some_and(&is_dead) {
-                    back += self.one_back(id, till)?;
+                    back += self.one_back(id, till, now)?;
                 }
             }
             Ok(back)
@@ -415,57 +428,19 @@ impl Queue {
         self.done(work())
     }
 
-    fn one_back(&self, id: i64, till: i64) -> rusqlite::Result<usize> {
+    fn one_back(&self, id: i64, till: i64, now: Timestamp) -> rusqlite::Result<usize> {
+        let work = self.db.unchecked_transaction()?;
         // `leased_till` again: its holder may have renewed it since it was read.
-        self.db.execute(
+        let back = work.execute(
             "UPDATE queue SET state = 'queued', holder = NULL, crowd = NULL, tries = tries + 1 \
              WHERE id = ?1 AND leased_till = ?2 AND state = 'leased'",
             params![id, till],
-        )
-    }
-
-    /// Joins a `concurrency` group. Where another run of it goes on, this one is handed back, to be leased when there is none
-    /// any more; runs that waited for the same are dropped, and `others` says what becomes of the one that goes on.
-    ///
-    /// # Errors
-    /// Where the database refuses.
-    pub fn join(&self, lease: &Lease, group: &str, others: InProgress, now: Timestamp) -> Result<Entry, StoreError> {
-        // A fork's runs have groups of their own: they neither wait for the repository's runs nor stop them.
-        let crowd = format!("{}\n{}\n{group}", lease.repository, lease.trust.word());
-        let work = || -> rusqlite::Result<Entry> {
-            let busy: bool = self.db.query_row(
-                "SELECT EXISTS (SELECT 1 FROM queue WHERE state = 'leased' AND crowd = ?1 AND id <> ?2)",
-                params![crowd, lease.id],
-                |row| row.get(0),
-            )?;
-            if busy {
-                if others == InProgress::Cancel {
-                    self.db.execute(
-                        "UPDATE queue SET cancel = 'a newer run of its concurrency group came' \
-                         WHERE state = 'leased' AND crowd = ?1 AND id < ?2",
-                        params![crowd, lease.id],
-                    )?;
-                }
-                self.db.execute(
-                    "UPDATE queue SET state = 'done', outcome = 'superseded', finished = ?4, payload = NULL, \
-                     reason = 'a newer run of its concurrency group came: run ' || ?3 \
-                     WHERE state = 'queued' AND crowd = ?1 AND id < ?2",
-                    params![crowd, lease.id, lease.run.as_str(), now.as_millisecond()],
-                )?;
-                self.db.execute(
-                    "UPDATE queue SET state = 'queued', holder = NULL, crowd = ?3 \
-                     WHERE id = ?1 AND fence = ?2 AND state = 'leased'",
-                    params![lease.id, lease.fence, crowd],
-                )?;
-                return Ok(Entry::Busy);
-            }
-            self.db.execute(
-                "UPDATE queue SET crowd = ?3 WHERE id = ?1 AND fence = ?2 AND state = 'leased'",
-                params![lease.id, lease.fence, crowd],
-            )?;
-            Ok(Entry::Open)
-        };
-        self.done(work())
+        )?;
+        if back == 1 {
+            intake::give_way(&work, id, now)?;
+        }
+        work.commit()?;
+        Ok(back)
     }
 
     /// Whether no run is to begin.
@@ -492,6 +467,15 @@ impl Queue {
     /// Where the database refuses.
     pub fn resume(&self) -> Result<(), StoreError> {
         self.done(self.db.execute("DELETE FROM settings WHERE name = 'paused'", []).map(|_| ()))
+    }
+
+    /// Writes something of no meaning, to see whether the queue can be written.
+    ///
+    /// # Errors
+    /// Where the database refuses.
+    pub fn try_out(&self, now: Timestamp) -> Result<(), StoreError> {
+        let sql = "INSERT OR REPLACE INTO settings (name, value) VALUES ('tried-out', ?1)";
+        self.done(self.db.execute(sql, [now.to_string()]).map(|_| ()))
     }
 
     /// The runs that wait, the one that is next first.
@@ -545,7 +529,7 @@ impl Queue {
     /// Where the database refuses.
     pub fn cancel(&self, run: &RunId, why: &str, now: Timestamp) -> Result<bool, StoreError> {
         let waiting = self.done(self.db.execute(
-            "UPDATE queue SET state = 'done', outcome = 'cancelled', reason = ?2, finished = ?3, payload = NULL \
+            "UPDATE queue SET state = 'done', outcome = 'cancelled', reason = ?2, finished = ?3, payload = NULL, untold = 1 \
              WHERE run = ?1 AND state IN ('queued', 'held')",
             params![run.as_str(), why, now.as_millisecond()],
         ))?;
@@ -614,15 +598,18 @@ fn entered(row: &rusqlite::Row<'_>) -> rusqlite::Result<Entered> {
 }
 
 fn lease(row: &rusqlite::Row<'_>) -> rusqlite::Result<Lease> {
-    Ok(Lease {
-        id: row.get(0)?,
-        fence: row.get(1)?,
-        run: RunId::from_text(&row.get::<_, String>(2)?),
-        repository: row.get(3)?,
-        event: row.get(4)?,
-        payload: row.get::<_, Option<Vec<u8>>>(5)?.unwrap_or_default(),
-        tries: row.get(6)?,
-        trust: Trust::from_word(&row.get::<_, String>(7)?),
+    Ok(Lease { id: row.get(0)?, fence: row.get(1)?, task: task(row, 2)? })
+}
+
+/// A task whose columns begin at this one.
+fn task(row: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result<Task> {
+    Ok(Task {
+        run: RunId::from_text(&row.get::<_, String>(first)?),
+        repository: row.get(first + 1)?,
+        event: row.get(first + 2)?,
+        payload: row.get::<_, Option<Vec<u8>>>(first + 3)?.unwrap_or_default(),
+        tries: row.get(first + 4)?,
+        trust: Trust::from_word(&row.get::<_, String>(first + 5)?),
     })
 }
 

@@ -40,6 +40,17 @@ pub struct Subject {
     pub owner: String,
 }
 
+/// How a run ended that no recorder saw to its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ending {
+    /// How.
+    pub status: Status,
+    /// Why, for people.
+    pub message: Option<String>,
+    /// When.
+    pub time: jiff::Timestamp,
+}
+
 /// Why the history of a run is not whole; empty where it is.
 #[derive(Debug, Clone, Default)]
 pub struct Trouble(Arc<OnceLock<StoreError>>);
@@ -148,6 +159,11 @@ impl Recorder {
                 self.state = State::Records(Box::new(Recording::begin(db, &self.dir, &self.subject, &run)?));
             }
             (State::Records(recording), event) => {
+                let is_output = matches!(event, Event::Log { .. } | Event::ServiceLog { .. });
+                if !is_output && !recording.is_ours().map_err(|source| database(&self.dir, source))? {
+                    self.state = State::Over;
+                    return Ok(());
+                }
                 recording.events.add(&self.dir, envelope)?;
                 recording.take(&self.dir, envelope.time.as_millisecond(), event)?;
                 if matches!(event, Event::RunFinished { .. }) {
@@ -213,6 +229,13 @@ impl Recording {
         let jobs = jobs.map(|(position, info)| (info.id.clone(), Job { position, info, log: None })).collect();
         let (dirty_hash, owner) = (subject.dirty_hash.clone(), subject.owner.clone());
         Ok(Self { db, run, number, jobs, dirty_hash, owner, log_bytes: 0, events })
+    }
+
+    /// Whether the run is this process's still. One that was stopped for longer than its lease lasts comes back to a run, its number and
+    /// its folder that are another's by then.
+    fn is_ours(&self) -> rusqlite::Result<bool> {
+        let mut ours = self.db.prepare_cached("SELECT 1 FROM runs WHERE number = ?1 AND owner = ?2")?;
+        ours.exists(params![self.number, self.owner])
     }
 
     fn take(&mut self, dir: &StateDir, time: i64, event: &Event) -> Result<(), StoreError> {
@@ -363,6 +386,11 @@ impl Recording {
         if self.jobs.get(job).and_then(|job| job.log.as_ref()).is_some_and(|log| log.step != step) {
             self.close_log(dir, job)?;
         }
+        // Asked when a file is opened, not for each piece: what is open already was removed with the other's begin.
+        let is_open = self.jobs.get(job).is_some_and(|job| job.log.is_some());
+        if !is_open && !self.is_ours().map_err(|source| database(dir, source))? {
+            return Ok(());
+        }
         let Some(job) = self.jobs.get_mut(job) else { return Ok(()) };
         let id = LogId { run: self.run.clone(), job: job.position, step: step.0 };
         let log = match &mut job.log {
@@ -377,6 +405,9 @@ impl Recording {
     /// A service's words go to a file of their own beside the steps' logs.
     fn service_log(&mut self, dir: &StateDir, job: &JobId, service: &str, bytes: &[u8]) -> Result<(), StoreError> {
         let Some(position) = self.jobs.get(job).map(|job| job.position) else { return Ok(()) };
+        if !self.is_ours().map_err(|source| database(dir, source))? {
+            return Ok(());
+        }
         let path = service_log(dir, &self.run, position, service);
         let opened = File::options().create(true).append(true).open(&path);
         let written = opened.and_then(|mut file| file.write_all(bytes));
@@ -469,7 +500,8 @@ impl History {
         told.map(|_| ()).map_err(|source| self.database(source))
     }
 
-    /// Records a run that ended before any job of it could be planned: `on` does not want it, its commit is gone.
+    /// Records how a run ended, where no recorder did: it ended before any job of it was planned, nobody worked on it, or what its
+    /// recorder wrote is not whole. What of its jobs was not seen to its end is interrupted.
     ///
     /// # Errors
     /// Where the database refuses.
@@ -478,10 +510,8 @@ impl History {
         run: &RunId,
         subject: &Subject,
         commit: Option<&str>,
-        end: (Status, &str),
+        ending: &Ending,
     ) -> Result<(), StoreError> {
-        let (status, message) = end;
-        let now = jiff::Timestamp::now().as_millisecond();
         let values = params![
             run.as_str(),
             subject.repository,
@@ -489,19 +519,31 @@ impl History {
             subject.branch,
             subject.tag,
             commit,
-            status.word(),
-            message,
-            now,
+            ending.status.word(),
+            ending.message,
+            ending.time.as_millisecond(),
             subject.owner,
         ];
-        let noted = self.db().execute(
-            "INSERT INTO runs (id, repository, event, branch, tag, commit_id, dirty, status, message, started, finished, \
-             duration, owner) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?7, ?8, ?9, ?9, 0, ?10) \
-             ON CONFLICT (id) DO UPDATE SET status = excluded.status, message = excluded.message, \
-             finished = excluded.finished, duration = 0",
-            values,
-        );
-        noted.map(|_| ()).map_err(|source| self.database(source))
+        let work = || -> rusqlite::Result<()> {
+            let work = self.db().unchecked_transaction()?;
+            work.execute(
+                "INSERT INTO runs (id, repository, event, branch, tag, commit_id, dirty, status, message, started, \
+                 finished, duration, owner) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?7, ?8, ?9, ?9, 0, ?10) \
+                 ON CONFLICT (id) DO UPDATE SET status = excluded.status, message = excluded.message, \
+                 finished = excluded.finished, \
+                 duration = CASE status WHEN 'running' THEN MAX(0, excluded.finished - started) ELSE 0 END",
+                values,
+            )?;
+            for table in ["jobs", "steps"] {
+                let sql = format!(
+                    "UPDATE {table} SET status = CASE status WHEN 'running' THEN 'interrupted' ELSE 'skipped' END \
+                     WHERE status IN ('running', 'queued') AND run = (SELECT number FROM runs WHERE id = ?1)"
+                );
+                work.execute(&sql, [run.as_str()])?;
+            }
+            work.commit()
+        };
+        work().map_err(|source| self.database(source))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The payloads of forges, as they document them, and Argon's own form: each to a [`Trigger`].
 //!
 //! - Argon: `{repositoryUrl, repoName, branch, commitId, commitMessage, pusherName, pusherEmail, timestamp, triggerSource,
-//!   projectType}`
+//!   projectType}`, of a pull request with `baseBranch`
 //! - GitHub: <https://docs.github.com/webhooks/webhook-events-and-payloads>; Gitea and Forgejo send the same in all that is
 //!   read here
 //! - GitLab: <https://docs.gitlab.com/user/project/integrations/webhook_events/>
@@ -80,9 +80,12 @@ fn normalised(fields: &Fields<'_>) -> Result<Trigger, TriggerError> {
             (branch.map(|name| fields.name("branch", name)).transpose()?, None)
         }
     };
+    let base = fields.text("/baseBranch");
+    let base = base.as_deref().map(|name| name.strip_prefix("refs/heads/").unwrap_or(name));
     Ok(Trigger {
         branch,
         tag,
+        base_branch: base.map(|name| fields.name("baseBranch", name)).transpose()?,
         commit: Some(fields.commit("commitId")?),
         base_commit: fields.commit_before("/beforeCommitId"),
         commit_message: fields.message("/commitMessage"),

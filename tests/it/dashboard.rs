@@ -22,7 +22,7 @@ fn ui(repo: &Repo) -> (Running, String) {
 }
 
 /// The first word with this beginning that argon printed.
-fn printed(running: &mut Running, begins: &str) -> String {
+pub(crate) fn printed(running: &mut Running, begins: &str) -> String {
     running.wait_for(begins);
     wait(|| running.printed().contains('\n'));
     let printed = running.printed();
@@ -341,64 +341,173 @@ fn from_a_push_to_a_mail_with_the_run_live_in_a_browser() {
     end(running).exits(0);
 }
 
+/// A pull request of somebody's fork, of which the forge keeps the commit, with a pipeline file of its own; the listener has heard of it.
+struct Forked {
+    forge: Forge,
+    running: Running,
+    link: String,
+    commit: String,
+}
+
+impl Forked {
+    fn pull_request() -> Self {
+        let forge = Forge::new(
+            &json!({"version": 1, "on": {"pull-request": {}}, "secrets": ["KEY"], "jobs": {"job": {"image": BUSYBOX, "steps": [
+                {"name": "with", "if": "secrets.KEY", "run": "echo it has the secret", "secrets": ["KEY"]},
+                {"name": "built", "run": "cat built"},
+            ]}}})
+            .to_string(),
+        );
+        let git = |args: &[&str]| forge.repo.git(args);
+        git(&["checkout", "-q", "-b", "fork"]);
+        std::fs::write(forge.repo.path().join("built"), "by the fork\n").unwrap();
+        let evil =
+            json!({"version": 1, "jobs": {"job": {"image": BUSYBOX, "steps": [{"run": "echo by its own file"}]}}});
+        std::fs::write(forge.repo.path().join(".runnerci.yml"), evil.to_string()).unwrap();
+        git(&["add", "-A"]);
+        git(&["commit", "-q", "-m", "improve it"]);
+        git(&["push", "-q", "../app.git", "HEAD:refs/pull/1/head"]);
+        let here = format!("http://{}", forge.address);
+        let file = forge.repo.beside().join("listen.toml");
+        let config = format!(
+            "bind = \"{}\"\n[[repository]]\nurl = {:?}\nname = \"team/app\"\nforks = \"approve\"\n\
+             secrets = {{ KEY = {{ env = \"ARGON_WEBHOOK_SECRET\" }} }}\n",
+            forge.address,
+            forge.bare()
+        );
+        std::fs::write(&file, config).unwrap();
+        let listener = forge.repo.argon(&["listen", "--config", file.to_str().unwrap()]);
+        let mut running = listener.env("ARGON_WEBHOOK_SECRET", SECRET).spawn();
+        let link = printed(&mut running, &format!("{here}/login/"));
+        let commit = forge.commit();
+        let body = json!({
+            "action": "opened", "number": 1, "repository": {"full_name": "team/app"}, "sender": {"login": "mallory"},
+            "pull_request": {"title": "improve it", "number": 1,
+                "head": {"ref": "fork", "sha": commit, "repo": {"full_name": "mallory/app"}},
+                "base": {"ref": "main", "sha": forge.repo.git(&["rev-parse", "main"]), "repo": {"full_name": "team/app"}}},
+        });
+        let body = body.to_string().into_bytes();
+        let signature = format!("sha256={}", crate::webhook::signed(SECRET, &body));
+        let headers = [
+            ("content-type", "application/json"),
+            ("x-github-event", "pull_request"),
+            ("x-hub-signature-256", &*signature),
+        ];
+        let answer = forge.request("POST", "/webhook", &headers, &body).unwrap();
+        assert_eq!(answer.status, 202, "{answer:?}");
+        Self { forge, running, link, commit }
+    }
+
+    /// What the steps of a run printed: those of the base branch's file, without secrets.
+    fn is_run_as_a_forks(&self, run: &str) {
+        let told = self.forge.repo.argon(&["logs", run]).without_engine();
+        told.says("by the fork").never_says("by its own file").never_says("it has the secret");
+    }
+}
+
 #[test]
 fn a_forks_commit_runs_once_it_is_approved_by_the_base_branchs_file_and_without_secrets() {
-    let forge = Forge::new(
-        &json!({"version": 1, "on": {"pull-request": {}}, "secrets": ["KEY"], "jobs": {"job": {"image": BUSYBOX, "steps": [
-            {"name": "with", "if": "secrets.KEY", "run": "echo it has the secret", "secrets": ["KEY"]},
-            {"name": "built", "run": "cat built"},
-        ]}}})
-        .to_string(),
-    );
-    // Somebody's fork, of which the forge keeps the commit, with a pipeline file of its own.
-    let git = |args: &[&str]| forge.repo.git(args);
-    git(&["checkout", "-q", "-b", "fork"]);
-    std::fs::write(forge.repo.path().join("built"), "by the fork\n").unwrap();
-    let evil = json!({"version": 1, "jobs": {"job": {"image": BUSYBOX, "steps": [{"run": "echo by its own file"}]}}});
-    std::fs::write(forge.repo.path().join(".runnerci.yml"), evil.to_string()).unwrap();
-    git(&["add", "-A"]);
-    git(&["commit", "-q", "-m", "improve it"]);
-    git(&["push", "-q", "../app.git", "HEAD:refs/pull/1/head"]);
-    let here = format!("http://{}", forge.address);
-    let file = forge.repo.beside().join("listen.toml");
-    let config = format!(
-        "bind = \"{}\"\n[[repository]]\nurl = {:?}\nname = \"team/app\"\nforks = \"approve\"\n\
-         secrets = {{ KEY = {{ env = \"ARGON_WEBHOOK_SECRET\" }} }}\n",
-        forge.address,
-        forge.bare()
-    );
-    std::fs::write(&file, config).unwrap();
-    let listener = forge.repo.argon(&["listen", "--config", file.to_str().unwrap()]);
-    let mut running = listener.env("ARGON_WEBHOOK_SECRET", SECRET).spawn();
-    let link = printed(&mut running, &format!("{here}/login/"));
-    let commit = forge.commit();
-    let body = json!({
-        "action": "opened", "number": 1, "repository": {"full_name": "team/app"}, "sender": {"login": "mallory"},
-        "pull_request": {"title": "improve it", "number": 1,
-            "head": {"ref": "fork", "sha": commit, "repo": {"full_name": "mallory/app"}},
-            "base": {"ref": "main", "sha": forge.repo.git(&["rev-parse", "main"]), "repo": {"full_name": "team/app"}}},
-    });
-    let body = body.to_string().into_bytes();
-    let signature = format!("sha256={}", crate::webhook::signed(SECRET, &body));
-    let headers = [
-        ("content-type", "application/json"),
-        ("x-github-event", "pull_request"),
-        ("x-hub-signature-256", &*signature),
-    ];
-    let answer = forge.request("POST", "/webhook", &headers, &body).unwrap();
-    assert_eq!(answer.status, 202, "{answer:?}");
+    let forked = Forked::pull_request();
+    let forge = &forked.forge;
     std::thread::sleep(Duration::from_millis(1500));
     assert_eq!(forge.entries()[0].state, "held");
     let mut browser = Browser::start();
-    browser.open(&link);
+    browser.open(&forked.link);
     browser.wait("document.body.innerText.includes('held')");
     browser.click(".runs a");
     browser.wait("document.body.innerText.includes('whose owner may be anybody')");
     browser.picture("approval");
     browser.click("form[action$='/approve'] button");
     assert_eq!(forge.outcomes(), ["success"], "{:#?}", forge.runs());
-    let told = forge.repo.argon(&["logs"]).without_engine();
-    told.says("by the fork").never_says("by its own file").never_says("it has the secret");
+    forked.is_run_as_a_forks("1");
+    end(forked.running).exits(0);
+}
+
+/// Somebody who has signed in, without a browser.
+pub(crate) struct Session {
+    base: String,
+    cookie: String,
+    token: String,
+}
+
+impl Session {
+    pub(crate) fn of(link: &str) -> Self {
+        let base = base(link);
+        let (_, head, _) = ask(&base, "GET", &format!("/login/{}", link.split("/login/").nth(1).unwrap()), &[], "");
+        let cookie = head.lines().find_map(|line| line.strip_prefix("set-cookie: ")).unwrap();
+        let mut session = Self { base, cookie: cookie.split(';').next().unwrap().to_owned(), token: String::new() };
+        let page = session.get("/").1;
+        session.token = page.split("name=\"token\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+        session
+    }
+
+    pub(crate) fn get(&self, path: &str) -> (u16, String) {
+        let (status, _, page) = ask(&self.base, "GET", path, &[("cookie", &self.cookie)], "");
+        (status, page)
+    }
+
+    /// Presses a button; gives the status, and where it leads or what is said.
+    pub(crate) fn press(&self, path: &str, fields: &str) -> (u16, String) {
+        let form = ("content-type", "application/x-www-form-urlencoded");
+        let headers = [form, ("cookie", self.cookie.as_str()), ("origin", self.base.as_str())];
+        let (status, head, page) = ask(&self.base, "POST", path, &headers, &format!("token={}&{fields}", self.token));
+        let to = head.lines().find_map(|line| line.strip_prefix("location: ")).map(str::to_owned);
+        (status, to.unwrap_or(page))
+    }
+}
+
+/// "Run again" once made a run of the repository's own of it: the fork's file with the repository's secrets.
+#[test]
+fn a_forks_run_that_is_run_again_stays_a_forks_run() {
+    let forked = Forked::pull_request();
+    let forge = &forked.forge;
+    let session = Session::of(&forked.link);
+    let run = forge.entries()[0].run.to_string();
+    assert_eq!(session.press(&format!("/runs/{run}/approve"), "").0, 303);
+    assert_eq!(forge.outcomes(), ["success"], "{:#?}", forge.runs());
+    assert!(session.get("/runs/1").1.contains("/again\""));
+    // Its commit was approved: it is not held again.
+    for (again, number) in [("/runs/1/again", "2"), ("/runs/2/again", "3")] {
+        let (status, to) = session.press(again, "");
+        assert_eq!((status, to.starts_with("/runs/")), (303, true), "{to}");
+        assert!(forge.outcomes().iter().all(|outcome| outcome == "success"), "{:#?}", forge.runs());
+        forked.is_run_as_a_forks(number);
+        assert_eq!(forge.runs()[0]["event"], json!("pull-request"));
+    }
+    // By hand neither, by whatever name.
+    let commit = &forked.commit;
+    session.press("/trigger", &format!("repository={}&revision={commit}", forge.bare().display()));
+    let url = format!("http://{}", forge.address);
+    for revision in [commit.as_str(), "refs/pull/1/head"] {
+        let trigger = forge.repo.argon(&["trigger", "--url", &url, revision]);
+        trigger.env("ARGON_WEBHOOK_SECRET", SECRET).without_engine().exits(0);
+    }
+    let outcomes = forge.outcomes();
+    assert_eq!(outcomes[..4], ["success", "success", "success", "error"], "{:#?}", forge.runs());
+    assert!(outcomes[4..].iter().all(|outcome| ["error", "ref-gone"].contains(&outcome.as_str())), "{outcomes:?}");
+    // The control: once it was merged, it is the repository's own.
+    forge.repo.git(&["push", "-q", "../app.git", "HEAD:refs/heads/main"]);
+    forge.push("main", commit, "merged");
+    forge.outcomes();
+    let trigger = forge.repo.argon(&["trigger", "--url", &url, commit]).env("ARGON_WEBHOOK_SECRET", SECRET);
+    trigger.without_engine().exits(0);
+    assert_eq!(forge.outcomes().last().map(String::as_str), Some("success"), "{:#?}", forge.runs());
+    end(forked.running).exits(0);
+}
+
+/// Where the listener does not know whose commits a run was of, there is no button, and no way around it.
+#[test]
+fn a_run_of_unknown_trust_is_not_run_again() {
+    let forge = Forge::script("true");
+    // A person's own run of the same repository: the listener has never seen it.
+    let bare = forge.bare();
+    forge.repo.argon(&["run", "--repo", bare.to_str().unwrap()]).run().exits(0);
+    let mut running = forge.listen(&[]);
+    let session = Session::of(&printed(&mut running, &format!("http://{}/login/", forge.address)));
+    assert!(!session.get("/runs/1").1.contains("/again\""));
+    let (status, said) = session.press("/runs/1/again", "");
+    assert_eq!((status, said.contains("does not know whose commits")), (409, true), "{said}");
+    assert_eq!(forge.entries(), []);
     end(running).exits(0);
 }
 

@@ -20,6 +20,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("queue-2.sql", "212cec31c15b5aa75fcbebae58ea648b084c8f6c0e2e657853f8705e469cd078"),
     ("queue-3.sql", "5a5265d5136b612b5639be45134251cefcd030714b55afd73612cf8b489b8bc4"),
     ("queue-4.sql", "a8467c2b15789c45c5e58c3372a69eb293e99cc2953e64316ddd762e3cbd16b1"),
+    ("queue-5.sql", "d593383d1515912c2536d6a0f02c28745df0b547b428038a97db9a0d0bf4664a"),
 ];
 
 fn names(folder: &str) -> Vec<String> {
@@ -78,7 +79,7 @@ fn again(delivery: &str) -> Offer {
 
 #[test]
 fn a_queue_of_each_format_goes_on_with_all_that_is_in_it() {
-    for format in 1..=4 {
+    for format in 1..=5 {
         let (_folder, dir) = state(&format!("queue-{format}"));
         let (mut queue, moved) = Queue::open(&dir).unwrap();
         assert_eq!(moved, None, "{format}");
@@ -92,6 +93,7 @@ fn a_queue_of_each_format_goes_on_with_all_that_is_in_it() {
         assert_eq!(queue.due(now()).unwrap().len(), usize::from(format >= 2), "{format}");
         assert_eq!(queue.is_paused().unwrap(), format >= 3, "{format}");
         assert_eq!(queue.approve(&RunId::from_text("run-held")).unwrap(), format >= 3, "{format}");
+        assert_eq!(queue.untold(9).unwrap().len(), usize::from(format >= 5), "{format}");
         assert_eq!(queue.seen("empty").unwrap().is_some(), format >= 4, "{format}");
         let lease = queue.lease("me", now(), Duration::from_secs(30), 9).unwrap().unwrap();
         let told = (lease.run.as_str(), lease.payload.as_slice(), lease.tries, lease.trust);

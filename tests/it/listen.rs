@@ -1,5 +1,8 @@
 //! `argon listen`, as a forge and a user meet it: signed deliveries in, runs out, and what it survives.
 
+mod ends;
+mod monitors;
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
@@ -33,7 +36,9 @@ pub(crate) struct Forge {
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) head: String,
+    /// Null where it is no JSON.
     pub(crate) body: Value,
+    pub(crate) text: String,
 }
 
 impl Forge {
@@ -140,7 +145,8 @@ impl Forge {
         let answer = String::from_utf8_lossy(&answer).into_owned();
         let (head, body) = answer.split_once("\r\n\r\n")?;
         let status = head.split(' ').nth(1)?.parse().ok()?;
-        Some(Answer { status, head: head.to_lowercase(), body: serde_json::from_str(body).unwrap_or(Value::Null) })
+        let (head, text) = (head.to_lowercase(), body.to_owned());
+        Some(Answer { status, head, body: serde_json::from_str(body).unwrap_or(Value::Null), text })
     }
 }
 
@@ -331,6 +337,7 @@ fn no_acknowledged_delivery_is_lost_and_none_is_run_twice_when_the_listener_is_k
     let forge = Forge::script("true");
     let commit = forge.commit();
     let mut acknowledged = Vec::new();
+    let mut ended_once = EndedOnce::default();
     let mut number = 0;
     // More of them by hand: `ARGON_TEST_KILLS=200`.
     let kills = std::env::var("ARGON_TEST_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(12u64);
@@ -355,10 +362,12 @@ fn no_acknowledged_delivery_is_lost_and_none_is_run_twice_when_the_listener_is_k
         }
         running.signal(Signal::KILL);
         running.wait();
+        ended_once.look(&forge);
     }
     let running = forge.listen(&["--runs", "2"]);
     let outcomes = forge.outcomes();
     end(running).exits(0);
+    ended_once.look(&forge);
     let mut stored: Vec<String> = forge.entries().iter().map(|entry| entry.run.to_string()).collect();
     stored.sort();
     acknowledged.sort();
@@ -377,6 +386,25 @@ fn no_acknowledged_delivery_is_lost_and_none_is_run_twice_when_the_listener_is_k
     let recorded: Vec<Value> = serde_json::from_slice(&recorded.stdout).unwrap();
     assert!(recorded.len() <= acknowledged.len(), "none has two records");
     assert!(recorded.len() + ends("given-up") >= acknowledged.len(), "each has one record");
+}
+
+/// When each run began that came to its end, as the history had it after each kill. One that is begun again takes the place of its
+/// record, so to count records tells nothing.
+#[derive(Default)]
+struct EndedOnce(std::collections::HashMap<String, i64>);
+
+impl EndedOnce {
+    fn look(&mut self, forge: &Forge) {
+        let history = rusqlite::Connection::open(forge.state().path().join("history.db")).unwrap();
+        let ended = "SELECT id, started FROM runs WHERE status IN ('success', 'failure', 'error')";
+        let mut ended = history.prepare(ended).unwrap();
+        let ended = ended.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))).unwrap();
+        let ended: std::collections::HashMap<String, i64> = ended.map(Result::unwrap).collect();
+        for (run, began) in &self.0 {
+            assert_eq!(ended.get(run), Some(began), "{run} had come to its end, and was begun again");
+        }
+        self.0 = ended;
+    }
 }
 
 #[test]
@@ -586,6 +614,14 @@ impl Disk {
         assert!(mounted.unwrap().success(), "mounting takes root");
         Self(folder)
     }
+
+    /// Takes all that is left of it; gives the file that does.
+    fn fill(&self) -> PathBuf {
+        let filler = self.0.join("filler");
+        // Ends where the disk does.
+        let _ = std::fs::write(&filler, vec![0; 8 << 20]);
+        filler
+    }
 }
 
 impl Drop for Disk {
@@ -602,8 +638,7 @@ fn a_full_disk_is_never_acknowledged_harms_no_database_and_mends_by_itself() {
     let running = forge.listen(&[]);
     assert_eq!(forge.push("main", &forge.commit(), "before").status, 202);
     assert_eq!(forge.outcomes(), ["success"]);
-    let filler = disk.0.join("filler");
-    let _ = std::fs::write(&filler, vec![0; 8 << 20]);
+    let filler = disk.fill();
     // What is left in the log of the database takes some.
     let statuses: Vec<u16> = (0..400)
         .map(|number| forge.push(&format!("topic/{number}"), &forge.commit(), &format!("full {number}")).status)
@@ -714,6 +749,7 @@ fn polling_runs_what_moved_also_while_nobody_listened_and_once_with_a_webhook() 
     end(running).exits(0);
 }
 
+#[track_caller]
 pub(crate) fn wait(mut holds: impl FnMut() -> bool) {
     let began = Instant::now();
     while !holds() {

@@ -7,7 +7,7 @@ use axum::http::HeaderMap;
 use axum::response::{Redirect, Response};
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::Board;
@@ -16,7 +16,8 @@ use super::pages::{Failed, found, said};
 use crate::event::RunId;
 use crate::listen::config::Repository;
 use crate::listen::shop::{Shop, order};
-use crate::store::queue::{Accepted, Offer, Order, Wanted};
+use crate::store::history::Run;
+use crate::store::queue::{Accepted, Offer, Order, Trust, Wanted};
 use crate::trigger::{EventKind, Trigger};
 
 /// What every form has.
@@ -79,20 +80,75 @@ pub(super) async fn again(
 ) -> Result<Redirect, Failed> {
     let shop = changed(&board, &session, &sent)?;
     let (run, _) = found(&board, &id).await?.ok_or(Failed::NotFound)?;
-    if run.is_of_fork() {
-        // As ours it would have secrets, and by its own pipeline file.
-        return Err(Failed::NotHere("It is of a fork's commit: have its pull request told again by its forge."));
+    let repeat = Repeat::of(shop, &run).await?;
+    let accepted = start(shop, repeat.repository, &repeat.trigger, &repeat.payload, repeat.trust).await?;
+    // The commit was approved; that its run is held again would ask for the same once more.
+    if let (Accepted::Queued(run), Approval::Given) = (&accepted, repeat.approval) {
+        let run = run.clone();
+        shop.keeper.with(move |queue| queue.approve(&run)).await?;
+        shop.queued.notify_one();
     }
-    let gone = Failed::NotHere("This listener does not have the run's repository.");
-    let repository = shop.config.repository(&run.repository).ok_or(gone)?;
-    let commit = run.commit.clone().ok_or(Failed::NotHere("The run has no commit."))?;
-    // A push stays one, so that what depends on its branch runs as it did; all else has a commit alone.
-    let is_push = run.event == EventKind::Push.name();
-    let kind = if is_push { EventKind::Push } else { EventKind::Manual };
-    let branch = run.tag.as_ref().map(|tag| format!("refs/tags/{tag}")).or_else(|| run.branch.clone());
-    let payload = json!({"branch": branch, "commitId": commit, "revision": commit});
-    let trigger = Trigger { branch: run.branch, tag: run.tag, commit: Some(commit), ..Trigger::new(kind) };
-    start(shop, repository, &trigger, &payload.to_string()).await
+    Ok(to(&accepted))
+}
+
+/// A run that is to be run again, as what it was: a fork's run stays one.
+pub(super) struct Repeat<'a> {
+    repository: &'a Repository,
+    trigger: Trigger,
+    payload: String,
+    trust: Trust,
+    approval: Approval,
+}
+
+/// Whether somebody looked at a fork's commit before.
+#[derive(Clone, Copy)]
+enum Approval {
+    Given,
+    Missing,
+}
+
+impl<'a> Repeat<'a> {
+    /// Of a run that the history has.
+    ///
+    /// # Errors
+    /// Where it cannot be run again, for a reason that people are told.
+    pub(super) async fn of(shop: &'a Shop, run: &Run) -> Result<Self, Failed> {
+        let gone = Failed::NotHere("This listener does not have the run's repository.");
+        let repository = shop.config.repository(&run.repository).ok_or(gone)?;
+        let commit = run.commit.clone().ok_or(Failed::NotHere("The run has no commit."))?;
+        let id = run.id.clone();
+        // The history does not say whose commits a run was of, and nothing is run with more trust than it had.
+        let unknown = Failed::NotHere(
+            "This listener does not know whose commits the run was of: it did not run it, or has forgotten it. \
+             Push the commit, or start a run of its branch.",
+        );
+        let origin = shop.keeper.with(move |queue| queue.origin(&id)).await?.ok_or(unknown)?;
+        // A push stays one, so that what depends on its branch runs as it did, and so does a fork's pull request, as its base branch
+        // has the pipeline file; all else has a commit alone.
+        let kind = match origin.trust {
+            Trust::Fork => EventKind::PullRequest,
+            Trust::Own if run.event == EventKind::Push.name() => EventKind::Push,
+            Trust::Own => EventKind::Manual,
+        };
+        let mut payload: Value = serde_json::from_str(&origin.trigger).unwrap_or_default();
+        let branch = run.tag.as_ref().map(|tag| format!("refs/tags/{tag}")).or_else(|| run.branch.clone());
+        let payload = match origin.trust {
+            Trust::Own => json!({"branch": branch, "commitId": commit, "revision": commit}),
+            Trust::Fork => {
+                payload["commitId"] = Value::from(commit.clone());
+                payload
+            }
+        };
+        let (branch, tag) = (run.branch.clone(), run.tag.clone());
+        let base_branch = payload.get("baseBranch").and_then(Value::as_str).map(str::to_owned);
+        Ok(Self {
+            repository,
+            trigger: Trigger { branch, tag, base_branch, commit: Some(commit), ..Trigger::new(kind) },
+            payload: payload.to_string(),
+            trust: origin.trust,
+            approval: if origin.was_begun { Approval::Given } else { Approval::Missing },
+        })
+    }
 }
 
 pub(super) async fn trigger(
@@ -103,10 +159,17 @@ pub(super) async fn trigger(
     let shop = changed(&board, &session, &sent)?;
     let repository = shop.config.repository(&sent.repository).ok_or(Failed::NotFound)?;
     let payload = json!({"revision": said(&sent.revision)});
-    start(shop, repository, &Trigger::new(EventKind::Manual), &payload.to_string()).await
+    let trigger = Trigger::new(EventKind::Manual);
+    start(shop, repository, &trigger, &payload.to_string(), Trust::Own).await.map(|accepted| to(&accepted))
 }
 
-async fn start(shop: &Shop, repository: &Repository, trigger: &Trigger, payload: &str) -> Result<Redirect, Failed> {
+async fn start(
+    shop: &Shop,
+    repository: &Repository,
+    trigger: &Trigger,
+    payload: &str,
+    trust: Trust,
+) -> Result<Accepted, Failed> {
     let now = Timestamp::now();
     // Each press of a button is a delivery of its own; and the branch did not move.
     let nonce = uuid::Uuid::new_v4().to_string();
@@ -118,13 +181,18 @@ async fn start(shop: &Shop, repository: &Repository, trigger: &Trigger, payload:
         body_hash: hex::encode(Sha256::digest(&nonce)),
         delivery: Some(nonce),
         received: now,
-        wanted: Wanted::Run(Order { latest: None, moved: None, ..order }),
+        wanted: Wanted::Run(Order { latest: None, moved: None, trust, ..order }),
     };
-    match shop.accept(offer).await? {
+    Ok(shop.accept(offer).await?)
+}
+
+/// To the page of what came of it.
+fn to(accepted: &Accepted) -> Redirect {
+    match accepted {
         Accepted::Queued(run) | Accepted::Again(run) | Accepted::Superseded(run) => {
-            Ok(Redirect::to(&format!("/runs/{run}")))
+            Redirect::to(&format!("/runs/{run}"))
         }
-        Accepted::Noted => Ok(Redirect::to("/")),
+        Accepted::Noted => Redirect::to("/"),
     }
 }
 

@@ -399,6 +399,11 @@ async fn run(
     let views: Vec<JobView> = jobs.iter().map(JobView::of).collect();
     let is_running = run.phase == Phase::Running;
     let is_ours = board.shop.as_ref().is_some_and(|shop| shop.config.repository(&run.repository).is_some());
+    // The button stands where the same question lets it through.
+    let can_run_again = match &board.shop {
+        Some(shop) => actions::Repeat::of(shop, &run).await.is_ok(),
+        None => false,
+    };
     Ok(page(&RunPage {
         frame: Frame::of(&board, &session),
         graph: Graph::of(&views),
@@ -407,7 +412,7 @@ async fn run(
         artifacts: artifacts(&board, &run.id).await,
         is_running,
         can_cancel: is_ours && is_running,
-        can_run_again: is_ours && run.commit.is_some() && !run.is_of_fork(),
+        can_run_again,
         run: RunView::of(&run, Timestamp::now()),
     }))
 }

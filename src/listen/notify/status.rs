@@ -50,6 +50,12 @@ impl State {
             Status::Skipped => None,
         }
     }
+
+    /// That of a run that ended and was told to be pending: something must take the place of that.
+    #[must_use]
+    pub fn of_announced(status: Status) -> Self {
+        Self::of(status).unwrap_or(Self::Error)
+    }
 }
 
 /// What is told the forge. Its JSON is what an outbox keeps.

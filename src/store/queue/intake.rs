@@ -1,5 +1,6 @@
 //! A delivery into the queue: whether it was there before, and the run that it leads to. Within one transaction of the caller.
 
+use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{Accepted, Moved, Offer, Order, Trust, Wanted, refs};
@@ -116,8 +117,8 @@ fn enqueue(db: &Connection, offer: &Offer, order: &Order) -> rusqlite::Result<Ac
 /// Ends runs of the repository that will not begin, as `by` takes their place.
 fn supersede(db: &Connection, offer: &Offer, by: &RunId, which: &str, value: &str) -> rusqlite::Result<()> {
     let sql = format!(
-        "UPDATE queue SET state = 'done', outcome = 'superseded', reason = 'a newer push came: run ' || ?3, \
-         finished = ?2, payload = NULL WHERE repository = ?1 AND {which}"
+        "UPDATE queue SET state = 'done', outcome = 'superseded', untold = 1, \
+         reason = 'superseded by run ' || ?3 || ': a newer push', finished = ?2, payload = NULL WHERE repository = ?1 AND {which}"
     );
     let now = offer.received.as_millisecond();
     db.prepare_cached(&sql)?.execute(params![offer.repository, now, by.as_str(), value]).map(|_| ())
@@ -143,5 +144,25 @@ fn insert(db: &Connection, offer: &Offer, order: &Order, run: &RunId) -> rusqlit
         },
         order.moved.as_ref().and_then(|moved| moved.before.as_ref()),
     ])
+    .map(|_| ())
+}
+
+/// Drops a run that waits again, where a newer one of its branch came while somebody worked on it.
+pub(super) fn give_way(db: &Connection, id: i64, now: Timestamp) -> rusqlite::Result<()> {
+    let newer = db
+        .prepare_cached(
+            "SELECT newer.run FROM queue AS mine JOIN queue AS newer ON newer.repository = mine.repository \
+             AND newer.latest = mine.latest AND newer.id > mine.id AND newer.state IN ('queued', 'held', 'leased') \
+             WHERE mine.id = ?1 ORDER BY newer.id DESC LIMIT 1",
+        )?
+        .query_row([id], |row| row.get::<_, String>(0))
+        .optional()?;
+    let Some(newer) = newer else { return Ok(()) };
+    db.prepare_cached(
+        "UPDATE queue SET state = 'done', outcome = 'superseded', untold = 1, \
+         reason = 'superseded by run ' || ?2 || ': a newer push', finished = ?3, payload = NULL \
+         WHERE id = ?1 AND state = 'queued'",
+    )?
+    .execute(params![id, newer, now.as_millisecond()])
     .map(|_| ())
 }

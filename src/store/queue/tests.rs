@@ -157,8 +157,43 @@ fn of_many_pushes_to_a_branch_the_latest_is_run_and_the_others_say_so() {
     assert_eq!(queue.lease("me", at(1), LASTS, 9).unwrap().unwrap().run, last);
     let superseded = queue.entries(100).unwrap().into_iter().filter(|entry| entry.state == "done").collect::<Vec<_>>();
     assert_eq!(superseded.len(), 49);
-    assert!(superseded.iter().all(|entry| entry.reason.as_deref().unwrap().starts_with("a newer push came: run ")));
+    assert!(superseded.iter().all(|entry| entry.reason.as_deref().unwrap().starts_with("superseded by run ")));
     assert_eq!(queue.finish(&running, &ended("success"), &[], at(2)).unwrap(), Held::Yes);
+}
+
+#[test]
+fn a_run_that_waits_again_gives_way_to_a_newer_push_and_both_ways_to_end_are_to_be_told() {
+    for is_killed in [false, true] {
+        let (_folder, mut queue) = queue();
+        let push = |number: &str| {
+            let mut offer = offer(number, number);
+            if let Wanted::Run(order) = &mut offer.wanted {
+                order.latest = Some("push main".into());
+            }
+            offer
+        };
+        queue.accept(&[push("1")]).unwrap();
+        let first = queue.lease("dead", at(0), LASTS, 9).unwrap().unwrap();
+        let begun = Letter { address: "forge".into(), part: Part::Begun, body: "pending".into() };
+        queue.post(&first.run, std::slice::from_ref(&begun), at(0)).unwrap();
+        let second = run_of(&queue.accept(&[push("2")]).unwrap()[0]);
+        if is_killed {
+            assert_eq!(queue.take_back(at(1), Clock::Steady, |holder| holder == "dead").unwrap(), 1);
+        } else {
+            assert_eq!(queue.hand_back(&first, LASTS, Try::DoesNotCount, at(1)).unwrap(), Held::Yes);
+        }
+        let lease = queue.lease("me", at(2), LASTS, 9).unwrap().unwrap();
+        assert_eq!(lease.run, second, "and not the older one first");
+        let untold = queue.untold(9).unwrap();
+        assert_eq!((untold.len(), &untold[0].run, &untold[0].announced), (1, &first.run, &vec![begun]));
+        assert_eq!(untold[0].outcome, Outcome::new("superseded", format!("superseded by run {second}: a newer push")));
+        queue.told(std::slice::from_ref(&first.run)).unwrap();
+        // What ends with a record that is not whole is told later, too; once it has ended.
+        queue.tell_later(&lease).unwrap();
+        assert_eq!(queue.untold(9).unwrap(), []);
+        queue.finish(&lease, &ended("success"), &[], at(3)).unwrap();
+        assert_eq!(queue.untold(9).unwrap().len(), 1);
+    }
 }
 
 #[test]
@@ -176,6 +211,40 @@ fn a_concurrency_group_has_one_run_at_once_and_a_newcomer_may_have_it_cancelled(
     let second = queue.lease("me", at(2), LASTS, 9).unwrap().unwrap();
     assert_eq!(second.tries, 0);
     assert_eq!(queue.join(&second, "deploy", InProgress::Wait, at(1)).unwrap(), Entry::Open);
+}
+
+/// With one place, or one run a repository, a newcomer is never leased while the other goes on.
+#[test]
+fn a_newcomer_is_looked_at_without_a_lease_and_may_have_the_run_of_its_group_cancelled() {
+    for (others, held) in [(InProgress::Wait, Held::Yes), (InProgress::Cancel, Held::Cancel(String::new()))] {
+        let (_folder, mut queue) = queue();
+        let offers = [offer("1", "a"), offer("2", "b"), offer("3", "c")];
+        let runs: Vec<RunId> = queue.accept(&offers).unwrap().iter().map(run_of).collect();
+        let first = queue.lease("me", at(0), LASTS, 1).unwrap().unwrap();
+        assert_eq!(queue.newcomer(Place::default(), at(1)).unwrap(), None, "what goes on is of no group");
+        assert_eq!(queue.join(&first, "deploy", InProgress::Wait, at(1)).unwrap(), Entry::Open);
+        let second = queue.newcomer(Place::default(), at(1)).unwrap().unwrap();
+        let third = queue.newcomer(second.place(), at(1)).unwrap().unwrap();
+        assert_eq!((&second.run, &third.run), (&runs[1], &runs[2]));
+        assert_eq!(queue.newcomer(third.place(), at(1)).unwrap(), None);
+        assert_eq!(queue.foresee(&second, "another", others, at(1)).unwrap(), Entry::Open);
+        assert_eq!(queue.renew(&first, at(1), LASTS).unwrap(), Held::Yes);
+        assert_eq!(
+            queue.newcomer(Place::default(), at(1)).unwrap().unwrap().run,
+            third.run,
+            "it is of no group of theirs"
+        );
+        assert_eq!(queue.foresee(&third, "deploy", others, at(1)).unwrap(), Entry::Busy);
+        match (queue.renew(&first, at(1), LASTS).unwrap(), held) {
+            (Held::Yes, Held::Yes) => {}
+            (Held::Cancel(why), Held::Cancel(_)) => assert!(why.contains(third.run.as_str()), "{why}"),
+            (is, expected) => panic!("{is:?}, not {expected:?}"),
+        }
+        queue.finish(&first, &ended("cancelled"), &[], at(2)).unwrap();
+        assert_eq!(queue.lease("me", at(2), LASTS, 1).unwrap().unwrap().run, second.run, "in their order");
+        // One that was leased meanwhile is its holder's to see to.
+        assert_eq!(queue.foresee(&second, "deploy", others, at(2)).unwrap(), Entry::Open);
+    }
 }
 
 #[test]
@@ -215,6 +284,32 @@ fn a_forks_run_is_held_until_it_is_approved_and_the_next_one_is_held_again() {
     queue.accept(&[forked("3")]).unwrap();
     assert_eq!(queue.lease("me", at(2), LASTS, 9).unwrap(), None, "approved is what was looked at, and nothing else");
     assert_eq!(queue.depth().unwrap(), Depth { queued: 1, leased: 1 });
+}
+
+#[test]
+fn whose_commits_a_run_was_of_and_whether_it_was_begun_is_known_when_it_is_over() {
+    let (_folder, mut queue) = queue();
+    let of = |number: &str, trust: Trust| {
+        let mut offer = offer(number, number);
+        if let Wanted::Run(order) = &mut offer.wanted {
+            (order.trust, order.trigger) = (trust, format!("{{\"commitId\":\"c{number}\"}}"));
+        }
+        offer
+    };
+    let offers = [of("1", Trust::Fork), of("2", Trust::Fork), of("3", Trust::Own)];
+    let runs: Vec<RunId> = queue.accept(&offers).unwrap().iter().map(run_of).collect();
+    queue.cancel(&runs[0], "by hand", at(0)).unwrap();
+    queue.approve(&runs[1]).unwrap();
+    while let Some(lease) = queue.lease("me", at(1), LASTS, 9).unwrap() {
+        queue.finish(&lease, &ended("success"), &[], at(2)).unwrap();
+    }
+    let known = |run: &RunId| queue.origin(run).unwrap().map(|origin| (origin.trust, origin.was_begun));
+    let expected = [(Trust::Fork, false), (Trust::Fork, true), (Trust::Own, true)].map(Some);
+    assert_eq!([known(&runs[0]), known(&runs[1]), known(&runs[2])], expected);
+    assert_eq!(known(&RunId::from_text("unknown")), None);
+    let is_forks = |commit: &str| queue.is_of_forks_alone("repo", commit).unwrap();
+    assert_eq!([is_forks("c1"), is_forks("c2"), is_forks("c3"), is_forks("c4")], [true, true, false, false]);
+    assert!(!queue.is_of_forks_alone("another", "c1").unwrap());
 }
 
 #[test]

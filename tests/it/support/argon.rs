@@ -212,6 +212,12 @@ impl Running {
         self.stdout.text()
     }
 
+    /// What it told so far: its standard error.
+    #[cfg(feature = "listen")]
+    pub(crate) fn told(&self) -> String {
+        self.stderr.text()
+    }
+
     /// Sends it a signal.
     pub(crate) fn signal(&mut self, signal: Signal) -> &mut Self {
         kill_process(Pid::from_child(&self.child.0), signal).unwrap();
