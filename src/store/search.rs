@@ -209,7 +209,7 @@ mod tests {
                 bytes: bytes(format!("a\n{words} printed\n")),
             },
             Event::ServiceLog { job: job.clone(), service: "db".into(), bytes: bytes(format!("b\n{words} served\n")) },
-            Event::Notice { level: Level::Warn, job: Some(job.clone()), message: format!("{words} 50%_noticed") },
+            Event::Notice { level: Level::Warn, job: Some(job), message: format!("{words} 50%_noticed") },
             Event::RunFinished { result },
         ] {
             recorder.take(&Envelope { seq: 1, time: Timestamp::now(), run: run.clone(), event }).unwrap();

@@ -128,7 +128,7 @@ mod tests {
         let (one, other) = (client("192.0.2.1", &[]), client("192.0.2.2", &[]));
         assert!(limit.take(one) && limit.take(one) && !limit.take(one));
         assert!(limit.is_used_up(one) && !limit.is_used_up(other) && limit.take(other));
-        for number in 0..2 * CLIENTS as u32 {
+        for number in 0..u32::try_from(2 * CLIENTS).unwrap() {
             limit.take(Client(IpAddr::V4(Ipv4Addr::from_bits(number))));
         }
         assert_eq!(limit.clients.lock().unwrap().len(), CLIENTS);

@@ -108,7 +108,7 @@ fn a_pull_request_at_bitbucket_that_is_edited_runs_the_same_commit_once() {
         forge.request("POST", "/webhook", &headers, &body).unwrap().body["status"].clone()
     };
     assert_eq!(send("pullrequest:created", "1", &event), "queued");
-    let mut edited = event.clone();
+    let mut edited = event;
     edited["pullrequest"]["title"] = json!("Another title");
     assert_eq!(send("pullrequest:updated", "2", &edited), "known");
     edited["pullrequest"]["source"]["commit"]["hash"] = json!("0123456789ab");

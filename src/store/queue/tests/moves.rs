@@ -70,7 +70,7 @@ fn a_push_that_comes_late_is_superseded_and_supersedes_nothing() {
     let second = run_of(&one(&mut queue, push("2", Some("a"), "b")));
     let late = one(&mut queue, push("1", Some("o"), "a"));
     let Accepted::Superseded(first) = &late else { panic!("{late:?}") };
-    assert_eq!(waiting(&queue), [second.clone()]);
+    assert_eq!(waiting(&queue), std::slice::from_ref(&second));
     let entry = queue.entry(first).unwrap().unwrap();
     assert_eq!((entry.outcome.as_deref(), entry.state.as_str()), (Some("superseded"), "done"));
     assert!(entry.reason.unwrap().contains(second.as_str()));
