@@ -100,7 +100,7 @@ set edit:completion:arg-completer[argon] = {|@words|
             cand --branch 'Runs of this branch'
             cand -s 'Runs that ended so, or go on; may be given several times'
             cand --status 'Runs that ended so, or go on; may be given several times'
-            cand --search 'Runs with this text in what steps and services printed, or in what argon said of them'
+            cand --search 'Runs with this text in a log, or in what argon said'
             cand -n 'How many at most'
             cand --limit 'How many at most'
             cand --state 'The state folder, where history, logs and a listener''s queue are [default: $XDG_STATE_HOME/argon]'

@@ -110,7 +110,7 @@ skipped\t''
 error\t''
 interrupted\t''
 running\t''"
-complete -c argon -n "__fish_argon_using_subcommand runs" -l search -d 'Runs with this text in what steps and services printed, or in what argon said of them' -r
+complete -c argon -n "__fish_argon_using_subcommand runs" -l search -d 'Runs with this text in a log, or in what argon said' -r
 complete -c argon -n "__fish_argon_using_subcommand runs" -s n -l limit -d 'How many at most' -r
 complete -c argon -n "__fish_argon_using_subcommand runs" -l state -d 'The state folder, where history, logs and a listener\'s queue are [default: $XDG_STATE_HOME/argon]' -r -F
 complete -c argon -n "__fish_argon_using_subcommand runs" -l color -d 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE' -r -f -a "auto\t''

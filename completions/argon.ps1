@@ -107,7 +107,7 @@ Register-ArgumentCompleter -Native -CommandName 'argon' -ScriptBlock {
             [CompletionResult]::new('--branch', '--branch', [CompletionResultType]::ParameterName, 'Runs of this branch')
             [CompletionResult]::new('-s', '-s', [CompletionResultType]::ParameterName, 'Runs that ended so, or go on; may be given several times')
             [CompletionResult]::new('--status', '--status', [CompletionResultType]::ParameterName, 'Runs that ended so, or go on; may be given several times')
-            [CompletionResult]::new('--search', '--search', [CompletionResultType]::ParameterName, 'Runs with this text in what steps and services printed, or in what argon said of them')
+            [CompletionResult]::new('--search', '--search', [CompletionResultType]::ParameterName, 'Runs with this text in a log, or in what argon said')
             [CompletionResult]::new('-n', '-n', [CompletionResultType]::ParameterName, 'How many at most')
             [CompletionResult]::new('--limit', '--limit', [CompletionResultType]::ParameterName, 'How many at most')
             [CompletionResult]::new('--state', '--state', [CompletionResultType]::ParameterName, 'The state folder, where history, logs and a listener''s queue are [default: $XDG_STATE_HOME/argon]')

@@ -33,7 +33,7 @@ pub(crate) struct RunsArgs {
     /// Runs that ended so, or go on; may be given several times
     #[arg(short, long, value_name = "STATUS", value_enum)]
     status: Vec<PhaseArg>,
-    /// Runs with this text in what steps and services printed, or in what argon said of them
+    /// Runs with this text in a log, or in what argon said
     #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     search: Option<String>,
     /// How many at most
