@@ -46,9 +46,20 @@ pub struct Image {
     /// Its command: the arguments of the entrypoint, or the program itself.
     pub command: Vec<String>,
     /// Its HEALTHCHECK.
-    pub health: Option<Health>,
+    pub health: Option<HealthCheck>,
     /// The TCP ports that it exposes, the lowest first.
     pub ports: Vec<u16>,
+}
+
+/// An image's HEALTHCHECK. How often it is asked is the engine's business, and how often in a row it may be unwell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HealthCheck {
+    /// How it asks.
+    pub asks: Health,
+    /// How long it may take to answer, where that is said.
+    pub timeout: Option<Duration>,
+    /// How long it may be unwell after its start, where that is said.
+    pub start_period: Option<Duration>,
 }
 
 /// How an image's HEALTHCHECK asks. It is well when that ends with 0.
