@@ -562,6 +562,19 @@ pub enum EngineError {
     /// The engine's disk is full.
     #[error("the engine's disk is full: {detail}")]
     DiskFull {
+    /// The engine cannot mount a volume that shows layers of others. It remembers: a volume made after this is laid in the plainest
+    /// way, so make another.
+    #[error("the engine cannot lay volumes over one another: {message}")]
+    LayersRefused {
+        /// Its words.
+        message: String,
+    },
+    /// A volume's place in the container is no directory.
+    #[error("a volume cannot be mounted where something else than a folder is: {message}")]
+    NoFolder {
+        /// Its words.
+        message: String,
+    },
         /// The engine's own words.
         detail: String,
     },
@@ -602,7 +615,8 @@ impl EngineError {
             Self::Registry { .. } => "check the network and the registry; `--pull never` uses what the engine has".into(),
             Self::PullStalled { .. } => "check the network, then run again; finished layers are kept".into(),
             Self::InitMissing => "install the engine's init (Debian: `tini`)".into(),
-            Self::BuildFailed { .. } => return None,
+            Self::BuildFailed { .. } | Self::LayersRefused { .. } => return None,
+            Self::NoFolder { .. } => "name a folder, or a path where nothing is yet".into(),
             Self::ProgramMissing { .. } => "use an image that has it".into(),
             Self::DiskFull { .. } => "make room: `argon clean --workspaces --cache --images` removes what Argon keeps there, `docker system df` shows what else there is".into(),
             Self::Gone => "it was removed from outside, or the engine restarted; run again".into(),

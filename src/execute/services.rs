@@ -395,32 +395,36 @@ impl<E: Engine> Services<'_, E> {
         }
     }
 
-    /// Ends the services, and takes the network away. The job's container is gone by now.
-    pub(super) async fn end(self) {
-        let members = self.members.into_inner().unwrap_or_else(PoisonError::into_inner);
+    /// Ends the services. They may be started again after it.
+    pub(super) async fn stop(&self) {
+        let members = std::mem::take(&mut *self.members.lock().unwrap_or_else(PoisonError::into_inner));
         for member in &members {
             member.serves.store(false, Ordering::Relaxed);
         }
         let engine = &*self.run.context.engine;
-        let mut left: Vec<String> = join_all(members.iter().map(|member| engine.remove(&member.id)))
-            .await
-            .into_iter()
-            .filter_map(|removed| removed.err().map(|error| error.to_string()))
-            .collect();
+        let removed = join_all(members.iter().map(|member| engine.remove(&member.id))).await;
         for member in members {
             let _ = member.reader.await;
         }
+        for error in removed.into_iter().filter_map(Result::err) {
+            self.may_be_left(&error.to_string()).await;
+        }
+    }
+
+    /// Ends the services, and takes the network away. The job's container is gone by now.
+    pub(super) async fn end(self) {
+        self.stop().await;
         if let Some(network) = &self.network
-            && let Err(error) = remove_network(engine, network).await
+            && let Err(error) = remove_network(&*self.run.context.engine, network).await
         {
-            left.push(format!("network {network}: {error}"));
+            self.may_be_left(&format!("network {network}: {error}")).await;
         }
-        for error in left {
-            let message =
-                format!("a service may be left on the engine: {error}; the next run, or `argon clean`, removes it");
-            let job = Some(self.run.job.id.clone());
-            self.run.context.emit(Event::Notice { level: Level::Warn, job, message }).await;
-        }
+    }
+
+    async fn may_be_left(&self, error: &str) {
+        let message =
+            format!("a service may be left on the engine: {error}; the next run, or `argon clean`, removes it");
+        self.warn(message).await;
     }
 
     async fn warn(&self, message: String) {

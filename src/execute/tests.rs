@@ -523,3 +523,12 @@ async fn a_stop_ends_the_wait_for_another_try() {
     assert!(began.elapsed() < Duration::from_secs(5));
     assert_eq!((ran.result.status, ran.engine.made()), (Status::Cancelled, 1));
 }
+
+#[tokio::test]
+async fn a_job_that_is_begun_again_has_each_service_once() {
+    let jobs = "  a:\n    image: initless:1\n    services:\n      db:\n        image: box:2\n        command: [serve]\n    steps:\n      - run: say hi\n";
+    let ran = play(jobs, settings(), |_| {}).await;
+    assert_eq!(ran.result.status, Status::Success, "{:#?}", ran.story());
+    // The job's container twice, and the service's.
+    assert_eq!((ran.engine.made(), ran.engine.most_of_a_name(), ran.engine.containers()), (4, 1, 0));
+}

@@ -20,7 +20,7 @@ impl<E: Engine> JobRun<'_, E> {
         let engine = &*self.context.engine;
         let id = talk.id().clone();
         if let Place::Mounted { .. } = place {
-            engine.start(&id).await.map_err(|error| self.explain_start_over(error))?;
+            engine.start(&id).await.map_err(|error| self.explain_start(error))?;
             talk.say(&format!("{}\n", talk.nonce().as_str())).await;
             let (unpacker, counters) = self.ready(talk).await?;
             self.bring_artifacts(talk, unpacker).await?;
@@ -167,19 +167,19 @@ impl<E: Engine> JobRun<'_, E> {
         self.context.emit(Event::Notice { level: Level::Debug, job, message }).await;
     }
 
-    /// An engine that cannot mount what was laid over one another says so at the start.
-    fn explain_start_over(&self, error: EngineError) -> Broken {
-        match error {
-            EngineError::Refused { message, .. } if message.contains("mount") && message.contains("volume") => {
-                Broken::NoOverlay { message }
-            }
-            other => self.explain_start(other),
-        }
-    }
-
     fn explain_start(&self, error: EngineError) -> Broken {
         match error {
             EngineError::InitMissing => Broken::NoInit,
+            EngineError::LayersRefused { message } => Broken::NoOverlay { message },
+            EngineError::NoFolder { ref message } => {
+                let paths = self.job.caches.iter().flat_map(|cache| &cache.paths);
+                let named = paths.filter(|path| message.contains(path.as_str())).max_by_key(|path| path.len());
+                let Some(path) = named else { return error.into() };
+                Broken::Infrastructure {
+                    message: format!("the cache of the job names `{path}`, which is a file: a cache has folders"),
+                    hint: Some("name the folder that it is in, or a folder of the cache's own".to_owned()),
+                }
+            }
             EngineError::ProgramMissing { .. } => Broken::Infrastructure {
                 message: format!("the image {} has no `sh`, so it cannot run steps", self.job.image),
                 hint: Some(
