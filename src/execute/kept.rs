@@ -194,19 +194,17 @@ impl<E: Engine> Kept<E> {
         format!("argon-{what}-{}", &id[..16])
     }
 
-    /// Makes a volume. Those of the run are noted first, so that whatever becomes of this, they are removed.
+    /// Makes a volume. It is noted first, so that whatever becomes of this, it is removed with the run: what is to stay is kept
+    /// after all ([`keep_after_all`](Self::keep_after_all)).
     pub(super) async fn volume(
         &self,
         name: &str,
         purpose: Purpose,
         layers: Option<Layers>,
     ) -> Result<String, EngineError> {
-        if purpose == Purpose::Run {
-            let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-            made.insert(0, name.to_owned());
-        }
+        self.made.lock().unwrap_or_else(PoisonError::into_inner).insert(0, name.to_owned());
         let spec = VolumeSpec { name: name.to_owned(), purpose, layers, labels: self.labels.clone() };
-        self.engine.create_volume(&spec).await
+        self.making.volume(&self.engine, spec).await
     }
 
     async fn prepare(&self, bases: &Bases, image: &str, owner: Owner) -> Result<(Snapshot, Told), NotKept> {
@@ -283,8 +281,6 @@ impl<E: Engine> Kept<E> {
         key: &str,
     ) -> Result<(String, Held, TarSummary), NotKept> {
         let name = self.name("base");
-        // Until it is whole it goes with the run.
-        self.remove_at_the_end(&name);
         let at = self.volume(&name, Purpose::Base(key.to_owned()), None).await?;
         let workspace = self.workspace.clone();
         let filled = self.fill(&name, image, move |pipe| workspace.write_snapshot(pipe, owner)).await;

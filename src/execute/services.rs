@@ -204,7 +204,8 @@ impl<E: Engine> Services<'_, E> {
             (NetworkAccess::Default, _) => Reach::Outside,
         };
         let spec = NetworkSpec { name: name.clone(), reach, bridge, labels: self.run.labels() };
-        Ok(self.run.context.engine.create_network(&spec).await?)
+        let context = self.run.context;
+        Ok(context.making.network(&context.engine, spec).await?)
     }
 
     /// Starts the services, and waits until each is ready.
