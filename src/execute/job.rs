@@ -345,7 +345,7 @@ impl<E: Engine> JobRun<'_, E> {
                 Ok(place) => place,
                 Err(broken) => return (self.broken(broken, 0, None).await, Vec::new()),
             };
-            let owner = begin::known_owner(self.job.user.as_deref().unwrap_or(&self.image.user));
+            let owner = self.context.kept.known_owner(&self.image, self.user());
             let caches = match self.until_stopped(self.caches(owner)).await {
                 Ok(caches) => caches,
                 Err(broken) => return (self.broken(broken, 0, None).await, Vec::new()),
