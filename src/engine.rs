@@ -406,6 +406,9 @@ pub trait Engine: Send + Sync + 'static {
     /// The names of all images that Argon built, the latest named first.
     fn built_images(&self) -> impl Future<Output = Result<Vec<BuiltImage>, EngineError>> + Send;
 
+    /// Some image that the engine has, whatever it is: for a container that never runs.
+    fn some_image(&self) -> impl Future<Output = Result<Option<String>, EngineError>> + Send;
+
     /// Makes a container and attaches to it. It does not run yet.
     fn create(&self, spec: &ContainerSpec) -> impl Future<Output = Result<Session, EngineError>> + Send;
 
@@ -559,9 +562,6 @@ pub enum EngineError {
     /// The engine has no init for containers. It remembers: a container made after this does without, so make another.
     #[error("the engine has no init for containers")]
     InitMissing,
-    /// The engine's disk is full.
-    #[error("the engine's disk is full: {detail}")]
-    DiskFull {
     /// The engine cannot mount a volume that shows layers of others. It remembers: a volume made after this is laid in the plainest
     /// way, so make another.
     #[error("the engine cannot lay volumes over one another: {message}")]
@@ -575,6 +575,9 @@ pub enum EngineError {
         /// Its words.
         message: String,
     },
+    /// The engine's disk is full.
+    #[error("the engine's disk is full: {detail}")]
+    DiskFull {
         /// The engine's own words.
         detail: String,
     },

@@ -26,6 +26,7 @@ mod step;
 mod stop;
 mod supervisor;
 mod sweep;
+mod trial;
 mod upload;
 mod user;
 
@@ -43,6 +44,7 @@ pub use owner::Owner;
 pub use redact::{Mask, MaskError, Redactor};
 pub use stop::{Stop, StopReason, StopWatch, Stopper};
 pub use sweep::{Left, Notes, Swept, Whose, sweep};
+pub use trial::{Trial, try_layers};
 
 use crate::artifact::Depot;
 use crate::engine::Engine;

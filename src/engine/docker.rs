@@ -111,6 +111,10 @@ impl Engine for Docker {
         build::built(self).await
     }
 
+    async fn some_image(&self) -> Result<Option<String>, EngineError> {
+        facts::some_image(self).await
+    }
+
     async fn create(&self, spec: &ContainerSpec) -> Result<Session, EngineError> {
         container::create(self, spec).await
     }

@@ -162,6 +162,10 @@ impl Engine for Fake {
         Ok(names.into_iter().rev().map(|name| BuiltImage { name, scope: String::new(), bytes: 1 }).collect())
     }
 
+    async fn some_image(&self) -> Result<Option<String>, EngineError> {
+        Ok(Some("box:1".to_owned()))
+    }
+
     async fn create(&self, spec: &ContainerSpec) -> Result<Session, EngineError> {
         let token = CancellationToken::new();
         let id = self.with(|state| {

@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bollard::models::{HealthConfig, ImageInspect, SystemInfo, SystemInfoCgroupVersionEnum, SystemVersion};
+use bollard::query_parameters::ListImagesOptions;
 
 use super::reference::Reference;
 use super::{Docker, error};
@@ -57,6 +58,12 @@ pub(super) async fn image(docker: &Docker, image: &str) -> Result<Option<Image>,
         Err(e) if error::is_not_found(&e) => Ok(None),
         Err(e) => Err(e.into()),
     }
+}
+
+/// The name of some image, or the id of one that has no name.
+pub(super) async fn some_image(docker: &Docker) -> Result<Option<String>, EngineError> {
+    let found = docker.client.list_images(None::<ListImagesOptions>).await?;
+    Ok(found.into_iter().map(|image| image.id).next())
 }
 
 fn facts(name: &str, found: ImageInspect) -> Image {

@@ -409,6 +409,14 @@ fn no_more_snapshots_of_a_tree_are_kept_than_two() {
 }
 
 #[test]
+fn doctor_tries_whether_snapshots_can_be_kept_and_leaves_nothing_of_it() {
+    let repo = Repo::script(BUSYBOX, "true");
+    let ended = repo.argon(&["doctor"]).run();
+    ended.exits(0).says("large trees are kept as snapshots");
+    assert_eq!(Engine::shared().made_by(ended.pid), Vec::<String>::new());
+}
+
+#[test]
 fn an_edit_during_a_run_of_a_small_tree_does_not_reach_it() {
     let wait = "until test -e /tmp/x || [ $((i = i + 1)) -gt 15 ]; do sleep 0.1; done";
     let repo = Repo::jobs(json!({
