@@ -521,7 +521,7 @@ async fn tidy<E: Engine>(
         match bases.free(&volume.name) {
             Ok(free) => found.push((free, key, volume.name)),
             Err(error) => {
-                left.0.push(format!("the volume {}: what is noted of it cannot be read: {error}", volume.name))
+                left.0.push(format!("the volume {}: what is noted of it cannot be read: {error}", volume.name));
             }
         }
     }

@@ -106,7 +106,8 @@ impl Workspace {
             match now {
                 Some((origin, bytes)) => listing.add(path.to_vec(), origin, bytes),
                 None => {
-                    reel.warnings.push(format!("{} is left out: it vanished while the workspace was read", shown(path)))
+                    reel.warnings
+                        .push(format!("{} is left out: it vanished while the workspace was read", shown(path)));
                 }
             }
         }

@@ -70,29 +70,23 @@ fn a_service_that_ends_is_told_with_its_last_words() {
 fn a_service_without_a_shell_runs_and_a_job_without_network_reaches_its_services_alone() {
     let engine = Engine::shared();
     engine.ready();
-    let routes = engine.docker(&["run", "--rm", BUSYBOX, "ip", "route"]);
-    let gateway = routes.lines().find_map(|line| line.strip_prefix("default via ")?.split(' ').next()).unwrap();
-    // Nothing listens there; what matters is whether there is a way.
-    let script = format!(
-        "import socket, urllib.request as r\nprint(r.urlopen('http://web/index.html').read())\ns = socket.socket()\n\
-         s.settimeout(5)\ntry: s.connect(('{gateway}', 9))\nexcept OSError as e: print(e)"
-    );
-    let of = |network: &str| {
-        let services = json!({"bare": {"image": NOSHELL, "command": ["sleep", "1000"]},
-            "web": {"image": BUSYBOX, "command": ["sh", "-c", "echo up > index.html; exec httpd -f -p 80"], "ready": {"port": 80}}});
-        let repo = Repo::jobs(json!({"job": {"image": PYTHON, "network": network, "services": services,
-            "steps": [{"run": script, "shell": "python"}]}}));
-        let ran = repo.json(&[]).run();
-        ran.exits(0);
-        let said = ran.said("job", 1);
-        assert!(said.contains("up"), "{said}");
-        said
-    };
-    // The control: on the default network, the engine's machine answers.
-    let open = of("default");
-    assert!(open.contains("refused"), "{open}");
-    let closed = of("none");
-    assert!(closed.contains("unreachable") && !closed.contains("refused"), "{closed}");
+    let serve = "echo outside > index.html; exec httpd -f -p 80";
+    let outside = engine.docker(&["run", "-d", "--rm", BUSYBOX, "sh", "-c", serve]);
+    let address = engine.docker(&["inspect", &outside, "--format", "{{.NetworkSettings.IPAddress}}"]);
+    let reach = format!("wget -qO- http://{address}/index.html & sleep 3; kill $! 2>/dev/null || true");
+    let services = json!({"bare": {"image": NOSHELL, "command": ["sleep", "1000"]},
+        "web": {"image": BUSYBOX, "command": ["sh", "-c", "echo up > index.html; exec httpd -f -p 80"], "ready": {"port": 80}}});
+    let repo = Repo::jobs(json!({
+        // The control: from the default network, there is a way.
+        "open": {"image": BUSYBOX, "steps": [{"run": reach}]},
+        "closed": {"image": BUSYBOX, "network": "none", "services": services,
+            "steps": [{"run": format!("wget -qO- http://web/index.html; {reach}")}]},
+    }));
+    let ran = repo.json(&["-k"]).run();
+    engine.docker(&["rm", "-f", &outside]);
+    ran.exits(0);
+    assert_eq!(ran.said("open", 1), "outside\n");
+    assert_eq!(ran.said("closed", 1), "up\n");
 }
 
 /// An image with exposed ports that goes with its test.
