@@ -46,9 +46,20 @@ pub struct Image {
     /// Its command: the arguments of the entrypoint, or the program itself.
     pub command: Vec<String>,
     /// Its HEALTHCHECK.
-    pub health: Option<Health>,
+    pub health: Option<HealthCheck>,
     /// The TCP ports that it exposes, the lowest first.
     pub ports: Vec<u16>,
+}
+
+/// An image's HEALTHCHECK. How often it is asked is the engine's business, and how often in a row it may be unwell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HealthCheck {
+    /// How it asks.
+    pub asks: Health,
+    /// How long it may take to answer, where that is said.
+    pub timeout: Option<Duration>,
+    /// How long it may be unwell after its start, where that is said.
+    pub start_period: Option<Duration>,
 }
 
 /// How an image's HEALTHCHECK asks. It is well when that ends with 0.
@@ -395,6 +406,9 @@ pub trait Engine: Send + Sync + 'static {
     /// The names of all images that Argon built, the latest named first.
     fn built_images(&self) -> impl Future<Output = Result<Vec<BuiltImage>, EngineError>> + Send;
 
+    /// Some image that the engine has, whatever it is: for a container that never runs.
+    fn some_image(&self) -> impl Future<Output = Result<Option<String>, EngineError>> + Send;
+
     /// Makes a container and attaches to it. It does not run yet.
     fn create(&self, spec: &ContainerSpec) -> impl Future<Output = Result<Session, EngineError>> + Send;
 
@@ -548,6 +562,19 @@ pub enum EngineError {
     /// The engine has no init for containers. It remembers: a container made after this does without, so make another.
     #[error("the engine has no init for containers")]
     InitMissing,
+    /// The engine cannot mount a volume that shows layers of others. It remembers: a volume made after this is laid in the plainest
+    /// way, so make another.
+    #[error("the engine cannot lay volumes over one another: {message}")]
+    LayersRefused {
+        /// Its words.
+        message: String,
+    },
+    /// A volume's place in the container is no directory.
+    #[error("a volume cannot be mounted where something else than a folder is: {message}")]
+    NoFolder {
+        /// Its words.
+        message: String,
+    },
     /// The engine's disk is full.
     #[error("the engine's disk is full: {detail}")]
     DiskFull {
@@ -591,7 +618,8 @@ impl EngineError {
             Self::Registry { .. } => "check the network and the registry; `--pull never` uses what the engine has".into(),
             Self::PullStalled { .. } => "check the network, then run again; finished layers are kept".into(),
             Self::InitMissing => "install the engine's init (Debian: `tini`)".into(),
-            Self::BuildFailed { .. } => return None,
+            Self::BuildFailed { .. } | Self::LayersRefused { .. } => return None,
+            Self::NoFolder { .. } => "name a folder, or a path where nothing is yet".into(),
             Self::ProgramMissing { .. } => "use an image that has it".into(),
             Self::DiskFull { .. } => "make room: `argon clean --workspaces --cache --images` removes what Argon keeps there, `docker system df` shows what else there is".into(),
             Self::Gone => "it was removed from outside, or the engine restarted; run again".into(),

@@ -26,7 +26,9 @@ mod step;
 mod stop;
 mod supervisor;
 mod sweep;
+mod trial;
 mod upload;
+mod user;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -36,12 +38,13 @@ use tokio::sync::mpsc;
 pub use build::forget_images;
 pub use caches::{CacheIndex, tidy as tidy_caches};
 pub use images::PullPolicy;
-pub use kept::{NotKept, forget_snapshots};
+pub use kept::{NotKept, Unread, forget_snapshots};
 pub use memo::{Memo, Reuse, forget_results};
 pub use owner::Owner;
 pub use redact::{Mask, MaskError, Redactor};
 pub use stop::{Stop, StopReason, StopWatch, Stopper};
-pub use sweep::{Notes, Swept, Whose, sweep};
+pub use sweep::{Left, Notes, Swept, Whose, sweep};
+pub use trial::{Trial, try_layers};
 
 use crate::artifact::Depot;
 use crate::engine::Engine;
@@ -211,7 +214,12 @@ pub async fn run<E: Engine>(
     for message in context.workspace.warnings.clone() {
         context.emit(Event::Notice { level: Level::Warn, job: None, message }).await;
     }
+    let fixing = tokio::spawn(kept::fix(context.clone()));
     let (status, cause) = schedule::run_jobs(&context, plan.jobs).await;
+    context.kept.stop_fixing();
+    if let Err(error) = fixing.await {
+        std::panic::resume_unwind(error.into_panic());
+    }
     context.making.end().await;
     if let Some(message) = context.kept.end().await {
         context.emit(Event::Notice { level: Level::Warn, job: None, message }).await;

@@ -16,6 +16,7 @@ mod git_dir;
 mod ignored;
 pub mod include;
 mod listing;
+mod moment;
 mod refs;
 mod snapshot;
 mod worktree;
@@ -25,14 +26,14 @@ use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
 
 pub use archive::{Owner, TarOptions, TarSummary, Top};
-pub use bases::{Bases, Free, Held};
+pub use bases::{Bases, Free, Held, Hold};
 pub use changes::{Changes, Comparison, Since};
 pub use checkout::CloneProgress;
 pub use error::SourceError;
 pub use ignored::ignored;
 pub use listing::Size;
 pub use refs::{Refs, refs};
-pub use snapshot::{DELTA_FILES, DELTA_JOBS, Delta, Manifest, write_folders};
+pub use snapshot::{DELTA_FILES, DELTA_JOBS, DELTA_MARK, Delta, Manifest, write_folders};
 
 use crate::event::SourceInfo;
 use listing::Listing;
@@ -87,7 +88,8 @@ impl Workspace {
         size.files < SMALL.files && size.bytes < SMALL.bytes
     }
 
-    /// Reads a small working tree, so that an edit during a run does not reach it. A large one is kept as a snapshot.
+    /// Reads a small working tree, so that an edit during a run does not reach it. Of a large one that is done when the run begins,
+    /// as a snapshot may have most of it ([`at_this_moment`](Self::at_this_moment)).
     fn freeze(&mut self) -> Result<(), SourceError> {
         if self.is_small() {
             for path in self.listing.freeze(&self.root)? {

@@ -1,7 +1,7 @@
 //! `argon clean`: removes what Argon left on the engine.
 
 use argon::engine::docker::{self, EngineEnv};
-use argon::execute::{self, CacheIndex, NotKept, Notes, Whose};
+use argon::execute::{self, CacheIndex, Notes, Whose};
 use argon::source::Bases;
 
 use super::exit::{CommandError, Exit};
@@ -36,25 +36,41 @@ pub(crate) fn run(args: &CleanArgs, _: &Look) -> Result<Exit, CommandError> {
             .map(|folder| (Bases::new(folder.join("bases")), CacheIndex::new(folder.join("caches"))));
         let notes = kept.as_ref().map(|(bases, caches)| Notes { bases, caches });
         let mut swept = execute::sweep(&engine, whose, notes).await?;
-        let failed = |error: NotKept| CommandError::infrastructure(error.to_string(), None);
+        let folder = history::cache_dir();
         if let Some((bases, caches)) = &kept {
-            if args.workspaces {
-                swept.volumes += execute::forget_snapshots(&engine, bases).await.map_err(failed)?;
+            if args.workspaces
+                && let Err(error) = execute::forget_snapshots(&engine, bases, &mut swept).await
+            {
+                swept.left.0.push(format!("the snapshots: {error}"));
             }
             if args.cache {
-                let results = history::cache_dir().map(|folder| execute::forget_results(&folder.join("jobs")));
-                let results = results.unwrap_or(Ok(0));
-                swept.results += results.map_err(|error| CommandError::infrastructure(error.to_string(), None))?;
-                swept.caches += execute::tidy_caches(&engine, caches, 0, 0).await.map_err(failed)?;
+                match folder.map_or(Ok(0), |folder| execute::forget_results(&folder.join("jobs"))) {
+                    Ok(results) => swept.results += results,
+                    Err(error) => swept.left.0.push(format!("the results of jobs: {error}")),
+                }
+                match execute::tidy_caches(&engine, caches, 0, 0).await {
+                    Ok(gone) => swept.caches += gone,
+                    Err(error) => swept.left.0.push(format!("the caches: {error}")),
+                }
             }
         }
         if args.images {
-            swept.images += execute::forget_images(&engine).await?;
+            match execute::forget_images(&engine).await {
+                Ok(images) => swept.images += images,
+                Err(error) => swept.left.0.push(format!("the images: {error}")),
+            }
         }
         output::print(&match swept.words() {
-            None => "nothing to remove\n".to_owned(),
+            None if swept.left.0.is_empty() => "nothing to remove\n".to_owned(),
+            None => String::new(),
             Some(words) => format!("removed {words}\n"),
         })?;
-        Ok(Exit::Success)
+        match swept.left.0.as_slice() {
+            [] => Ok(Exit::Success),
+            left => Err(CommandError::infrastructure(
+                format!("not everything could be removed:\n  {}", left.join("\n  ")),
+                Some("see what holds on to it (`docker ps -a --filter volume=NAME`), remove that, and run `argon clean` again".to_owned()),
+            )),
+        }
     })
 }

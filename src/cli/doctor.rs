@@ -1,10 +1,11 @@
 //! `argon doctor`: what Argon finds on this machine, and what it will do about what is missing.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use argon::engine::docker::{self, EngineEnv};
 use argon::engine::{BuiltImage, Engine, EngineInfo, OwnedVolume, Purpose};
-use argon::execute::Owner;
+use argon::execute::{Owner, Trial, try_layers};
 use argon::sinks::style::{Style, Tone, bytes};
 
 use super::block_on;
@@ -29,6 +30,7 @@ pub(crate) fn run(_: &DoctorArgs, look: &Look) -> Result<Exit, CommandError> {
                 page.containers(&owned);
                 page.volumes(&volumes);
                 page.images(&engine.built_images().await?);
+                page.workspaces(&try_layers(&Arc::new(engine)).await?);
                 Exit::Success
             }
             Err(error) => {
@@ -69,6 +71,27 @@ impl Page<'_> {
             self.line(Tone::Good, "init", "the engine has one");
         } else {
             self.line(Tone::Warn, "init", "the engine has none: the supervisor is process 1 of its container");
+        }
+    }
+
+    fn workspaces(&mut self, trial: &Trial) {
+        match trial {
+            Trial::Kept => {
+                self.line(
+                    Tone::Good,
+                    "workspaces",
+                    "large trees are kept as snapshots; jobs get what changed over them",
+                );
+            }
+            Trial::Streamed(why) => {
+                let value = format!("streamed whole to each job, and there are no caches: {why}");
+                self.line(Tone::Warn, "workspaces", &value);
+            }
+            Trial::NoImage => {
+                let value =
+                    "not tried, as the engine has no image: the first run finds out whether snapshots can be kept";
+                self.line(Tone::Good, "workspaces", value);
+            }
         }
     }
 

@@ -19,7 +19,7 @@ mod volume;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bollard::ClientVersion;
@@ -46,6 +46,8 @@ pub struct Docker {
     config_dir: Option<PathBuf>,
     /// The engine was seen to have no init.
     no_init: Arc<AtomicBool>,
+    /// The engine was seen to refuse overlays that note where a directory was renamed from.
+    no_redirects: Arc<AtomicBool>,
     /// How long a pull may stand still.
     stall: Duration,
 }
@@ -61,6 +63,17 @@ impl Docker {
     pub fn with_stall_limit(mut self, limit: Duration) -> Self {
         self.stall = limit;
         self
+    }
+}
+
+impl Docker {
+    /// Remembers what the engine was seen to lack.
+    fn remember(&self, error: &EngineError) {
+        match error {
+            EngineError::InitMissing => self.no_init.store(true, Ordering::Relaxed),
+            EngineError::LayersRefused { .. } => self.no_redirects.store(true, Ordering::Relaxed),
+            _ => {}
+        }
     }
 }
 
@@ -98,6 +111,10 @@ impl Engine for Docker {
         build::built(self).await
     }
 
+    async fn some_image(&self) -> Result<Option<String>, EngineError> {
+        facts::some_image(self).await
+    }
+
     async fn create(&self, spec: &ContainerSpec) -> Result<Session, EngineError> {
         container::create(self, spec).await
     }
@@ -107,7 +124,9 @@ impl Engine for Docker {
     }
 
     async fn upload(&self, container: &ContainerId, directory: &str, tar: TarStream) -> Result<(), EngineError> {
-        archive::upload(self, container, directory, tar).await
+        let uploaded = archive::upload(self, container, directory, tar).await;
+        // The engine mounts a container's volumes for that, too.
+        uploaded.inspect_err(|error| self.remember(error))
     }
 
     async fn read_file(&self, container: &ContainerId, path: &str) -> Result<Vec<u8>, EngineError> {

@@ -17,12 +17,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     BuildSpec, Building, BuiltImage, Chunk, ContainerEnd, ContainerId, ContainerSpec, Engine, EngineError, EngineInfo,
-    ExecEnd, Image, NetworkSpec, OwnedContainer, OwnedNetwork, OwnedVolume, Session, TarStream, VolumeSpec,
+    ExecEnd, Image, Labels, NetworkSpec, OwnedContainer, OwnedNetwork, OwnedVolume, Purpose, Session, TarStream,
+    VolumeSpec,
 };
 use crate::event::{PullEvent, Stream};
 
 /// The scripted engine. Images are there unless their name begins with `missing`; those that begin with `gone` cannot be
-/// pulled either. A build of the stage `broken` fails.
+/// pulled either. The first start of a container of an image whose name begins with `initless` fails for want of an init. A build of the stage `broken` fails.
 #[derive(Debug, Clone, Default)]
 pub struct Fake(Arc<Mutex<State>>);
 
@@ -36,6 +37,14 @@ struct State {
     builds: usize,
     made: usize,
     most_at_once: usize,
+    /// Volumes that an earlier run left. One whose name begins with `stuck` cannot be removed.
+    left: Vec<OwnedVolume>,
+    /// Containers by what others on their network call them.
+    named: Vec<(String, ContainerId)>,
+    most_of_a_name: usize,
+    /// The container whose start is refused, and whether one was.
+    refuses: Option<ContainerId>,
+    refused_start: bool,
     /// How often each script was run.
     runs: BTreeMap<String, usize>,
 }
@@ -68,6 +77,18 @@ impl Fake {
     /// The most containers that it had at one time.
     pub fn most_at_once(&self) -> usize {
         self.with(|state| state.most_at_once)
+    }
+
+    /// The most containers that had one name at one time.
+    pub fn most_of_a_name(&self) -> usize {
+        self.with(|state| state.most_of_a_name)
+    }
+
+    /// Has a volume on it that a run of this owner left.
+    pub fn leave_volume(&self, name: &str, owner: &str) {
+        let labels = Labels { run: String::new(), job: String::new(), owner: owner.to_owned() };
+        let (name, mountpoint, purpose) = (name.to_owned(), format!("/volumes/{name}"), Purpose::Run);
+        self.with(|state| state.left.push(OwnedVolume { name, mountpoint, purpose, labels }));
     }
 
     fn drop_container(&self, id: &ContainerId) {
@@ -141,12 +162,27 @@ impl Engine for Fake {
         Ok(names.into_iter().rev().map(|name| BuiltImage { name, scope: String::new(), bytes: 1 }).collect())
     }
 
-    async fn create(&self, _: &ContainerSpec) -> Result<Session, EngineError> {
+    async fn some_image(&self) -> Result<Option<String>, EngineError> {
+        Ok(Some("box:1".to_owned()))
+    }
+
+    async fn create(&self, spec: &ContainerSpec) -> Result<Session, EngineError> {
         let token = CancellationToken::new();
         let id = self.with(|state| {
             state.made += 1;
             let id = ContainerId(format!("fake-{}", state.made));
             state.containers.push((id.clone(), token.clone()));
+            if spec.image.starts_with("initless") && !state.refused_start {
+                state.refuses = Some(id.clone());
+            }
+            for alias in &spec.aliases {
+                state.named.push((alias.clone(), id.clone()));
+            }
+            let here = |id: &ContainerId| state.containers.iter().any(|(known, _)| known == id);
+            for (alias, _) in &state.named {
+                let at_once = state.named.iter().filter(|(other, id)| other == alias && here(id)).count();
+                state.most_of_a_name = state.most_of_a_name.max(at_once);
+            }
             state.most_at_once = state.most_at_once.max(state.containers.len());
             id
         });
@@ -174,7 +210,13 @@ impl Engine for Fake {
         Ok(Session { id, stdin: Box::pin(ours), output: Box::pin(output) })
     }
 
-    async fn start(&self, _: &ContainerId) -> Result<(), EngineError> {
+    async fn start(&self, id: &ContainerId) -> Result<(), EngineError> {
+        if self.with(|state| state.refuses.as_ref() == Some(id)) {
+            // What starts beside it is there by then.
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            self.with(|state| (state.refuses, state.refused_start) = (None, true));
+            return Err(EngineError::InitMissing);
+        }
         Ok(())
     }
 
@@ -219,7 +261,11 @@ impl Engine for Fake {
         Ok(format!("/volumes/{}", spec.name))
     }
 
-    async fn remove_volume(&self, _: &str) -> Result<(), EngineError> {
+    async fn remove_volume(&self, name: &str) -> Result<(), EngineError> {
+        if name.starts_with("stuck") {
+            return Err(EngineError::Refused { status: 409, message: "volume is in use".to_owned() });
+        }
+        self.with(|state| state.left.retain(|volume| volume.name != name));
         Ok(())
     }
 
@@ -232,7 +278,7 @@ impl Engine for Fake {
     }
 
     async fn owned_volumes(&self) -> Result<Vec<OwnedVolume>, EngineError> {
-        Ok(Vec::new())
+        Ok(self.with(|state| state.left.clone()))
     }
 
     async fn owned(&self) -> Result<Vec<OwnedContainer>, EngineError> {

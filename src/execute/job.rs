@@ -27,6 +27,9 @@ use crate::plan::PlannedJob;
 /// A container that was told to end does so in milliseconds; after this it is removed by force.
 const END_LIMIT: Duration = Duration::from_secs(10);
 
+/// How often a container is made again, as its engine was found to lack something.
+const MOST_TRIES: u32 = 3;
+
 /// Why a job could not go on, other than by its own work.
 #[derive(Debug, Clone)]
 pub(super) enum Broken {
@@ -342,7 +345,7 @@ impl<E: Engine> JobRun<'_, E> {
                 Ok(place) => place,
                 Err(broken) => return (self.broken(broken, 0, None).await, Vec::new()),
             };
-            let owner = begin::known_owner(self.job.user.as_deref().unwrap_or(&self.image.user));
+            let owner = self.context.kept.known_owner(&self.image, self.user());
             let caches = match self.until_stopped(self.caches(owner)).await {
                 Ok(caches) => caches,
                 Err(broken) => return (self.broken(broken, 0, None).await, Vec::new()),
@@ -369,13 +372,9 @@ impl<E: Engine> JobRun<'_, E> {
                     // Removed before anything is drained: it may be in the middle of an upload.
                     // Where that fails, `end` tries again, and tells.
                     let removed = self.context.engine.remove(&id).await.is_ok();
-                    // The engine remembers that it has no init, so the next container does without.
-                    if matches!(broken, Broken::NoInit) && tries == 1 && removed {
-                        continue;
-                    }
-                    // Nor can every engine lay volumes over one another; then the workspace is streamed.
-                    if matches!(broken, Broken::NoOverlay { .. }) && removed {
-                        self.context.kept.give_up();
+                    if removed && self.may_begin_again(&broken, tries) {
+                        // Two databases by one name would be worse than none.
+                        services.stop().await;
                         continue;
                     }
                     (self.broken(broken, 0, None).await, Vec::new())
@@ -384,6 +383,22 @@ impl<E: Engine> JobRun<'_, E> {
             self.end(talk, &id, &outcome).await;
             caches.settle(self, outcome.status).await;
             return (outcome, outputs);
+        }
+    }
+
+    /// Whether the container may be made once more: an engine that lacks something is found out at the start.
+    fn may_begin_again(&self, broken: &Broken, tries: u32) -> bool {
+        match broken {
+            // The engine remembers that it has no init, so the next container does without.
+            Broken::NoInit => tries == 1,
+            // It remembers, too, that it refuses the best way to lay volumes; where it refuses all, the workspace is streamed.
+            Broken::NoOverlay { .. } => {
+                if tries > 1 {
+                    self.context.kept.give_up();
+                }
+                tries <= MOST_TRIES
+            }
+            _ => false,
         }
     }
 

@@ -4,29 +4,41 @@
 //! done through the engine's API: no root on this machine, no path of it. Where the engine cannot do it, and for trees so small
 //! that a tar stream is quicker, jobs get a tar stream.
 
+mod moment;
+
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::io::DuplexStream;
+use tokio::io::{AsyncReadExt, DuplexStream};
 use tokio_util::io::SyncIoBridge;
 
+pub use moment::Unread;
+pub(super) use moment::fix;
+use moment::{Base, Board};
+
 use super::making::Making;
+use super::sweep::{Left, Swept};
 use super::{Owner as Process, Settings};
 use crate::engine::{
     self, ContainerId, ContainerSpec, Engine, EngineError, Labels, Layers, Limits, Mount, OwnedVolume, Privileges,
     Purpose, VolumeSpec,
 };
 use crate::plan::{Plan, WORKSPACE};
-use crate::source::{Bases, DELTA_FILES, DELTA_JOBS, Delta, Held, Owner, SourceError, TarSummary, Workspace};
+use crate::source::{
+    Bases, DELTA_FILES, DELTA_JOBS, DELTA_MARK, Delta, Held, Hold, Owner, SourceError, TarSummary, Workspace,
+};
 
 /// A delta with more than this part of its base's files or bytes becomes a new base.
 const LARGE_PART: u64 = 4;
 
 /// And one with more than this, whatever its base has.
 const LARGE: u64 = 256 * 1024 * 1024;
+
+/// A container is made again where the engine refuses how its volumes are laid, and then has a place of its own.
+const PLACES_OF_A_TRY: usize = 2;
 
 /// How much of an archive waits between the reading of files and the sending of them.
 const PIPE: usize = 1024 * 1024;
@@ -37,6 +49,9 @@ const KEPT: (usize, usize) = (2, 16);
 /// How many bytes all snapshots may have together.
 const KEPT_BYTES: u64 = 20 * 1024 * 1024 * 1024;
 
+/// How often a snapshot is asked for that another argon has in its hands: for half a second.
+const HOLD_TRIES: u32 = 50;
+
 /// How often the removal of a volume is tried while the engine still has a container that is just going.
 const REMOVE_TRIES: u32 = 40;
 
@@ -44,11 +59,13 @@ const REMOVE_TRIES: u32 = 40;
 pub(super) struct Kept<E> {
     making: Making,
     engine: Arc<E>,
+    /// As it is now: what jobs see is that of the moment.
     workspace: Arc<Workspace>,
+    board: Board,
     bases: Option<Bases>,
     labels: Labels,
     scope: String,
-    /// How many tries of jobs the run may have.
+    /// How many containers of jobs the run may have.
     places: usize,
     /// The engine cannot do it.
     is_off: AtomicBool,
@@ -100,6 +117,12 @@ pub enum NotKept {
     /// The source cannot be read.
     #[error(transparent)]
     Source(#[from] SourceError),
+    /// It could not be read when the run began.
+    #[error(transparent)]
+    Unread(#[from] Unread),
+    /// Without root, an engine may leave out device files, and with them the marks by which overlayfs knows what is gone.
+    #[error("the engine does not unpack the marks of files that are gone")]
+    NoMarks,
     /// The manifest.
     #[error("what is kept cannot be noted: {0}")]
     Note(#[from] std::io::Error),
@@ -125,6 +148,7 @@ impl<E: Engine> Kept<E> {
             making: making.clone(),
             engine: engine.clone(),
             workspace: workspace.clone(),
+            board: Board::new(plan, settings.pull),
             bases: settings.bases.clone().filter(|_| !workspace.is_small()),
             labels: Labels { run: settings.run.as_str().to_owned(), job: String::new(), owner: process.to_label() },
             scope: format!(
@@ -132,7 +156,12 @@ impl<E: Engine> Kept<E> {
                 settings.keeper(),
                 &blake3::hash(format!("{}{}", settings.trust, workspace.info.location).as_bytes()).to_hex()[..24]
             ),
-            places: plan.jobs.iter().map(|job| 1 + job.retry.as_ref().map_or(0, |retry| retry.max as usize)).sum(),
+            places: plan
+                .jobs
+                .iter()
+                .map(|job| 1 + job.retry.as_ref().map_or(0, |retry| retry.max as usize))
+                .sum::<usize>()
+                * PLACES_OF_A_TRY,
             is_off: AtomicBool::new(false),
             ready: tokio::sync::Mutex::default(),
             made: Mutex::default(),
@@ -194,107 +223,139 @@ impl<E: Engine> Kept<E> {
         format!("argon-{what}-{}", &id[..16])
     }
 
-    /// Makes a volume. Those of the run are noted first, so that whatever becomes of this, they are removed.
+    /// Makes a volume. It is noted first, so that whatever becomes of this, it is removed with the run: what is to stay is kept
+    /// after all ([`keep_after_all`](Self::keep_after_all)).
     pub(super) async fn volume(
         &self,
         name: &str,
         purpose: Purpose,
         layers: Option<Layers>,
     ) -> Result<String, EngineError> {
-        if purpose == Purpose::Run {
-            let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-            made.insert(0, name.to_owned());
-        }
+        self.made.lock().unwrap_or_else(PoisonError::into_inner).insert(0, name.to_owned());
         let spec = VolumeSpec { name: name.to_owned(), purpose, layers, labels: self.labels.clone() };
-        self.engine.create_volume(&spec).await
+        self.making.volume(&self.engine, spec).await
     }
 
     async fn prepare(&self, bases: &Bases, image: &str, owner: Owner) -> Result<(Snapshot, Told), NotKept> {
         let began = Instant::now();
-        let key = format!("{} {}", self.scope, key(&self.workspace, owner));
-        let volumes = self.engine.owned_volumes().await?;
+        let source = self.workspace().await?;
+        let key = format!("{} {}", self.scope, key(&source, owner));
+        let mut volumes = self.engine.owned_volumes().await?;
         let mut warnings = Vec::new();
-        let (base, held, delta) = match self.nearest(bases, &volumes, &key).await? {
+        let (base, delta) = match self.base_of_the_moment(bases, &source, &volumes, &key, owner).await? {
             Some(found) => found,
             None => {
-                let (base, held, summary) = self.new_base(bases, image, owner, &key).await?;
+                let (base, summary) = self.new_base(bases, image, &source, owner, &key).await?;
                 warnings = summary.warnings;
-                let (held, delta) = self.compared(held).await?;
-                (base, held, delta)
+                volumes = self.engine.owned_volumes().await?;
+                let (held, delta) = compared(&source, base.held).await?;
+                (Base { held, ..base }, delta)
             }
         };
         let name = self.name("delta");
         let at = self.volume(&name, Purpose::Run, None).await?;
         let (files, bytes) = (delta.files, delta.bytes);
-        let (workspace, places) = (self.workspace.clone(), self.places);
-        let sent = self.fill(&name, image, move |pipe| workspace.write_delta(pipe, &delta, places, owner)).await?;
+        let sent = self.fill_delta(&name, image, &source, delta, owner).await?;
         warnings.extend(sent.warnings);
         let message = format!(
             "workspace: {files} files, {bytes} bytes over a snapshot of {} files, {} bytes; ready after {} ms",
-            held.manifest.files(),
-            held.manifest.bytes(),
+            base.held.manifest.files(),
+            base.held.manifest.bytes(),
             began.elapsed().as_millis()
         );
         self.tidy(bases, volumes).await;
-        let lower = vec![format!("{at}/{DELTA_FILES}"), base];
-        let snapshot = Snapshot { lower, delta: at, next: AtomicUsize::new(0), _held: held };
+        let lower = vec![format!("{at}/{DELTA_FILES}"), base.at];
+        let snapshot = Snapshot { lower, delta: at, next: AtomicUsize::new(0), _held: base.held };
         Ok((snapshot, Told { message, warnings }))
+    }
+
+    /// The snapshot that was found when the run began; else the nearest that there is.
+    async fn base_of_the_moment(
+        &self,
+        bases: &Bases,
+        source: &Arc<Workspace>,
+        volumes: &[OwnedVolume],
+        key: &str,
+        owner: Owner,
+    ) -> Result<Option<(Base, Delta)>, NotKept> {
+        let found = match self.moment().await.as_deref() {
+            Some(Ok(moment)) => moment.nearest.lock().await.remove(&owner),
+            Some(Err(_)) | None => None,
+        };
+        match found {
+            Some(Base { at, held }) => {
+                let (held, delta) = compared(source, held).await?;
+                Ok(Some((Base { at, held }, delta)))
+            }
+            None => self.nearest(bases, source, volumes, key).await,
+        }
+    }
+
+    async fn fill_delta(
+        &self,
+        name: &str,
+        image: &str,
+        source: &Arc<Workspace>,
+        delta: Delta,
+        owner: Owner,
+    ) -> Result<TarSummary, NotKept> {
+        let vessel = self.vessel(image, name).await?;
+        let (source, places, takes_away) = (source.clone(), self.places, delta.takes_away());
+        let sent = self.pour(&vessel, move |pipe| source.write_delta(pipe, &delta, places, owner)).await;
+        let marks = if takes_away && sent.is_ok() { self.has_marks(&vessel).await } else { Ok(true) };
+        self.put_away(&vessel).await?;
+        if marks? { sent } else { Err(NotKept::NoMarks) }
+    }
+
+    /// Whether the engine unpacked the mark of a delta as what it is: a character device.
+    async fn has_marks(&self, vessel: &ContainerId) -> Result<bool, EngineError> {
+        let mut head = [0; 512];
+        let found = self.engine.download(vessel, &format!("{WORKSPACE}/{DELTA_MARK}")).await;
+        match found {
+            Ok(mut tar) => Ok(tar.read_exact(&mut head).await.is_ok() && is_mark(&head)),
+            Err(EngineError::Refused { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// The snapshot of this tree that least differs from it, where that is little.
     async fn nearest(
         &self,
         bases: &Bases,
+        source: &Arc<Workspace>,
         volumes: &[OwnedVolume],
         key: &str,
-    ) -> Result<Option<(String, Held, Delta)>, NotKept> {
+    ) -> Result<Option<(Base, Delta)>, NotKept> {
         let purpose = Purpose::Base(key.to_owned());
-        let mut best: Option<(String, Held, Delta)> = None;
+        let mut best: Option<(Base, Delta)> = None;
         for volume in volumes.iter().filter(|volume| volume.purpose == purpose) {
-            let Some(held) = bases.hold(&volume.name)? else { continue };
-            let (held, delta) = self.compared(held).await?;
+            let Some(held) = held(bases, &volume.name).await? else { continue };
+            let (held, delta) = compared(source, held).await?;
             let is_little = delta.bytes <= LARGE.min(held.manifest.bytes() / LARGE_PART).max(1024 * 1024)
                 && delta.files <= (held.manifest.files() / LARGE_PART).max(100);
-            let is_better = best.as_ref().is_none_or(|(.., other)| delta.bytes < other.bytes);
+            let is_better = best.as_ref().is_none_or(|(_, other)| delta.bytes < other.bytes);
             if is_little && is_better {
-                best = Some((volume.mountpoint.clone(), held, delta));
+                best = Some((Base { at: volume.mountpoint.clone(), held }, delta));
             }
         }
         Ok(best)
-    }
-
-    async fn compared(&self, held: Held) -> Result<(Held, Delta), NotKept> {
-        let workspace = self.workspace.clone();
-        let comparing = tokio::task::spawn_blocking(move || {
-            let delta = workspace.compare_with_snapshot(&held.manifest);
-            delta.map(|delta| (held, delta))
-        });
-        match comparing.await {
-            Ok(compared) => Ok(compared?),
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
-        }
     }
 
     async fn new_base(
         &self,
         bases: &Bases,
         image: &str,
+        source: &Arc<Workspace>,
         owner: Owner,
         key: &str,
-    ) -> Result<(String, Held, TarSummary), NotKept> {
+    ) -> Result<(Base, TarSummary), NotKept> {
         let name = self.name("base");
-        // Until it is whole it goes with the run.
-        self.remove_at_the_end(&name);
         let at = self.volume(&name, Purpose::Base(key.to_owned()), None).await?;
-        let workspace = self.workspace.clone();
-        let filled = self.fill(&name, image, move |pipe| workspace.write_snapshot(pipe, owner)).await;
-        let noted = match filled {
-            Ok((summary, manifest)) => bases.keep(&name, manifest).map(|held| (held, summary)).map_err(NotKept::from),
-            Err(error) => Err(error),
-        };
-        let (held, summary) = noted?;
+        let source = source.clone();
+        let (summary, manifest) = self.fill(&name, image, move |pipe| source.write_snapshot(pipe, owner)).await?;
+        let held = bases.keep(&name, manifest)?;
         self.keep_after_all(&name);
-        Ok((at, held, summary))
+        Ok((Base { at, held }, summary))
     }
 
     /// Unpacks a tar in a volume, by way of a container that never runs.
@@ -305,27 +366,42 @@ impl<E: Engine> Kept<E> {
         write: impl FnOnce(SyncIoBridge<DuplexStream>) -> Result<T, SourceError> + Send + 'static,
     ) -> Result<T, NotKept> {
         let vessel = self.vessel(image, volume).await?;
+        let written = self.pour(&vessel, write).await;
+        let removed = self.put_away(&vessel).await;
+        let written = written?;
+        removed?;
+        Ok(written)
+    }
+
+    /// Unpacks a tar in such a container.
+    async fn pour<T: Send + 'static>(
+        &self,
+        vessel: &ContainerId,
+        write: impl FnOnce(SyncIoBridge<DuplexStream>) -> Result<T, SourceError> + Send + 'static,
+    ) -> Result<T, NotKept> {
         let (reader, writer) = tokio::io::duplex(PIPE);
         let writing = tokio::task::spawn_blocking(move || write(SyncIoBridge::new(writer)));
-        let sent = self.engine.upload(&vessel, WORKSPACE, Box::pin(reader)).await;
+        let sent = self.engine.upload(vessel, WORKSPACE, Box::pin(reader)).await;
         let written = match writing.await {
             Ok(written) => written,
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         };
-        let removed = self.put_away(&vessel).await;
         sent?;
-        removed?;
         Ok(written?)
     }
 
     /// A container with a volume at the workspace's place. It never runs: the engine unpacks into it and packs out of it.
     pub(super) async fn vessel(&self, image: &str, volume: &str) -> Result<ContainerId, EngineError> {
-        let id = self.making.create(&self.engine, self.vessel_spec(image, volume)).await?.id;
+        self.vessel_of(image, vec![Mount { volume: volume.to_owned(), target: WORKSPACE.to_owned() }]).await
+    }
+
+    async fn vessel_of(&self, image: &str, mounts: Vec<Mount>) -> Result<ContainerId, EngineError> {
+        let id = self.making.create(&self.engine, self.vessel_spec(image, mounts)).await?.id;
         self.vessels.lock().unwrap_or_else(PoisonError::into_inner).push(id.clone());
         Ok(id)
     }
 
-    fn vessel_spec(&self, image: &str, volume: &str) -> ContainerSpec {
+    fn vessel_spec(&self, image: &str, mounts: Vec<Mount>) -> ContainerSpec {
         ContainerSpec {
             image: image.to_owned(),
             user: None,
@@ -334,7 +410,7 @@ impl<E: Engine> Kept<E> {
             working_directory: None,
             scratch: None,
             tmpfs: Vec::new(),
-            mounts: vec![Mount { volume: volume.to_owned(), target: WORKSPACE.to_owned() }],
+            mounts,
             limits: Limits { nano_cpus: None, memory: None, pids: 1 },
             network: engine::Network::None,
             privileges: Privileges::Sandbox,
@@ -353,7 +429,7 @@ impl<E: Engine> Kept<E> {
 
     /// Removes snapshots beyond what is kept, those that were used longest ago first. What goes wrong is tried again next time.
     async fn tidy(&self, bases: &Bases, volumes: Vec<OwnedVolume>) {
-        let _ = tidy(&*self.engine, bases, volumes, KEPT, KEPT_BYTES).await;
+        tidy(&*self.engine, bases, volumes, KEPT, KEPT_BYTES, &mut Left::default()).await;
     }
 
     /// Removes the volumes of the run. Gives what could not be removed, for people.
@@ -378,6 +454,35 @@ impl<E: Engine> Kept<E> {
     }
 }
 
+async fn compared(source: &Arc<Workspace>, held: Held) -> Result<(Held, Delta), NotKept> {
+    let source = source.clone();
+    let comparing = tokio::task::spawn_blocking(move || {
+        let delta = source.compare_with_snapshot(&held.manifest);
+        delta.map(|delta| (held, delta))
+    });
+    match comparing.await {
+        Ok(compared) => Ok(compared?),
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+/// Uses a snapshot. Another argon that only looks whether it may be removed is waited for.
+async fn held(bases: &Bases, name: &str) -> std::io::Result<Option<Held>> {
+    for _ in 0..HOLD_TRIES {
+        match bases.hold(name)? {
+            Hold::Held(held) => return Ok(Some(held)),
+            Hold::Unknown => return Ok(None),
+            Hold::Taken => tokio::time::sleep(Duration::from_millis(10)).await,
+        }
+    }
+    Ok(None)
+}
+
+/// Whether a tar begins with a mark.
+fn is_mark(head: &[u8; 512]) -> bool {
+    tar::Header::from_byte_slice(head).entry_type() == tar::EntryType::Char
+}
+
 /// The engine lets go of a volume a moment after its container is gone.
 pub(super) async fn remove_volume<E: Engine>(engine: &E, name: &str) -> Result<(), EngineError> {
     let mut tries = 0;
@@ -390,49 +495,104 @@ pub(super) async fn remove_volume<E: Engine>(engine: &E, name: &str) -> Result<(
     }
 }
 
-/// Removes all snapshots that nobody uses; gives how many.
+/// Removes all snapshots that nobody uses, and notes that in what was swept.
 ///
 /// # Errors
-/// Where the engine refuses, or a manifest cannot be read.
-pub async fn forget_snapshots<E: Engine>(engine: &E, bases: &Bases) -> Result<usize, NotKept> {
+/// Where the engine does not say what there is.
+pub async fn forget_snapshots<E: Engine>(engine: &E, bases: &Bases, swept: &mut Swept) -> Result<(), NotKept> {
     let volumes = engine.owned_volumes().await?;
-    tidy(engine, bases, volumes, (0, 0), 0).await
+    swept.volumes += tidy(engine, bases, volumes, (0, 0), 0, &mut swept.left).await;
+    Ok(())
 }
 
-/// Removes the snapshots beyond `most` of one tree and of all, and beyond so many bytes; gives how many.
-pub(super) async fn tidy<E: Engine>(
+/// Removes the snapshots beyond `most` of one tree and of all, and beyond so many bytes; gives how many. One that cannot be removed
+/// keeps no other.
+async fn tidy<E: Engine>(
     engine: &E,
     bases: &Bases,
     volumes: Vec<OwnedVolume>,
     (most_of_tree, most): (usize, usize),
     bytes: u64,
-) -> Result<usize, NotKept> {
+    left: &mut Left,
+) -> usize {
     let mut found = Vec::new();
     for volume in volumes {
-        if let Purpose::Base(key) = volume.purpose
-            && let Some(free) = bases.free(&volume.name)?
-        {
-            found.push((free, key, volume.name));
+        let Purpose::Base(key) = volume.purpose else { continue };
+        match bases.free(&volume.name) {
+            Ok(free) => found.push((free, key, volume.name)),
+            Err(error) => {
+                left.0.push(format!("the volume {}: what is noted of it cannot be read: {error}", volume.name));
+            }
         }
     }
-    found.sort_by_key(|(free, ..)| std::cmp::Reverse(free.used));
+    // Those in use first: they count, and stay.
+    found.sort_by_key(|(free, ..)| free.as_ref().map(|free| std::cmp::Reverse(free.used)));
     let (mut seen, mut size, mut of_tree, mut removed) = (0, 0, BTreeMap::<String, usize>::new(), 0);
     for (free, key, name) in found {
         let of_tree = of_tree.entry(key).or_default();
         *of_tree += 1;
         seen += 1;
+        let Some(free) = free else { continue };
         size += free.bytes;
         if *of_tree > most_of_tree || seen > most || size > bytes {
-            engine.remove_volume(&name).await?;
-            free.forget();
-            removed += 1;
+            let gone = left.note("volume", &name, engine.remove_volume(&name).await);
+            if gone > 0 {
+                free.forget();
+            }
+            removed += gone;
         }
     }
-    Ok(removed)
+    removed
 }
 
 /// What a tree's snapshots are found by: where it is, and whose its files are in containers.
 fn key(workspace: &Workspace, owner: Owner) -> String {
     let text = format!("{}\n{}:{}", workspace.info.location, owner.uid, owner.gid);
     blake3::hash(text.as_bytes()).to_hex()[..24].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::source::Manifest;
+
+    #[tokio::test]
+    async fn a_snapshot_that_another_only_looks_at_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let bases = Bases::new(folder.path());
+        let source = tempfile::tempdir().unwrap();
+        let request = crate::source::SourceRequest::WorkingTree { folder: source.path().to_owned() };
+        let workspace = crate::source::open(&request).unwrap();
+        let (_, manifest): (_, Manifest) = workspace.write_snapshot(std::io::sink(), Owner::default()).unwrap();
+        drop(bases.keep("base", manifest).unwrap());
+        let looking = bases.free("base").unwrap().unwrap();
+        let later = tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            drop(looking);
+        });
+        assert!(held(&bases, "base").await.unwrap().is_some());
+        later.await.unwrap();
+        // One that is being removed is not waited for any longer than that.
+        let removing = bases.free("base").unwrap().unwrap();
+        let later = tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            removing.forget();
+        });
+        assert!(held(&bases, "base").await.unwrap().is_none());
+        later.await.unwrap();
+    }
+
+    #[test]
+    fn a_mark_is_told_from_what_an_engine_puts_in_its_place() {
+        let head = |kind| {
+            let mut header = tar::Header::new_gnu();
+            header.set_entry_type(kind);
+            *header.as_bytes()
+        };
+        assert!(is_mark(&head(tar::EntryType::Char)));
+        assert!(!is_mark(&head(tar::EntryType::Regular)));
+        assert!(!is_mark(&[0; 512]));
+    }
 }

@@ -57,12 +57,18 @@ fn aside<E: Engine>(context: &Arc<Context<E>>, images: &Arc<Images>) -> JoinSet<
     aside.spawn(async move {
         let settings = &for_sweep.settings;
         let kept = settings.bases.as_ref().zip(settings.caches.as_ref()).map(|(bases, caches)| Notes { bases, caches });
-        let message = match sweep(&*for_sweep.engine, Whose::Dead, kept).await.map(|swept| swept.words()) {
-            Ok(None) => return,
-            Ok(Some(words)) => format!("removed {words} that a crash had left"),
-            Err(error) => format!("could not look for what a crash had left: {error}"),
+        let messages = match sweep(&*for_sweep.engine, Whose::Dead, kept).await {
+            Ok(swept) => {
+                let removed = swept.words().map(|words| format!("removed {words} that a crash had left"));
+                let left =
+                    swept.left.0.into_iter().map(|left| format!("a crash had left what cannot be removed: {left}"));
+                removed.into_iter().chain(left).collect()
+            }
+            Err(error) => vec![format!("could not look for what a crash had left: {error}")],
         };
-        for_sweep.emit(Event::Notice { level: Level::Debug, job: None, message }).await;
+        for message in messages {
+            for_sweep.emit(Event::Notice { level: Level::Debug, job: None, message }).await;
+        }
     });
     aside.spawn(async move {
         images.check_platforms(&*for_check.engine, &for_check.events).await;

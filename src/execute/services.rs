@@ -43,14 +43,23 @@ const WATCHED: &str = "exec 3<&0; \
     ( ( while read -r argon_line; do :; done; kill -s KILL -- -1 ) <&3 >/dev/null 2>&1 & ); \
     exec 3<&-; exec \"$@\" </dev/null";
 
-/// Ends with 0 where a process of the container listens on a TCP port, other than for itself alone (proc(5), `/proc/net/tcp`).
-/// Its arguments are the ports in four hex digits. All of it is done by the shell itself.
-const LISTENS: &str = "for argon_file in /proc/net/tcp /proc/net/tcp6; do \
+/// Prints those of its arguments, ports in four hex digits, on which a process of the container listens, other than for itself
+/// alone (proc(5), `/proc/net/tcp`); ends with 0 where that is all of them. An IPv6 socket has 127.0.0.1 as `::ffff:127.0.0.1`. All
+/// of it is done by the shell itself.
+const LISTENS: &str = "argon_end=0; for argon_port; do argon_found=; \
+    for argon_file in /proc/net/tcp /proc/net/tcp6; do \
     while read -r argon_n argon_local argon_far argon_state argon_rest; do \
     [ \"$argon_state\" = 0A ] || continue; \
-    case $argon_local in 0100007F:*|00000000000000000000000001000000:*) continue ;; esac; \
-    for argon_port; do case $argon_local in *:\"$argon_port\") exit 0 ;; esac; done; \
-    done 2>/dev/null <\"$argon_file\"; done; exit 1";
+    case $argon_local in ??????7F:*|00000000000000000000000001000000:*|0000000000000000FFFF0000??????7F:*) continue ;; esac; \
+    case $argon_local in *:\"$argon_port\") argon_found=1 ;; esac; \
+    done 2>/dev/null <\"$argon_file\"; done; \
+    if [ \"$argon_found\" ]; then echo \"$argon_port\"; else argon_end=1; fi; done; exit \"$argon_end\"";
+
+/// How long one question may take; then it is asked anew. The image's HEALTHCHECK may say another.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
+
+/// An image may expose ports that nothing ever listens on. Where no further one was opened for this long, the job goes on.
+const SETTLED: Duration = Duration::from_secs(10);
 
 /// The services of one try of a job.
 pub(super) struct Services<'a, E> {
@@ -90,37 +99,78 @@ struct Ready<'s> {
     words: Vec<String>,
     env: Vec<(String, String)>,
     question: Option<Question>,
+    /// How long it may take to be ready.
+    limit: Duration,
 }
 
 /// What a service is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Question {
-    /// This command ends with 0.
-    Command(Vec<String>),
-    /// One of these ports takes connections.
-    Listens(Vec<u16>),
+    /// This command ends with 0, within this time.
+    Command(Vec<String>, Duration),
+    /// This port takes connections, as the pipeline says.
+    Listens(u16),
+    /// These do, which the image exposes: all of them, or as many as there come.
+    Exposed(Vec<u16>),
 }
 
 impl Question {
     fn command(&self) -> Vec<String> {
         match self {
-            Self::Command(words) => words.clone(),
-            Self::Listens(ports) => {
-                let ports = ports.iter().map(|port| format!("{port:04X}"));
-                ["sh", "-c", LISTENS, "argon"].map(str::to_owned).into_iter().chain(ports).collect()
-            }
+            Self::Command(words, _) => words.clone(),
+            Self::Listens(port) => listens(&[*port]),
+            Self::Exposed(ports) => listens(ports),
+        }
+    }
+
+    fn limit(&self) -> Duration {
+        match self {
+            Self::Command(_, limit) => *limit,
+            Self::Listens(_) | Self::Exposed(_) => ANSWERS_WITHIN,
         }
     }
 
     /// What it waits for, for people.
     fn waits_for(&self) -> String {
         match self {
-            Self::Command(words) => format!("`{}` ends with 0", words.last().map_or("", String::as_str)),
-            Self::Listens(ports) => {
-                let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
-                format!("port {} takes connections", ports.join(" or "))
-            }
+            Self::Command(words, _) => format!("`{}` ends with 0", words.last().map_or("", String::as_str)),
+            Self::Listens(port) => format!("port {port} takes connections"),
+            Self::Exposed(ports) => match ports.as_slice() {
+                [port] => format!("port {port} takes connections"),
+                ports => format!("the ports {} take connections, which its image exposes", list(ports)),
+            },
         }
+    }
+}
+
+fn listens(ports: &[u16]) -> Vec<String> {
+    let ports = ports.iter().map(|port| format!("{port:04X}"));
+    ["sh", "-c", LISTENS, "argon"].map(str::to_owned).into_iter().chain(ports).collect()
+}
+
+/// What the answer to [`listens`] says: those that listen.
+fn listening(answer: &[u8]) -> Vec<u16> {
+    String::from_utf8_lossy(answer).lines().filter_map(|line| u16::from_str_radix(line, 16).ok()).collect()
+}
+
+fn list(ports: &[u16]) -> String {
+    let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
+    ports.join(", ")
+}
+
+/// The ports that listen, and since when no further one came.
+struct Opened {
+    ports: Vec<u16>,
+    since: Instant,
+}
+
+impl Opened {
+    /// Whether some listen, and the others most likely never will.
+    fn has_settled(&mut self, now: Vec<u16>) -> bool {
+        if now != self.ports {
+            *self = Self { ports: now, since: Instant::now() };
+        }
+        !self.ports.is_empty() && self.since.elapsed() >= SETTLED
     }
 }
 
@@ -154,7 +204,8 @@ impl<E: Engine> Services<'_, E> {
             (NetworkAccess::Default, _) => Reach::Outside,
         };
         let spec = NetworkSpec { name: name.clone(), reach, bridge, labels: self.run.labels() };
-        Ok(self.run.context.engine.create_network(&spec).await?)
+        let context = self.run.context;
+        Ok(context.making.network(&context.engine, spec).await?)
     }
 
     /// Starts the services, and waits until each is ready.
@@ -182,7 +233,7 @@ impl<E: Engine> Services<'_, E> {
             started => started?,
         }
         self.say(ready.plan, ServiceState::Started { image: ready.plan.image.clone() }).await;
-        let limit = ready.plan.ready.timeout.unwrap_or(READY_WITHIN);
+        let limit = ready.limit;
         let asked = tokio::select! {
             asked = self.until_ready(ready, start, &id) => asked,
             ended = ended(&mut life) => match ended {
@@ -213,26 +264,36 @@ impl<E: Engine> Services<'_, E> {
         let question = match (&ready.question, start) {
             (Some(question), _) => question,
             // Whether it runs at all: an image without a shell, or a program that ends at once, is seen so.
-            (None, Start::Watched) => &Question::Command(["sh", "-c", ":"].map(str::to_owned).to_vec()),
+            (None, Start::Watched) => &Question::Command(["sh", "-c", ":"].map(str::to_owned).to_vec(), ANSWERS_WITHIN),
             (None, Start::Bare) => return Ok(()),
         };
         let command = question.command();
+        let mut opened = Opened { ports: Vec::new(), since: Instant::now() };
         let mut wait = LOOK.0;
         loop {
-            match self.run.context.engine.exec(id, &command).await {
-                Ok(end) if end.code == 0 => return Ok(()),
-                Ok(end) if matches!(question, Question::Listens(_)) && is_program_missing(&end) => {
+            match tokio::time::timeout(question.limit(), self.run.context.engine.exec(id, &command)).await {
+                Ok(Ok(end)) if end.code == 0 => return Ok(()),
+                Ok(Ok(end)) if !matches!(question, Question::Command(..)) && is_program_missing(&end) => {
                     let message = format!(
                         "service {}: its image has no `sh` to look at its ports with, so the job does not wait for it",
                         ready.plan.name
                     );
-                    let job = Some(self.run.job.id.clone());
-                    self.run.context.emit(Event::Notice { level: Level::Warn, job, message }).await;
+                    self.warn(message).await;
                     return Ok(());
                 }
+                Ok(Ok(end)) => {
+                    if let Question::Exposed(all) = question
+                        && opened.has_settled(listening(&end.output))
+                    {
+                        self.warn(some_listen(&ready.plan.name, all, &opened.ports)).await;
+                        return Ok(());
+                    }
+                }
                 // A container that goes down meanwhile is told by its own end.
-                Ok(_) | Err(EngineError::Refused { .. } | EngineError::Gone) => {}
-                Err(error) => return Err(error.into()),
+                Ok(Err(EngineError::Refused { .. } | EngineError::Gone)) => {}
+                Ok(Err(error)) => return Err(error.into()),
+                // It hangs. What hangs once, as a database does that is just beginning, may answer the next time.
+                Err(_) => {}
             }
             tokio::time::sleep(wait).await;
             wait = (wait * 2).min(LOOK.1);
@@ -308,7 +369,8 @@ impl<E: Engine> Services<'_, E> {
         if words.is_empty() {
             return Err(failed("has nothing to run: neither its image nor the pipeline names a command".to_owned()));
         }
-        Ok(Ready { plan: service, words, env, question: question(service, image, line) })
+        let (question, limit) = (question(service, image, line), limit(service, image));
+        Ok(Ready { plan: service, words, env, question, limit })
     }
 
     fn spec(&self, ready: &Ready<'_>, start: Start) -> ContainerSpec {
@@ -334,32 +396,41 @@ impl<E: Engine> Services<'_, E> {
         }
     }
 
-    /// Ends the services, and takes the network away. The job's container is gone by now.
-    pub(super) async fn end(self) {
-        let members = self.members.into_inner().unwrap_or_else(PoisonError::into_inner);
+    /// Ends the services. They may be started again after it.
+    pub(super) async fn stop(&self) {
+        let members = std::mem::take(&mut *self.members.lock().unwrap_or_else(PoisonError::into_inner));
         for member in &members {
             member.serves.store(false, Ordering::Relaxed);
         }
         let engine = &*self.run.context.engine;
-        let mut left: Vec<String> = join_all(members.iter().map(|member| engine.remove(&member.id)))
-            .await
-            .into_iter()
-            .filter_map(|removed| removed.err().map(|error| error.to_string()))
-            .collect();
+        let removed = join_all(members.iter().map(|member| engine.remove(&member.id))).await;
         for member in members {
             let _ = member.reader.await;
         }
+        for error in removed.into_iter().filter_map(Result::err) {
+            self.may_be_left(&error.to_string()).await;
+        }
+    }
+
+    /// Ends the services, and takes the network away. The job's container is gone by now.
+    pub(super) async fn end(self) {
+        self.stop().await;
         if let Some(network) = &self.network
-            && let Err(error) = remove_network(engine, network).await
+            && let Err(error) = remove_network(&*self.run.context.engine, network).await
         {
-            left.push(format!("network {network}: {error}"));
+            self.may_be_left(&format!("network {network}: {error}")).await;
         }
-        for error in left {
-            let message =
-                format!("a service may be left on the engine: {error}; the next run, or `argon clean`, removes it");
-            let job = Some(self.run.job.id.clone());
-            self.run.context.emit(Event::Notice { level: Level::Warn, job, message }).await;
-        }
+    }
+
+    async fn may_be_left(&self, error: &str) {
+        let message =
+            format!("a service may be left on the engine: {error}; the next run, or `argon clean`, removes it");
+        self.warn(message).await;
+    }
+
+    async fn warn(&self, message: String) {
+        let job = Some(self.run.job.id.clone());
+        self.run.context.emit(Event::Notice { level: Level::Warn, job, message }).await;
     }
 }
 
@@ -384,15 +455,38 @@ async fn remove_network<E: Engine>(engine: &E, name: &str) -> Result<(), EngineE
 }
 
 fn question(service: &PlannedService, image: &Image, line: Option<String>) -> Option<Question> {
-    let shell = |line: String| Question::Command(vec!["sh".to_owned(), "-c".to_owned(), line]);
+    let shell = |line: String| vec!["sh".to_owned(), "-c".to_owned(), line];
     match (&service.ready.probe, &image.health) {
-        (Some(Probe::Command(_)), _) => line.map(shell),
-        (Some(Probe::Port(port)), _) => Some(Question::Listens(vec![port.get()])),
-        (None, Some(Health::Shell(line))) => Some(shell(line.clone())),
-        (None, Some(Health::Program(words))) => Some(Question::Command(words.clone())),
+        (Some(Probe::Command(_)), _) => line.map(|line| Question::Command(shell(line), ANSWERS_WITHIN)),
+        (Some(Probe::Port(port)), _) => Some(Question::Listens(port.get())),
+        (None, Some(check)) => {
+            let words = match &check.asks {
+                Health::Shell(line) => shell(line.clone()),
+                Health::Program(words) => words.clone(),
+            };
+            Some(Question::Command(words, check.timeout.unwrap_or(ANSWERS_WITHIN)))
+        }
         (None, None) if image.ports.is_empty() => None,
-        (None, None) => Some(Question::Listens(image.ports.clone())),
+        (None, None) => Some(Question::Exposed(image.ports.clone())),
     }
+}
+
+/// How long a service may take. An image that says how long it may be unwell after its start has that on top.
+fn limit(service: &PlannedService, image: &Image) -> Duration {
+    let unwell = image.health.as_ref().and_then(|check| check.start_period).filter(|_| service.ready.probe.is_none());
+    service.ready.timeout.unwrap_or(READY_WITHIN + unwell.unwrap_or_default())
+}
+
+/// What is to be known where a job goes on though not all that its service's image exposes listens.
+fn some_listen(service: &str, all: &[u16], opened: &[u16]) -> String {
+    let silent: Vec<u16> = all.iter().copied().filter(|port| !opened.contains(port)).collect();
+    let example = opened.last().copied().unwrap_or_default();
+    format!(
+        "service {service}: its image exposes the ports {}, and nothing listens on {}; the job does not wait for them any longer. \
+         Say what it is to wait for: `ready: {{port: {example}}}`",
+        list(all),
+        list(&silent)
+    )
 }
 
 async fn ended(life: &mut watch::Receiver<Life>) -> Life {
@@ -449,5 +543,26 @@ impl<E: Engine> Mouth<E> {
             let (job, service) = (self.job.clone(), self.service.clone());
             let _ = self.events.send(Event::ServiceLog { job, service, bytes }).await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn some_of_the_exposed_ports_do_when_no_further_one_opens() {
+        let mut opened = Opened { ports: Vec::new(), since: Instant::now() };
+        let long = SETTLED + Duration::from_secs(1);
+        assert_eq!(listening(b"1111\n1628\nnoise\n"), [0x1111, 0x1628]);
+        assert!(!opened.has_settled(vec![4369]));
+        opened.since -= long;
+        assert!(!opened.has_settled(vec![4369, 5672]), "one just opened");
+        opened.since -= long;
+        assert!(opened.has_settled(vec![4369, 5672]));
+        let mut silent = Opened { ports: Vec::new(), since: Instant::now() - long };
+        assert!(!silent.has_settled(Vec::new()), "nothing listens at all");
+        let said = some_listen("queue", &[4369, 5671, 5672], &[4369, 5672]);
+        assert!(said.contains("nothing listens on 5671") && said.contains("`ready: {port: 5672}`"), "{said}");
     }
 }

@@ -7,7 +7,7 @@ use crate::engine::{Engine, EngineError, Purpose};
 use crate::source::Bases;
 
 /// What was removed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Swept {
     /// Containers.
     pub containers: usize,
@@ -21,6 +21,8 @@ pub struct Swept {
     pub results: usize,
     /// Images that were built.
     pub images: usize,
+    /// What stays, as it could not be removed.
+    pub left: Left,
 }
 
 /// What is removed.
@@ -48,10 +50,11 @@ impl Notes<'_> {
     }
 }
 
-/// Removes what Argon made on the engine. Containers go first: they hold on to the rest.
+/// Removes what Argon made on the engine. Containers go first: they hold on to the rest. What cannot be removed is told, and
+/// keeps nothing else from going.
 ///
 /// # Errors
-/// Where the engine refuses.
+/// Where the engine does not say what there is.
 pub async fn sweep<E: Engine>(engine: &E, whose: Whose, kept: Option<Notes<'_>>) -> Result<Swept, EngineError> {
     let me = Owner::current();
     let is_meant =
@@ -59,14 +62,14 @@ pub async fn sweep<E: Engine>(engine: &E, whose: Whose, kept: Option<Notes<'_>>)
     let mut swept = Swept::default();
     for container in engine.owned().await? {
         if is_meant(&container.labels.owner) {
-            engine.remove(&container.id).await?;
-            swept.containers += 1;
+            let removed = engine.remove(&container.id).await;
+            swept.containers += swept.left.note("container", &container.id.0, removed);
         }
     }
     for network in engine.owned_networks().await? {
         if is_meant(&network.labels.owner) {
-            engine.remove_network(&network.name).await?;
-            swept.networks += 1;
+            let removed = engine.remove_network(&network.name).await;
+            swept.networks += swept.left.note("network", &network.name, removed);
         }
     }
     for volume in engine.owned_volumes().await? {
@@ -74,7 +77,9 @@ pub async fn sweep<E: Engine>(engine: &E, whose: Whose, kept: Option<Notes<'_>>)
             (Purpose::Run, _) | (_, Whose::Everyones) => is_meant(&volume.labels.owner),
             // What is kept outlives who made it; what its maker died over is not noted anywhere.
             (Purpose::Base(key), Whose::Dead) => kept.is_some_and(|kept| {
-                kept.are_of(key) && is_meant(&volume.labels.owner) && !kept.bases.knows(&volume.name)
+                kept.are_of(key)
+                    && is_meant(&volume.labels.owner)
+                    && kept.bases.knows(&volume.name).is_ok_and(|known| !known)
             }),
             (Purpose::Cache(scope), Whose::Dead) => kept.is_some_and(|kept| {
                 kept.are_of(scope)
@@ -83,11 +88,31 @@ pub async fn sweep<E: Engine>(engine: &E, whose: Whose, kept: Option<Notes<'_>>)
             }),
         };
         if is_left {
-            remove_volume(engine, &volume.name).await?;
-            swept.volumes += 1;
+            let removed = remove_volume(engine, &volume.name).await;
+            if let (Ok(()), Purpose::Base(_), Some(kept)) = (&removed, &volume.purpose, kept) {
+                kept.bases.forget(&volume.name);
+            }
+            swept.volumes += swept.left.note("volume", &volume.name, removed);
         }
     }
     Ok(swept)
+}
+
+/// What could not be removed, a line each for people.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Left(pub Vec<String>);
+
+impl Left {
+    /// Notes what became of a removal; gives how many things it removed.
+    pub(super) fn note(&mut self, what: &str, name: &str, removed: Result<(), EngineError>) -> usize {
+        match removed {
+            Ok(()) => 1,
+            Err(error) => {
+                self.0.push(format!("the {what} {name}: {error}"));
+                0
+            }
+        }
+    }
 }
 
 impl Swept {

@@ -544,3 +544,25 @@ async fn an_image_is_built_once_whatever_jobs_use_it_behind_the_pull_of_its_base
     let cause = r#"a failure ImageBuild { message: "`[1/1] RUN false` failed: exit code: 1", output: "built" }"#;
     assert_eq!(story.last().unwrap(), cause);
 }
+
+#[tokio::test]
+async fn a_job_that_is_begun_again_has_each_service_once() {
+    let jobs = "  a:\n    image: initless:1\n    services:\n      db:\n        image: box:2\n        command: [serve]\n    steps:\n      - run: say hi\n";
+    let ran = play(jobs, settings(), |_| {}).await;
+    assert_eq!(ran.result.status, Status::Success, "{:#?}", ran.story());
+    // The job's container twice, and the service's.
+    assert_eq!((ran.engine.made(), ran.engine.most_of_a_name(), ran.engine.containers()), (4, 1, 0));
+}
+
+#[tokio::test]
+async fn what_cannot_be_removed_keeps_nothing_else_and_is_named() {
+    let engine = Fake::default();
+    for name in ["stuck", "loose", "gone"] {
+        engine.leave_volume(name, "m/1/earlier/1/1");
+    }
+    let swept = sweep(&engine, Whose::Everyones, None).await.unwrap();
+    assert_eq!((swept.volumes, swept.words().as_deref()), (2, Some("2 volumes")));
+    let [left] = &swept.left.0[..] else { panic!("{:?}", swept.left) };
+    assert!(left.contains("the volume stuck: the engine said: volume is in use"), "{left}");
+    assert_eq!(engine.owned_volumes().await.unwrap().len(), 1);
+}

@@ -11,7 +11,7 @@ use std::time::Duration;
 pub use matrix::{Combination, Matrix, MatrixValue};
 pub use surroundings::{
     Artifact, ArtifactWhen, Build, Cache, CacheMode, CacheSave, JobImage, Probe, Ready, Retry, RetryWhen, Security,
-    Service,
+    Service, host_name,
 };
 pub use trigger::{Concurrency, InProgress, On, PullRequestFilter, PushFilter, Schedule};
 

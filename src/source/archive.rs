@@ -11,7 +11,8 @@ use std::time::SystemTime;
 use tar::{Builder, EntryType, Header};
 
 use super::listing::{Found, Frozen, Origin, is_gone, look, mtime, on_disk, regular, shown};
-use super::snapshot::{Manifest, Wrote};
+use super::moment::Taken;
+use super::snapshot::{Manifest, Stat, Wrote};
 use super::{SourceError, Workspace};
 
 /// Who owns the files in the container.
@@ -172,16 +173,30 @@ impl<'a, W: Write> Archive<'a, W> {
                 Ok(Wrote::Entry)
             }
             Origin::Tree => self.disk(name, path, &on_disk(root, path)),
+            Origin::Known(stat) => self.known(name, path, &on_disk(root, path), *stat),
+            Origin::Taken(taken) => {
+                self.taken(name, path, taken).map_err(send)?;
+                Ok(Wrote::Entry)
+            }
             Origin::File(disk) => self.disk(name, path, disk),
         }
     }
 
     /// The mark by which overlayfs knows that a path of a lower layer is gone.
     pub(super) fn whiteout(&mut self, path: &[u8]) -> Result<(), SourceError> {
+        let name = self.name(path);
+        self.whiteout_at(&name)
+    }
+
+    /// Such a mark outside of the prefix.
+    pub(super) fn bare_whiteout(&mut self, name: &str) -> Result<(), SourceError> {
+        self.whiteout_at(name.as_bytes())
+    }
+
+    fn whiteout_at(&mut self, name: &[u8]) -> Result<(), SourceError> {
         let mut header = self.header(EntryType::Char, 0, 0);
         let set = header.set_device_major(0).and_then(|()| header.set_device_minor(0));
-        let name = self.name(path);
-        set.and_then(|()| self.append(&mut header, &name, &[], io::empty())).map_err(send)
+        set.and_then(|()| self.append(&mut header, name, &[], io::empty())).map_err(send)
     }
 
     /// A directory outside of the prefix.
@@ -246,6 +261,27 @@ impl<'a, W: Write> Archive<'a, W> {
                 self.append(&mut header, name, &[], bytes.as_slice())
             }
         }
+    }
+
+    fn taken(&mut self, name: &[u8], path: &[u8], taken: &Taken) -> io::Result<()> {
+        if let Some(manifest) = &mut self.manifest {
+            manifest.add_taken(path, taken);
+        }
+        let mut header = self.header(EntryType::Regular, taken.mode, u64::try_from(taken.mtime).unwrap_or(0));
+        header.set_size(taken.length);
+        self.summary.files += 1;
+        self.summary.bytes += taken.length;
+        self.append(&mut header, name, &[], taken.reader())
+    }
+
+    /// A file that was left to a snapshot which then could not be used.
+    fn known(&mut self, name: &[u8], path: &[u8], disk: &Path, was: Stat) -> Result<Wrote, SourceError> {
+        if !matches!(look(disk)?, Found::Leaf(now) if Stat::of(&now) == was) {
+            self.summary
+                .warnings
+                .push(format!("{} changed since the run began: jobs see it as it is now", shown(path)));
+        }
+        self.disk(name, path, disk)
     }
 
     /// A file or symlink as it is now: what it was when it was listed no longer counts.

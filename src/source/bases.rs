@@ -22,6 +22,17 @@ pub struct Held {
     lock: File,
 }
 
+/// What came of the wish to use a snapshot.
+#[derive(Debug)]
+pub enum Hold {
+    /// It is used.
+    Held(Held),
+    /// It is not known here, or what is noted of it cannot be read.
+    Unknown,
+    /// Another process has it: it looks at it, or removes it.
+    Taken,
+}
+
 /// A snapshot that may be removed: nobody can begin to use it meanwhile.
 #[derive(Debug)]
 pub struct Free {
@@ -49,31 +60,51 @@ impl Bases {
         blake3::hash(format!("{machine}{}", folder.display()).as_bytes()).to_hex()[..12].to_owned()
     }
 
-    /// Whether it has the manifest of this snapshot.
+    /// Whether it has the manifest of this snapshot, and can read it. One that it cannot will never be used.
+    ///
+    /// # Errors
+    /// Where there is a file that cannot be opened.
+    pub fn knows(&self, name: &str) -> io::Result<bool> {
+        let Some(mut file) = opened(&self.path(name))? else { return Ok(false) };
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        Ok(Manifest::from_bytes(&bytes).is_some())
+    }
+
+    /// Forgets a snapshot that is gone.
+    pub fn forget(&self, name: &str) {
+        // One that stays is a snapshot that no engine has: it is never found.
+        let _ = fs::remove_file(self.path(name));
+    }
+
+    /// The folder.
     #[must_use]
-    pub fn knows(&self, name: &str) -> bool {
-        self.path(name).exists()
+    pub fn folder(&self) -> &Path {
+        &self.0
     }
 
     fn path(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
 
-    /// Uses a snapshot; `None` where it is not known here, or just being removed.
+    /// Uses a snapshot.
     ///
     /// # Errors
     /// Where there is a file that cannot be read.
-    pub fn hold(&self, name: &str) -> io::Result<Option<Held>> {
+    pub fn hold(&self, name: &str) -> io::Result<Hold> {
         let path = self.path(name);
-        let Some(mut lock) = opened(&path)? else { return Ok(None) };
-        if flock(&lock, FlockOperation::NonBlockingLockShared).is_err() || !path.exists() {
-            return Ok(None);
+        let Some(mut lock) = opened(&path)? else { return Ok(Hold::Unknown) };
+        if flock(&lock, FlockOperation::NonBlockingLockShared).is_err() {
+            return Ok(Hold::Taken);
+        }
+        if !path.exists() {
+            return Ok(Hold::Unknown);
         }
         let mut bytes = Vec::new();
         lock.read_to_end(&mut bytes)?;
         // Told by the time of the file; where that cannot be set, it is removed a little sooner.
         let _ = lock.set_modified(SystemTime::now());
-        Ok(Manifest::from_bytes(&bytes).map(|manifest| Held { manifest, lock }))
+        Ok(Manifest::from_bytes(&bytes).map_or(Hold::Unknown, |manifest| Hold::Held(Held { manifest, lock })))
     }
 
     /// Notes a snapshot that is whole now, and uses it.
@@ -84,6 +115,8 @@ impl Bases {
         fs::create_dir_all(&self.0)?;
         let mut file = tempfile::NamedTempFile::new_in(&self.0)?;
         file.write_all(&manifest.to_bytes()?)?;
+        // A name without its content would be a snapshot that nobody can use.
+        file.as_file().sync_all()?;
         flock(file.as_file(), FlockOperation::LockShared)?;
         let lock = file.persist(self.path(name))?;
         Ok(Held { manifest, lock })
@@ -131,13 +164,25 @@ mod tests {
     fn what_is_used_is_not_free_and_what_is_forgotten_is_not_found() {
         let folder = tempfile::tempdir().unwrap();
         let bases = Bases::new(folder.path().join("bases"));
-        assert!(bases.hold("a").unwrap().is_none());
+        assert!(matches!(bases.hold("a").unwrap(), Hold::Unknown));
         let held = bases.keep("a", Manifest::default()).unwrap();
         assert!(bases.free("a").unwrap().is_none(), "it is used");
         drop(held);
         let free = bases.free("a").unwrap().unwrap();
-        assert!(bases.hold("a").unwrap().is_none(), "it is being removed");
+        assert!(matches!(bases.hold("a").unwrap(), Hold::Taken), "it is being looked at");
         free.forget();
         assert!(bases.free("a").unwrap().is_none());
+    }
+    #[test]
+    fn what_is_noted_and_cannot_be_read_is_not_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let bases = Bases::new(folder.path());
+        bases.keep("whole", Manifest::default().of_this_form()).unwrap();
+        fs::write(folder.path().join("torn"), "").unwrap();
+        assert!(bases.knows("whole").unwrap());
+        assert!(!bases.knows("torn").unwrap());
+        assert!(matches!(bases.hold("torn").unwrap(), Hold::Unknown));
+        bases.forget("torn");
+        assert!(!folder.path().join("torn").exists());
     }
 }

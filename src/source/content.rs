@@ -1,6 +1,7 @@
 //! What `hash(…)` asks of the workspace: one hash over the files that match.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
@@ -8,6 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use super::listing::{Found, Frozen, Origin, is_gone, look, on_disk, regular};
+use super::moment::Taken;
 use super::{SourceError, Workspace};
 
 /// What is read of a file at once.
@@ -43,6 +45,7 @@ impl Workspace {
             }
             any |= match origin {
                 Origin::Frozen(frozen) => frozen_entry(&mut hasher, path, frozen),
+                Origin::Taken(taken) => taken_entry(&mut hasher, path, taken)?,
                 _ => entry(&mut hasher, path, &on_disk(&self.root, path))?,
             };
         }
@@ -64,7 +67,8 @@ impl Workspace {
             let is_there = match origin {
                 _ if !wanted(&name) => false,
                 Origin::Frozen(frozen) => frozen_entry(&mut hasher, path, frozen),
-                Origin::Tree => entry(&mut hasher, path, &on_disk(&self.root, path))?,
+                Origin::Taken(taken) => taken_entry(&mut hasher, path, taken)?,
+                Origin::Tree | Origin::Known(_) => entry(&mut hasher, path, &on_disk(&self.root, path))?,
                 Origin::Directory | Origin::File(_) | Origin::Bytes(_) => false,
             };
             if is_there {
@@ -86,7 +90,10 @@ impl Workspace {
         let mut bytes = Vec::new();
         match self.listing.get(path.as_bytes()) {
             Some(Origin::Frozen(Frozen::File { bytes: frozen, .. })) => bytes.clone_from(frozen),
-            Some(Origin::Tree) => match regular(&disk).map_err(failed)? {
+            Some(Origin::Taken(taken)) => {
+                taken.reader().take(TEXT_LIMIT + 1).read_to_end(&mut bytes).map_err(failed).map(|_| ())?;
+            }
+            Some(Origin::Tree | Origin::Known(_)) => match regular(&disk).map_err(failed)? {
                 Some(file) => file.take(TEXT_LIMIT + 1).read_to_end(&mut bytes).map_err(failed).map(|_| ())?,
                 None => return Ok(None),
             },
@@ -144,6 +151,14 @@ fn frozen_entry(hasher: &mut blake3::Hasher, path: &[u8], frozen: &Frozen) -> bo
     hasher.update(&(content.len() as u64).to_le_bytes());
     hasher.update(content);
     true
+}
+
+fn taken_entry(hasher: &mut blake3::Hasher, path: &[u8], taken: &Taken) -> Result<bool, SourceError> {
+    head(hasher, path, if taken.mode & 0o100 != 0 { Kind::Executable } else { Kind::File });
+    hasher.update(&taken.length.to_le_bytes());
+    let failed = |source| SourceError::Read { path: OsStr::from_bytes(path).into(), source };
+    hasher.update_reader(taken.reader()).map_err(failed)?;
+    Ok(true)
 }
 
 /// The BLAKE3 of a regular file; `None` where there is none any more.

@@ -161,6 +161,15 @@ pub enum SourceError {
         #[source]
         source: io::Error,
     },
+    /// The content of files cannot be kept apart for the run.
+    #[error("the files of the tree cannot be kept in {}", folder.display())]
+    Keep {
+        /// Where they were to be.
+        folder: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
     /// Somebody stopped it.
     #[error("stopped while the source was made ready")]
     Interrupted,
@@ -200,6 +209,7 @@ impl SourceError {
                 Some("`git submodule update --init --recursive` in a clone may tell more".into())
             }
             Self::Temporary { .. } => Some("free some space, or set TMPDIR to a folder you can write to".into()),
+            Self::Keep { .. } => Some("free some space there; it is as much as the tree has".into()),
             Self::Read { .. }
             | Self::List { .. }
             | Self::IgnoreFile { .. }

@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags};
 
 use super::SourceError;
+use super::moment::Taken;
+use super::snapshot::Stat;
 
 /// How much a workspace holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -28,6 +30,10 @@ pub(super) enum Origin {
     Directory,
     /// A file or symlink at the same path below the workspace's root, read when streamed.
     Tree,
+    /// A file of the tree that was so when the run began, and that the snapshot is known to hold: it is not read.
+    Known(Stat),
+    /// A file of the tree, as it was when the run began.
+    Taken(Taken),
     /// A file elsewhere on disk, read when streamed.
     File(PathBuf),
     /// A file or symlink of the tree, as it was when the source was opened.
@@ -39,7 +45,7 @@ pub(super) enum Origin {
 impl Origin {
     /// Whether it is a file or symlink of the tree: what the tree holds, and not what was made to go with it.
     pub(super) fn is_of_tree(&self) -> bool {
-        matches!(self, Self::Tree | Self::Frozen(_))
+        matches!(self, Self::Tree | Self::Frozen(_) | Self::Known(_) | Self::Taken(_))
     }
 }
 

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::archive::{Archive, Owner, TarOptions, TarSummary, Top};
 use super::content::hash_file;
 use super::listing::{Found, Frozen, Listing, Origin, look, on_disk};
+use super::moment::Taken;
 use super::{SourceError, Workspace};
 
 /// The form of a manifest on disk. One of another form is not read.
@@ -25,6 +26,9 @@ const RACY: Duration = Duration::from_secs(1);
 
 /// Where a delta has its files, and where the jobs write.
 pub const DELTA_FILES: &str = "files";
+
+/// A mark for what is gone that stands for nothing: whether the engine unpacks such marks can be seen by it.
+pub const DELTA_MARK: &str = "mark";
 
 /// Below here each job has a folder by its number, with `upper` and `work`.
 pub const DELTA_JOBS: &str = "jobs";
@@ -54,7 +58,7 @@ pub(super) struct Stat {
 }
 
 impl Stat {
-    fn of(metadata: &Metadata) -> Self {
+    pub(super) fn of(metadata: &Metadata) -> Self {
         Self {
             size: metadata.len(),
             inode: metadata.ino(),
@@ -64,7 +68,7 @@ impl Stat {
     }
 
     /// As [`of`](Self::of), but nothing for a file that was written at the moment of `taken`.
-    fn settled(metadata: &Metadata, taken: SystemTime) -> Option<Self> {
+    pub(super) fn settled(metadata: &Metadata, taken: SystemTime) -> Option<Self> {
         let since = taken.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let last = metadata.ctime().max(metadata.mtime());
         let settled = since.checked_sub(RACY)?;
@@ -93,11 +97,23 @@ enum Times {
     DoNotCount,
 }
 
+impl Delta {
+    /// Whether something is in the snapshot alone.
+    #[must_use]
+    pub fn takes_away(&self) -> bool {
+        !self.gone.is_empty()
+    }
+}
+
 impl Manifest {
     /// Reads what [`to_bytes`](Self::to_bytes) wrote; `None` where it is something else.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         postcard::from_bytes(bytes).ok().filter(|manifest: &Self| manifest.form == FORM)
+    }
+
+    pub(super) fn of_this_form(self) -> Self {
+        Self { form: FORM, ..self }
     }
 
     /// For the disk.
@@ -127,6 +143,16 @@ impl Manifest {
         self.entries.insert(path.to_vec(), Entry::File { mode, mtime: metadata.mtime(), stat, hash });
     }
 
+    pub(super) fn add_taken(&mut self, path: &[u8], taken: &Taken) {
+        self.bytes += taken.length;
+        self.entries.insert(path.to_vec(), of_taken(taken));
+    }
+
+    /// Whether it has a file just so.
+    pub(super) fn has_file(&self, path: &[u8], now: Stat) -> bool {
+        matches!(self.entries.get(path), Some(Entry::File { stat: Some(stat), .. }) if *stat == now)
+    }
+
     pub(super) fn add_bytes(&mut self, path: &[u8], bytes: &[u8]) {
         self.bytes += bytes.len() as u64;
         self.entries.insert(path.to_vec(), of_bytes(bytes));
@@ -151,6 +177,10 @@ fn of_frozen(mode: u32, mtime: u64, bytes: &[u8]) -> Entry {
     Entry::File { mode, mtime, stat: None, hash: *blake3::hash(bytes).as_bytes() }
 }
 
+fn of_taken(taken: &Taken) -> Entry {
+    Entry::File { mode: taken.mode, mtime: taken.mtime, stat: taken.stat, hash: taken.hash }
+}
+
 fn of_bytes(bytes: &[u8]) -> Entry {
     Entry::File { mode: 0o644, mtime: 0, stat: None, hash: *blake3::hash(bytes).as_bytes() }
 }
@@ -164,7 +194,7 @@ impl Workspace {
     pub fn write_snapshot<W: Write>(&self, w: W, owner: Owner) -> Result<(TarSummary, Manifest), SourceError> {
         let options = TarOptions { prefix: String::new(), owner, include_top: Top::Include };
         let mut archive = Archive::new(w, &options);
-        archive.record(Manifest { form: FORM, ..Manifest::default() });
+        archive.record(Manifest::default().of_this_form());
         archive.top()?;
         for (path, origin) in self.listing.iter() {
             archive.entry(&self.root, path, origin)?;
@@ -209,6 +239,15 @@ impl Workspace {
                 return Ok((was != Some(&of_bytes(bytes))).then_some(Some(bytes.len() as u64)));
             }
             Origin::Frozen(frozen) => return Ok(self.frozen_differs(frozen, was)),
+            Origin::Known(stat) => {
+                let is_same = matches!(was, Some(Entry::File { stat: Some(was), .. }) if was == stat);
+                return Ok((!is_same).then_some(Some(stat.size)));
+            }
+            Origin::Taken(taken) => {
+                let is_same = matches!(was, Some(Entry::File { mode, mtime, hash, .. })
+                    if (mode, hash) == (&taken.mode, &taken.hash) && (times == Times::DoNotCount || *mtime == taken.mtime));
+                return Ok((!is_same).then_some(Some(taken.length)));
+            }
             Origin::Tree => on_disk(&self.root, path),
             Origin::File(disk) => disk.clone(),
         };
@@ -277,6 +316,7 @@ impl Workspace {
         for path in &delta.gone {
             archive.whiteout(path)?;
         }
+        archive.bare_whiteout(DELTA_MARK)?;
         archive.bare_directory(DELTA_JOBS)?;
         for job in 0..jobs {
             archive.bare_directory(&format!("{DELTA_JOBS}/{job}"))?;

@@ -3,6 +3,7 @@
 //! What becomes of the history never changes what becomes of the run. When it cannot be written, the recorder stops, keeps the
 //! reason for whoever asks ([`Trouble`]), and the run goes on.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::Write;
@@ -22,6 +23,9 @@ use crate::sinks::{Sink, SinkError};
 
 /// How many bytes of a step's output wait in memory.
 const BUFFER: usize = 64 * 1024;
+
+/// How much of what a service writes is kept, in bytes: one that talks all day must not fill the disk.
+const SERVICE_LOG: u64 = 64 * 1024 * 1024;
 
 /// What the events of a run do not say of it.
 #[derive(Debug, Clone, Default)]
@@ -410,8 +414,11 @@ impl Recording {
         }
         let path = service_log(dir, &self.run, position, service);
         let opened = File::options().create(true).append(true).open(&path);
-        let written = opened.and_then(|mut file| file.write_all(bytes));
-        self.log_bytes += bytes.len() as u64;
+        let written = opened.and_then(|mut file| {
+            let bytes = within(bytes, file.metadata()?.len(), SERVICE_LOG);
+            self.log_bytes += bytes.len() as u64;
+            file.write_all(&bytes)
+        });
         written.map_err(|source| StoreError::File { what: "write the log", path, source })
     }
 
@@ -435,6 +442,20 @@ impl Recording {
         }
         Ok(())
     }
+}
+
+/// What of these bytes is still written to a log of this length. A log that is full ends in a line that says so, and is longer than
+/// `most` from then on.
+fn within(bytes: &[u8], length: u64, most: u64) -> Cow<'_, [u8]> {
+    if length > most {
+        return Cow::Borrowed(&[]);
+    }
+    let room = usize::try_from(most - length).unwrap_or(usize::MAX);
+    if bytes.len() <= room {
+        return Cow::Borrowed(bytes);
+    }
+    let full = format!("\n… the service wrote more than {} MiB: the rest is not kept\n", most / 1024 / 1024);
+    Cow::Owned([&bytes[..room], full.as_bytes()].concat())
 }
 
 impl StepLog {
@@ -591,4 +612,23 @@ fn count(value: u64) -> i64 {
 
 fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_s_log_is_full_at_some_point_and_says_so_once() {
+        let most = 2 * 1024 * 1024;
+        let mut log = Vec::new();
+        for _ in 0..5 {
+            let piece = within(&[b'x'; 1_000_000], log.len() as u64, most).into_owned();
+            log.extend(piece);
+        }
+        let text = String::from_utf8(log).unwrap_or_default();
+        assert_eq!(text.matches('x').count() as u64, most);
+        assert!(text.ends_with("x\n… the service wrote more than 2 MiB: the rest is not kept\n"));
+        assert_eq!(text.matches('…').count(), 1);
+    }
 }

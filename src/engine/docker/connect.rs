@@ -211,6 +211,7 @@ fn client(env: &EngineEnv, endpoint: Endpoint, answer: Answer) -> Result<Docker,
         builder,
         config_dir: env.config_dir(),
         no_init: Arc::new(AtomicBool::new(false)),
+        no_redirects: Arc::new(AtomicBool::new(false)),
         stall: STALL,
     })
 }

@@ -202,9 +202,7 @@ pub(super) async fn start(docker: &Docker, id: &ContainerId) -> Result<(), Engin
     let config = inspected.ok().and_then(|c| c.config).unwrap_or_default();
     let program = config.entrypoint.and_then(|e| e.into_iter().next()).unwrap_or_default();
     let error = error::of_start(refusal, &program, &config.image.unwrap_or_default());
-    if error == EngineError::InitMissing {
-        docker.no_init.store(true, Ordering::Relaxed);
-    }
+    docker.remember(&error);
     Err(error)
 }
 

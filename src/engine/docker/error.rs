@@ -50,6 +50,7 @@ pub(super) fn refused(status: u16, message: String) -> EngineError {
         }
         404 if words.contains("no such container") || words.contains("no container with") => EngineError::Gone,
         409 if is_being_removed(&words) => EngineError::Gone,
+        _ if refuses_layers(&message) => EngineError::LayersRefused { message },
         _ => EngineError::Refused { status, message },
     }
 }
@@ -79,6 +80,12 @@ pub(super) fn of_create(error: Error, image: &str) -> EngineError {
 pub(super) fn of_start(error: Error, program: &str, image: &str) -> EngineError {
     match error {
         Error::DockerResponseServerError { message, .. } if no_init(&message) => EngineError::InitMissing,
+        Error::DockerResponseServerError { message, .. } if refuses_layers(&message) => {
+            EngineError::LayersRefused { message }
+        }
+        Error::DockerResponseServerError { message, .. } if finds_no_folder(&message) => {
+            EngineError::NoFolder { message }
+        }
         Error::DockerResponseServerError { message, .. } if names_program(&message) => {
             EngineError::ProgramMissing { program: program.to_owned(), image: image.to_owned() }
         }
@@ -99,6 +106,20 @@ fn names_program(message: &str) -> bool {
         || words.contains("executable file `") && words.contains("not found")
         || words.contains("no such file or directory: unknown")
         || words.contains("permission denied: unknown") && words.contains("exec:")
+}
+
+/// The engine itself mounts what a volume shows, before a runtime does anything: `failed to mount local volume` (Docker),
+/// `mounting volume NAME for container` (Podman).
+fn refuses_layers(message: &str) -> bool {
+    let words = message.to_ascii_lowercase();
+    words.contains("failed to mount local volume") || words.contains("mounting volume ")
+}
+
+/// The runtime then puts the volume at its place: `error mounting "…" to rootfs at "…": … not a directory` (runc),
+/// ``mount `…` to `…`: Not a directory`` (crun).
+fn finds_no_folder(message: &str) -> bool {
+    let words = message.to_ascii_lowercase();
+    words.contains("mount") && words.contains(": not a directory")
 }
 
 /// `exec: "docker-init": executable file not found in $PATH` (Docker),
@@ -155,5 +176,26 @@ mod tests {
             EngineError::InitMissing
         );
         assert_eq!(of_start(of(404, "No such container: c"), "p", "i"), EngineError::Gone);
+    }
+
+    #[test]
+    fn a_volume_that_cannot_be_laid_is_told_from_one_whose_place_is_a_file() {
+        for (message, kind) in [
+            (
+                "error while mounting volume '/var/lib/docker/volumes/v/_data': failed to mount local volume: mount \
+                 overlay:/v, data: lowerdir=/a:/b,upperdir=/c,workdir=/d,redirect_dir=on: invalid argument",
+                "LayersRefused",
+            ),
+            ("mounting volume v for container c: mount: wrong fs type", "LayersRefused"),
+            (
+                "OCI runtime create failed: runc create failed: error mounting \"/var/lib/docker/volumes/v/_data\" to rootfs at \
+                 \"/workspace/file\": mount /var/lib/docker/volumes/v/_data:/workspace/file, flags: 0x5000: not a directory: unknown",
+                "NoFolder",
+            ),
+            ("crun: mount `/volumes/v` to `workspace/file`: Not a directory: OCI runtime error", "NoFolder"),
+        ] {
+            let name = format!("{:?}", of_start(of(500, message), "p", "i"));
+            assert!(name.starts_with(kind), "{message}: {name}");
+        }
     }
 }

@@ -1,11 +1,14 @@
 //! What an engine tells of itself and of its images.
 
-use bollard::models::{ImageInspect, SystemInfo, SystemInfoCgroupVersionEnum, SystemVersion};
 use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bollard::models::{HealthConfig, ImageInspect, SystemInfo, SystemInfoCgroupVersionEnum, SystemVersion};
+use bollard::query_parameters::ListImagesOptions;
 
 use super::reference::Reference;
 use super::{Docker, error};
-use crate::engine::{EngineError, EngineInfo, Health, Image};
+use crate::engine::{EngineError, EngineInfo, Health, HealthCheck, Image};
 
 /// Facts of the engine.
 pub(super) async fn info(docker: &Docker) -> Result<EngineInfo, EngineError> {
@@ -57,6 +60,12 @@ pub(super) async fn image(docker: &Docker, image: &str) -> Result<Option<Image>,
     }
 }
 
+/// The name of some image, or the id of one that has no name.
+pub(super) async fn some_image(docker: &Docker) -> Result<Option<String>, EngineError> {
+    let found = docker.client.list_images(None::<ListImagesOptions>).await?;
+    Ok(found.into_iter().map(|image| image.id).next())
+}
+
 fn facts(name: &str, found: ImageInspect) -> Image {
     let config = found.config.unwrap_or_default();
     let mut ports: Vec<u16> =
@@ -69,16 +78,41 @@ fn facts(name: &str, found: ImageInspect) -> Image {
         user: config.user.unwrap_or_default(),
         entrypoint: config.entrypoint.unwrap_or_default(),
         command: config.cmd.unwrap_or_default(),
-        health: config.healthcheck.and_then(|check| health(&check.test.unwrap_or_default())),
+        health: config.healthcheck.and_then(health),
         ports,
     }
 }
 
-/// The forms that a HEALTHCHECK has in an image: `["CMD-SHELL", line]`, `["CMD", program, argument…]`, `["NONE"]`.
-fn health(test: &[String]) -> Option<Health> {
-    match test {
-        [form, line] if form == "CMD-SHELL" => Some(Health::Shell(line.clone())),
-        [form, program @ ..] if form == "CMD" && !program.is_empty() => Some(Health::Program(program.to_vec())),
-        _ => None,
+/// The forms that a HEALTHCHECK has in an image: `["CMD-SHELL", line]`, `["CMD", program, argument…]`, `["NONE"]`. Times are in
+/// nanoseconds, 0 where nothing is said.
+fn health(check: HealthConfig) -> Option<HealthCheck> {
+    let asks = match check.test.unwrap_or_default().as_slice() {
+        [form, line] if form == "CMD-SHELL" => Health::Shell(line.clone()),
+        [form, program @ ..] if form == "CMD" && !program.is_empty() => Health::Program(program.to_vec()),
+        _ => return None,
+    };
+    let time = |nanos: Option<i64>| u64::try_from(nanos?).ok().filter(|nanos| *nanos > 0).map(Duration::from_nanos);
+    Some(HealthCheck { asks, timeout: time(check.timeout), start_period: time(check.start_period) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_healthcheck_is_read_with_its_times() {
+        let check = |test: &[&str], timeout| HealthConfig {
+            test: Some(test.iter().map(|word| (*word).to_owned()).collect()),
+            timeout,
+            start_period: Some(0),
+            ..HealthConfig::default()
+        };
+        let read = health(check(&["CMD-SHELL", "true"], Some(3_000_000_000)));
+        let asks = Health::Shell("true".to_owned());
+        let timeout = Some(Duration::from_secs(3));
+        assert_eq!(read, Some(HealthCheck { asks, timeout, start_period: None }));
+        let read = health(check(&["CMD", "curl", "-f"], None)).map(|check| check.asks);
+        assert_eq!(read, Some(Health::Program(vec!["curl".to_owned(), "-f".to_owned()])));
+        assert_eq!(health(check(&["NONE"], None)), None);
     }
 }

@@ -1,6 +1,7 @@
 //! Volumes: empty ones, and such as lay others over one another.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::Ordering;
 
 use bollard::models::{Volume, VolumeCreateRequest};
 use bollard::query_parameters::{ListVolumesOptions, RemoveVolumeOptions};
@@ -22,19 +23,37 @@ pub(super) async fn create(docker: &Docker, spec: &VolumeSpec) -> Result<String,
     let request = VolumeCreateRequest {
         name: Some(spec.name.clone()),
         driver: Some("local".to_owned()),
-        driver_opts: spec.layers.as_ref().map(options),
+        driver_opts: spec.layers.as_ref().map(|layers| options(layers, renames(docker))),
         labels: Some(labels),
         ..VolumeCreateRequest::default()
     };
     Ok(docker.client.create_volume(request).await?.mountpoint)
 }
 
+/// What becomes of the renaming of a directory that a lower layer has
+/// (<https://docs.kernel.org/filesystems/overlayfs.html#renaming-directories>).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Renames {
+    /// The upper layer notes where it comes from.
+    Noted,
+    /// It fails with EXDEV, which `mv` gets round by copying and `git mv` does not.
+    Refused,
+}
+
+fn renames(docker: &Docker) -> Renames {
+    if docker.no_redirects.load(Ordering::Relaxed) { Renames::Refused } else { Renames::Noted }
+}
+
 /// What the engine's `local` driver hands to mount(2) (<https://docs.docker.com/reference/cli/docker/volume/create/>).
-fn options(layers: &Layers) -> HashMap<String, String> {
+fn options(layers: &Layers, renames: Renames) -> HashMap<String, String> {
     let (kind, device, mount) = match layers {
         Layers::Bind(path) => ("none", path.clone(), "bind".to_owned()),
         Layers::Overlay { lower, upper, work } => {
-            let mount = format!("lowerdir={},upperdir={upper},workdir={work}", lower.join(":"));
+            let redirects = match renames {
+                Renames::Noted => ",redirect_dir=on",
+                Renames::Refused => "",
+            };
+            let mount = format!("lowerdir={},upperdir={upper},workdir={work}{redirects}", lower.join(":"));
             ("overlay", "overlay".to_owned(), mount)
         }
     };

@@ -8,7 +8,7 @@ use crate::event::{Event, Level};
 use crate::execute::conversation::{Conversation, Heard};
 use crate::execute::kept::{NotKept, Place};
 use crate::execute::supervisor::{Counters, Report, Unpacker};
-use crate::execute::upload;
+use crate::execute::{upload, user};
 use crate::source::{Owner, TarSummary};
 
 /// The supervisor is a shell that has nothing to do before it says that it is ready.
@@ -20,16 +20,16 @@ impl<E: Engine> JobRun<'_, E> {
         let engine = &*self.context.engine;
         let id = talk.id().clone();
         if let Place::Mounted { .. } = place {
-            engine.start(&id).await.map_err(|error| self.explain_start_over(error))?;
+            engine.start(&id).await.map_err(|error| self.explain_start(error))?;
             talk.say(&format!("{}\n", talk.nonce().as_str())).await;
             let (unpacker, counters) = self.ready(talk).await?;
             self.bring_artifacts(talk, unpacker).await?;
             return Ok(counters);
         }
-        let owner = self.workspace_owner(&id).await?;
+        let (owner, workspace) = (self.workspace_owner(&id).await?, self.context.kept.workspace().await?);
         if let Some(owner) = owner {
             let began = Instant::now();
-            self.note_upload(upload::by_engine(engine, &id, &self.context.workspace, owner).await?, began).await;
+            self.note_upload(upload::by_engine(engine, &id, &workspace, owner).await?, began).await;
         }
         engine.start(&id).await.map_err(|error| self.explain_start(error))?;
         talk.say(&format!("{}\n", talk.nonce().as_str())).await;
@@ -38,12 +38,12 @@ impl<E: Engine> JobRun<'_, E> {
         match (owner, unpacker) {
             (Some(_), _) => {}
             (None, Unpacker::InContainer) => {
-                let sent = upload::by_supervisor(&self.context.workspace, talk).await;
+                let sent = upload::by_supervisor(&workspace, talk).await;
                 self.unpacked(talk).await?;
                 self.note_upload(sent?, began).await;
             }
             (None, Unpacker::Engine) => {
-                let sent = upload::by_engine(engine, &id, &self.context.workspace, Owner::default()).await?;
+                let sent = upload::by_engine(engine, &id, &workspace, Owner::default()).await?;
                 self.note_upload(sent, began).await;
             }
         }
@@ -57,11 +57,13 @@ impl<E: Engine> JobRun<'_, E> {
         if !kept.is_on() {
             return Ok(Place::Stream);
         }
-        let Some(owner) = known_owner(self.job.user.as_deref().unwrap_or(&self.image.user)) else {
-            // Its numbers are in the image, which would have to be asked first.
-            return Ok(Place::Stream);
+        let placed = match kept.owner(&self.image, self.user()).await {
+            Ok(Some(owner)) => kept.place(&self.image.name, owner).await,
+            // That there is no such user is told when its container is there.
+            Ok(None) => return Ok(Place::Stream),
+            Err(error) => Err(error.into()),
         };
-        match kept.place(&self.image.name, owner).await {
+        match placed {
             Ok(place) => {
                 if let Place::Mounted { told: Some(told), .. } = &place {
                     self.notes(&told.warnings, told.message.clone()).await;
@@ -72,10 +74,11 @@ impl<E: Engine> JobRun<'_, E> {
             Err(NotKept::Source(error)) => {
                 Err(Broken::Infrastructure { message: error.to_string(), hint: error.hint() })
             }
+            Err(NotKept::Unread(unread)) => Err(unread.into()),
             Err(NotKept::Engine(error @ (EngineError::DiskFull { .. } | EngineError::Connection(_)))) => {
                 Err(error.into())
             }
-            Err(error @ (NotKept::Engine(_) | NotKept::Note(_))) => {
+            Err(error @ (NotKept::Engine(_) | NotKept::Note(_) | NotKept::NoMarks)) => {
                 kept.give_up();
                 self.notes(&[], format!("workspace: streamed, as no snapshot can be kept: {error}")).await;
                 Ok(Place::Stream)
@@ -85,30 +88,22 @@ impl<E: Engine> JobRun<'_, E> {
 
     /// Who the workspace must be made to belong to; `None` for root, who owns what the supervisor unpacks.
     async fn workspace_owner(&self, id: &ContainerId) -> Result<Option<Owner>, Broken> {
-        let user = self.job.user.as_deref().unwrap_or(&self.image.user);
-        match user.split_once(':').unwrap_or((user, "")) {
-            ("" | "0" | "root", "" | "0" | "root") => Ok(None),
-            (user, group) => {
-                let passwd = self.read_text(id, "/etc/passwd").await?;
-                let groups = self.read_text(id, "/etc/group").await?;
-                match owner_from(user, group, &passwd, &groups) {
-                    Some(owner) => Ok(Some(owner)),
-                    None => Err(Broken::Infrastructure {
-                        message: format!("the image {} has no user `{user}`", self.job.image),
-                        hint: Some("name a user that is in its /etc/passwd, or give a number".to_owned()),
-                    }),
-                }
-            }
+        let user = self.user();
+        if user::is_root(user) {
+            return Ok(None);
+        }
+        match user::of_container(&*self.context.engine, id, user).await? {
+            Some(owner) => Ok(Some(owner)),
+            None => Err(Broken::Infrastructure {
+                message: format!("the image {} has no user `{}`", self.job.image, user.split(':').next().unwrap_or("")),
+                hint: Some("name a user that is in its /etc/passwd, or give a number".to_owned()),
+            }),
         }
     }
 
-    /// A text file of the container; empty where there is none.
-    async fn read_text(&self, id: &ContainerId, path: &str) -> Result<String, Broken> {
-        match self.context.engine.read_file(id, path).await {
-            Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
-            Err(EngineError::Refused { status: 404, .. }) => Ok(String::new()),
-            Err(error) => Err(error.into()),
-        }
+    /// Who runs the steps, in the words of the pipeline or the image.
+    pub(super) fn user(&self) -> &str {
+        self.job.user.as_deref().unwrap_or(&self.image.user)
     }
 
     async fn ready(&self, talk: &mut Conversation) -> Result<(Unpacker, Counters), Broken> {
@@ -167,19 +162,19 @@ impl<E: Engine> JobRun<'_, E> {
         self.context.emit(Event::Notice { level: Level::Debug, job, message }).await;
     }
 
-    /// An engine that cannot mount what was laid over one another says so at the start.
-    fn explain_start_over(&self, error: EngineError) -> Broken {
-        match error {
-            EngineError::Refused { message, .. } if message.contains("mount") && message.contains("volume") => {
-                Broken::NoOverlay { message }
-            }
-            other => self.explain_start(other),
-        }
-    }
-
     fn explain_start(&self, error: EngineError) -> Broken {
         match error {
             EngineError::InitMissing => Broken::NoInit,
+            EngineError::LayersRefused { message } => Broken::NoOverlay { message },
+            EngineError::NoFolder { ref message } => {
+                let paths = self.job.caches.iter().flat_map(|cache| &cache.paths);
+                let named = paths.filter(|path| message.contains(path.as_str())).max_by_key(|path| path.len());
+                let Some(path) = named else { return error.into() };
+                Broken::Infrastructure {
+                    message: format!("the cache of the job names `{path}`, which is a file: a cache has folders"),
+                    hint: Some("name the folder that it is in, or a folder of the cache's own".to_owned()),
+                }
+            }
             EngineError::ProgramMissing { .. } => Broken::Infrastructure {
                 message: format!("the image {} has no `sh`, so it cannot run steps", self.job.image),
                 hint: Some(
@@ -189,48 +184,5 @@ impl<E: Engine> JobRun<'_, E> {
             },
             other => other.into(),
         }
-    }
-}
-
-/// The ids of a user that can be known without its image: root, or numbers of both.
-pub(super) fn known_owner(user: &str) -> Option<Owner> {
-    match user.split_once(':').unwrap_or((user, "")) {
-        ("" | "0" | "root", "" | "0" | "root") => Some(Owner::default()),
-        (user, group) => Some(Owner { uid: user.parse().ok()?, gid: group.parse().ok()? }),
-    }
-}
-
-/// The ids of a user and group, given by name or number, as passwd(5) and group(5) have them.
-fn owner_from(user: &str, group: &str, passwd: &str, groups: &str) -> Option<Owner> {
-    let field = |line: &str, at: usize| line.split(':').nth(at).map(str::to_owned);
-    let number = |text: Option<String>| text.and_then(|text| text.parse::<u32>().ok());
-    let entry =
-        passwd.lines().find(|line| field(line, 0).as_deref() == Some(user) || field(line, 2).as_deref() == Some(user));
-    let uid = user.parse().ok().or_else(|| number(entry.and_then(|line| field(line, 2))))?;
-    let gid = match group {
-        "" => number(entry.and_then(|line| field(line, 3))).unwrap_or(0),
-        group => group.parse().ok().or_else(|| {
-            number(groups.lines().find(|line| field(line, 0).as_deref() == Some(group)).and_then(|line| field(line, 2)))
-        })?,
-    };
-    Some(Owner { uid, gid })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn users_are_found_by_name_and_by_number() {
-        let passwd = "root:x:0:0:root:/root:/bin/sh\ndev:x:1000:1001::/home/dev:/bin/sh\n";
-        let groups = "root:x:0:\nstaff:x:50:\n";
-        let find = |user, group| owner_from(user, group, passwd, groups).map(|owner| (owner.uid, owner.gid));
-        assert_eq!(find("dev", ""), Some((1000, 1001)));
-        assert_eq!(find("1000", ""), Some((1000, 1001)));
-        assert_eq!(find("4711", ""), Some((4711, 0)));
-        assert_eq!(find("dev", "staff"), Some((1000, 50)));
-        assert_eq!(find("dev", "7"), Some((1000, 7)));
-        assert_eq!(find("nobody", ""), None);
-        assert_eq!(find("dev", "nogroup"), None);
     }
 }

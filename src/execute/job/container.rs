@@ -6,7 +6,7 @@ use crate::execute::caches::JobCaches;
 use crate::execute::kept::Place;
 use crate::execute::services::Services;
 use crate::execute::supervisor;
-use crate::pipeline::{NetworkAccess, Resources};
+use crate::pipeline::{NetworkAccess, Resources, host_name};
 use crate::plan::WORKSPACE;
 
 /// Processes and threads of a job that does not say otherwise.
@@ -48,7 +48,7 @@ impl<E> JobRun<'_, E> {
                 (false, more) => Privileges::Capabilities(more.clone()),
             },
             labels: self.labels(),
-            hostname: hostname(self.job.id.as_str()),
+            hostname: host_name(self.job.id.as_str()),
             aliases: Vec::new(),
         }
     }
@@ -59,25 +59,5 @@ pub(in crate::execute) fn limits(resources: &Resources) -> Limits {
         nano_cpus: resources.milli_cpus.map(|milli| i64::from(milli.get()) * 1_000_000),
         memory: resources.memory.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX)),
         pids: i64::from(resources.pids.map_or(DEFAULT_PIDS, |pids| pids.get())),
-    }
-}
-
-/// A host name from a job's name (RFC 1123: 63 letters, digits and hyphens).
-fn hostname(job: &str) -> String {
-    let name: String = job.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(63).collect();
-    match name.trim_matches('-') {
-        "" => "job".to_owned(),
-        name => name.to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn host_names_are_valid() {
-        assert_eq!(hostname("test (python 3.11, linux)"), "test--python-3-11--linux");
-        assert_eq!(hostname("_"), "job");
     }
 }

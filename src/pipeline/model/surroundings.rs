@@ -172,3 +172,25 @@ pub struct Security {
     /// `capabilities`, without `CAP_`.
     pub capabilities: Vec<String>,
 }
+
+/// The host name of a job's container, from the job's name (RFC 1123: 63 letters, digits and hyphens).
+#[must_use]
+pub fn host_name(job: &str) -> String {
+    let name: String = job.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(63).collect();
+    match name.trim_matches('-') {
+        "" => "job".to_owned(),
+        name => name.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn host_names_are_valid() {
+        assert_eq!(host_name("test (python 3.11, linux)"), "test--python-3-11--linux");
+        assert_eq!(host_name("my_job"), "my-job");
+        assert_eq!(host_name("_"), "job");
+    }
+}

@@ -9,7 +9,7 @@ use crate::pipeline::expr::{Part, Template};
 use crate::pipeline::language::Mapping;
 use crate::pipeline::reader::Reader;
 use crate::pipeline::tree::{Entry, Kind, Node};
-use crate::pipeline::{Code, Diagnostic, Probe, Ready, Resources, Service, Spanned};
+use crate::pipeline::{Code, Diagnostic, Probe, Ready, Resources, Service, Spanned, host_name};
 
 pub(super) fn services(reader: &mut Reader<'_>, job: &str, entry: &Entry) -> Vec<Service> {
     let help = "write each service below a name of its own: `db:`, then `image:` below that";
@@ -90,8 +90,8 @@ fn check_name(reader: &mut Reader<'_>, job: &str, key: &Spanned<String>) {
         } else {
             finding.help("begin with a small letter, go on with small letters, digits and `-`, 63 at most")
         });
-    } else if name == job || name == "localhost" {
-        let whose = if name == job { "its job's" } else { "the job's own" };
+    } else if name == host_name(job) || name == "localhost" {
+        let whose = if name == host_name(job) { "its job's" } else { "the job's own" };
         reader.report(
             Diagnostic::new(Code::ServiceIsJob, key.span.clone(), format!("the name `{name}` is {whose}"))
                 .help("give the service another: the job could not tell it from itself"),

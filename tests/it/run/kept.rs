@@ -10,14 +10,24 @@ use std::path::{Path, PathBuf};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::support::{BUSYBOX, Ended, Engine, PYTHON, Repo};
+use crate::support::{BUSYBOX, Ended, Engine, NONROOT, PYTHON, Repo};
 
 /// As many files as it takes for a tree to be kept rather than streamed.
 const MANY: usize = 420;
 
-/// Prints all that a job can see of its files.
+/// Renames folders as a job may, and prints all that it can see of its files then.
 const DUMP: &str = r#"
 import hashlib, json, os, stat
+for top in (b'.', b'src', b'small'):
+    if os.path.isdir(top) and not os.path.islink(top):
+        folders = sorted(e.path for e in os.scandir(top) if e.is_dir(follow_symlinks=False) and e.name != b'.git')
+        if top != b'.' and len(folders) > 1:
+            os.rename(folders[0], folders[0] + b'.was')
+            os.rename(folders[1], folders[0] + b'.was/moved')
+            # Nothing of what was there shines through.
+            os.mkdir(folders[1])
+            open(folders[1] + b'/fresh', 'w').close()
+            os.utime(folders[1] + b'/fresh', (0, 0))
 for top, folders, files in os.walk(b'.'):
     if top == b'.':
         folders.remove(b'.git')
@@ -53,7 +63,17 @@ fn repository(script: &str, shell: &str) -> Repo {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, format!("{number}\n").repeat(number % 5)).unwrap();
     }
+    for number in 0..30 {
+        let path = repo.path().join(format!("small/{}/file-{number}", number % 10));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, format!("{number}\n")).unwrap();
+    }
     repo.commit()
+}
+
+/// The snapshots that are noted in a repository's home.
+fn snapshots(repo: &Repo) -> usize {
+    fs::read_dir(repo.home().join("cache/argon/bases")).map_or(0, Iterator::count)
 }
 
 fn how(ended: &Ended) -> String {
@@ -126,12 +146,18 @@ fn edit(root: &Path, chance: &mut Chance) {
                 fs::write(any.join("inside"), "").unwrap();
             }
         }
-        6 if !fresh.starts_with(&any) && !fresh.exists() => fs::rename(any, fresh).unwrap(),
+        // Not so much that it would be sent as a new snapshot.
+        6 if !fresh.starts_with(&any)
+            && !fresh.exists()
+            && (!any.is_dir() || any.is_symlink() || paths(&any).len() < 20) =>
+        {
+            fs::rename(any, fresh).unwrap();
+        }
         7 => {
             remove(&fresh);
             let file = fs::File::create(fresh).unwrap();
             // Sparse: more bytes than blocks.
-            file.set_len(3_000_000).unwrap();
+            file.set_len(40_000).unwrap();
         }
         8 if any.is_file() && !any.is_symlink() => {
             let file = fs::File::options().append(true).open(&any).unwrap();
@@ -156,6 +182,7 @@ fn over_a_snapshot_a_job_sees_what_a_tar_stream_gives() {
             let differs: Vec<_> = kept.iter().filter(|(path, entry)| streamed.get(*path) != Some(*entry)).collect();
             let lost: Vec<_> = streamed.keys().filter(|path| !kept.contains_key(*path)).collect();
             assert!(differs.is_empty() && lost.is_empty(), "seed {seed}, round {round}: {differs:#?} {lost:#?}");
+            assert_eq!(snapshots(&repo), 1, "seed {seed}, round {round}: what differs was to be sent as such");
         }
         forget(&repo);
     }
@@ -196,25 +223,141 @@ fn the_second_run_sends_what_changed_and_git_works_in_both() {
 }
 
 #[test]
-fn jobs_and_runs_side_by_side_share_a_snapshot_and_none_sees_what_another_writes() {
+fn folders_of_a_snapshot_can_be_renamed() {
+    let repo =
+        repository("git mv src/1 src/one && git status --porcelain | head -1 && ls -d src/1 2>/dev/null || true", "sh");
+    let ran = repo.json(&[]).run();
+    ran.exits(0);
+    assert!(how(&ran).contains("over a snapshot"), "{}", how(&ran));
+    assert_eq!(ran.said("job", 1).trim(), "R  src/1/file-1 -> src/one/file-1");
+    forget(&repo);
+}
+
+#[test]
+fn ten_jobs_and_two_runs_side_by_side_share_a_snapshot_and_none_sees_what_another_writes() {
     let one = json!({"image": BUSYBOX, "steps": [
         {"run": "test ! -e mine && echo $ARGON_JOB > mine && rm src/0/file-0 && sleep 1 && test \"$(cat mine)\" = $ARGON_JOB"},
         {"run": "test ! -e src/0/file-0 && test -e src/1/file-1 && ! test -e late"}]});
-    let jobs: serde_json::Map<String, Value> = (0..4).map(|number| (format!("job-{number}"), one.clone())).collect();
+    let jobs: serde_json::Map<String, Value> = (0..10).map(|number| (format!("job-{number}"), one.clone())).collect();
     let repo = Repo::jobs(Value::Object(jobs));
     for number in 0..MANY {
         fs::create_dir_all(repo.path().join(format!("src/{}", number % 7))).unwrap();
         fs::write(repo.path().join(format!("src/{}/file-{number}", number % 7)), "x").unwrap();
     }
     let repo = repo.commit();
-    let mut first = repo.plain(&["-j", "2"]).spawn();
+    let mut first = repo.plain(&["-j", "10"]).spawn();
     first.wait_for("▸");
     // An edit made while a run goes on does not reach it.
     fs::write(repo.path().join("late"), "").unwrap();
     let second = repo.plain(&["-j", "2"]).spawn();
     first.end().exits(0);
     second.end().exits(1).says("late");
+    assert_eq!(snapshots(&repo), 1);
     forget(&repo);
+}
+
+/// Waits in the container until the test has had its time to edit.
+const WAIT: &str = "until [ $((i = i + 1)) -gt 20 ]; do sleep 0.1; done";
+
+#[test]
+fn an_edit_during_a_run_of_a_large_tree_reaches_none_of_its_jobs() {
+    let look = "cat note; test ! -e late; test -e src/1/file-1";
+    let large = |home: bool| {
+        let job = |image: &str, user: Option<&str>| {
+            let mut job = json!({"image": image, "needs": "first", "steps": [{"run": look}]});
+            if let Some(user) = user {
+                job["user"] = json!(user);
+            }
+            job
+        };
+        let repo = Repo::jobs(json!({
+            "first": {"image": BUSYBOX, "steps": [{"run": format!("echo up; {WAIT}; {look}")}]},
+            "same": job(BUSYBOX, None),
+            "number": job(BUSYBOX, Some("1001:1001")),
+            "name": job(NONROOT, None),
+        }));
+        let repo = (0..MANY).fold(repo, |repo, number| repo.file(&format!("src/{}/file-{number}", number % 7), "x"));
+        let repo = repo.file("note", "before\n").commit();
+        // The second run has snapshots, which were told to hold most of it.
+        for round in 0..2 {
+            std::thread::sleep(std::time::Duration::from_millis(1200));
+            let run = repo.plain(&["-k", "-v"]);
+            let run = if home { run } else { run.env("XDG_CACHE_HOME", "").env("HOME", "") };
+            let mut running = run.spawn();
+            running.wait_for("up\n");
+            fs::write(repo.path().join("note"), "after\n").unwrap();
+            fs::write(repo.path().join("late"), "").unwrap();
+            fs::remove_file(repo.path().join("src/1/file-1")).unwrap();
+            let ended = running.end();
+            ended.exits(0).says("before").never_says("after\n");
+            assert_eq!(ended.text().contains("over a snapshot"), home, "{}", ended.text());
+            assert!(round == 1 || ended.text().matches("before").count() == 4, "{}", ended.text());
+            fs::write(repo.path().join("note"), "before\n").unwrap();
+            fs::remove_file(repo.path().join("late")).unwrap();
+            fs::write(repo.path().join("src/1/file-1"), "x").unwrap();
+        }
+        if home {
+            forget(&repo);
+        }
+    };
+    large(true);
+    large(false);
+}
+
+#[test]
+fn an_edit_while_an_image_is_made_ready_reaches_no_job() {
+    let repo = Repo::jobs(json!({"job": {"image": {"build": "ci"}, "steps": [{"run": "cat note"}]}}));
+    let repo = (0..MANY).fold(repo, |repo, number| repo.file(&format!("src/{}/file-{number}", number % 7), "x"));
+    let unique = std::process::id();
+    let repo = repo
+        .file("ci/Dockerfile", format!("FROM {BUSYBOX}\nRUN echo edit-{unique} && sleep 2\n"))
+        .file("note", "before\n")
+        .commit();
+    let mut running = repo.plain(&[]).spawn();
+    running.wait_for("sleep 2");
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    fs::write(repo.path().join("note"), "after\n").unwrap();
+    running.end().exits(0).says("before").never_says("after\n");
+    forget(&repo);
+}
+
+#[test]
+fn a_job_of_a_user_with_a_name_has_the_snapshot_too() {
+    let script = "id -u; stat -c %u:%g src/0/file-0 . ; touch new src/0/new; ls src/1 | wc -l";
+    let repo = Repo::jobs(json!({
+        "image": {"image": NONROOT, "steps": [{"run": script}]},
+        "pipeline": {"image": NONROOT, "user": "dev", "steps": [{"run": script}]},
+        "number": {"image": NONROOT, "user": "1000", "steps": [{"run": script}]},
+    }));
+    let repo =
+        (0..MANY).fold(repo, |repo, number| repo.file(&format!("src/{}/file-{number}", number % 7), "x")).commit();
+    for round in 0..2 {
+        let ran = repo.json(&[]).run();
+        ran.exits(0);
+        for job in ["image", "pipeline", "number"] {
+            let said = ran.said(job, 1);
+            assert!(said.starts_with("1000\n1000:") && said.trim_end().ends_with("60"), "{said}");
+        }
+        let how = how(&ran);
+        assert!(how.contains("over a snapshot") && !how.contains("streamed"), "{how}");
+        assert!(round == 0 || how.starts_with("workspace: 0 files"), "{how}");
+    }
+    assert_eq!(snapshots(&repo), 1, "all three are one user");
+    forget(&repo);
+}
+
+#[test]
+fn a_cache_that_names_a_file_is_told_so_and_turns_nothing_off() {
+    let one = |path: &str| json!({"image": BUSYBOX, "cache": {"key": "k", "paths": path}, "steps": [{"run": "sleep 1; ls src/1/file-1"}]});
+    let repo = Repo::jobs(json!({"file": one("src/0/file-0"), "folder": one("deps")}));
+    let repo =
+        (0..MANY).fold(repo, |repo, number| repo.file(&format!("src/{}/file-{number}", number % 7), "x")).commit();
+    let ran = repo.json(&["-k", "-j", "1"]).run();
+    ran.exits(3).says("the cache of the job names `src/0/file-0`, which is a file").never_says("lay volumes over");
+    assert_eq!(ran.job("folder")["status"], "success");
+    assert!(how(&ran).contains("over a snapshot") && !how(&ran).contains("streamed"), "{}", how(&ran));
+    ran.never_says("without its caches");
+    repo.argon(&["clean", "--workspaces", "--cache"]).run().exits(0);
 }
 
 /// FAULTS 1, for volumes.
@@ -224,46 +367,53 @@ fn what_a_killed_run_leaves_is_swept_and_its_snapshot_is_used_again() {
     let mut running = repo.plain(&[]).spawn();
     running.wait_for("up\n");
     running.signal(Signal::KILL);
-    running.end();
-    repo.argon(&["clean"]).run().exits(0);
+    let killed = running.end();
     let engine = Engine::shared();
-    let owners = engine.docker(&[
-        "volume",
-        "ls",
-        "--filter",
-        "label=dev.argon.volume=run",
-        "--format",
-        "{{.Label \"dev.argon.owner\"}}",
-    ]);
-    let alive = |owner: &str| owner.split('/').nth(3).is_some_and(|pid| Path::new(&format!("/proc/{pid}")).exists());
-    assert!(owners.lines().all(alive), "{owners}");
+    let of_run = |volume: &String| volume.ends_with(" run");
+    // The next run sweeps, by itself; where another test's has not done so by then.
     let mut running = repo.json(&[]).spawn();
     running.wait_for("\"text\":\"up");
+    let began = std::time::Instant::now();
+    while engine.made_by(killed.pid).iter().any(of_run) {
+        assert!(began.elapsed() < std::time::Duration::from_secs(20), "{:?}", engine.made_by(killed.pid));
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
     running.signal(Signal::INT);
     let ended = running.end();
     ended.exits(130);
+    assert_eq!(engine.made_by(ended.pid), Vec::<String>::new());
     assert!(how(&ended).starts_with("workspace: 0 files, 0 bytes over a snapshot of"), "{}", how(&ended));
     forget(&repo);
+    assert_eq!(engine.made_by(killed.pid), Vec::<String>::new());
 }
 
 #[test]
 fn no_more_snapshots_of_a_tree_are_kept_than_two() {
     let repo = repository("true", "sh");
-    let snapshots = || {
-        let key = fs::read_dir(repo.home().join("cache/argon/bases")).unwrap().count();
-        assert!(key <= 3, "{key}");
-        key
-    };
+    let engine = Engine::shared();
+    let mut pids = Vec::new();
     for round in 0..4 {
         for number in 0..MANY {
             fs::write(repo.path().join(format!("src/{}/file-{number}", number % 7)), format!("round {round}\n"))
                 .unwrap();
         }
-        repo.plain(&[]).run().exits(0);
+        let ended = repo.plain(&[]).run();
+        ended.exits(0);
+        pids.push(ended.pid);
+        let volumes: Vec<String> = pids.iter().flat_map(|pid| engine.made_by(*pid)).collect();
+        assert_eq!((volumes.len(), snapshots(&repo)), ((round + 1).min(2), (round + 1).min(2)), "{volumes:?}");
     }
-    assert!(snapshots() <= 3);
     forget(&repo);
-    assert_eq!(fs::read_dir(repo.home().join("cache/argon/bases")).unwrap().count(), 0);
+    assert_eq!(snapshots(&repo), 0);
+    assert!(pids.iter().all(|pid| engine.made_by(*pid).is_empty()));
+}
+
+#[test]
+fn doctor_tries_whether_snapshots_can_be_kept_and_leaves_nothing_of_it() {
+    let repo = Repo::script(BUSYBOX, "true");
+    let ended = repo.argon(&["doctor"]).run();
+    ended.exits(0).says("large trees are kept as snapshots");
+    assert_eq!(Engine::shared().made_by(ended.pid), Vec::<String>::new());
 }
 
 #[test]
@@ -286,18 +436,28 @@ fn a_stop_in_the_midst_of_a_snapshot_leaves_nothing_of_it() {
     let repo = repository("true", "sh");
     // Large enough to be on its way for a while.
     for number in 0..4 {
-        fs::write(repo.path().join(format!("large-{number}")), vec![number; 64 << 20]).unwrap();
+        fs::write(repo.path().join(format!("large-{number}")), vec![number; 8 << 20]).unwrap();
     }
-    for wait in [60, 150, 300] {
+    for wait in [0, 40, 150] {
         let mut running = repo.plain(&[]).spawn();
-        running.wait_for("argon: ");
+        let began = std::time::Instant::now();
+        while running.made().is_empty() {
+            assert!(began.elapsed() < std::time::Duration::from_secs(30), "no volume was ever made");
+        }
         std::thread::sleep(std::time::Duration::from_millis(wait));
         running.signal(Signal::INT);
-        running.end().exits(130);
-        let bases = repo.home().join("cache/argon/bases");
-        let kept = fs::read_dir(bases).map_or(0, Iterator::count);
-        assert_eq!(kept, 0, "after {wait} ms");
+        let ended = running.end();
+        ended.exits(130);
+        assert_eq!(Engine::shared().made_by(ended.pid), Vec::<String>::new(), "after {wait} ms");
+        assert_eq!(snapshots(&repo), 0, "after {wait} ms");
     }
+    // And while the tree is read.
+    let mut running = repo.plain(&[]).spawn();
+    running.wait_for("argon: ");
+    running.signal(Signal::INT);
+    let ended = running.end();
+    ended.exits(130);
+    assert_eq!(Engine::shared().made_by(ended.pid), Vec::<String>::new());
     repo.plain(&[]).run().exits(0);
     forget(&repo);
 }

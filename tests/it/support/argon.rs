@@ -224,6 +224,11 @@ impl Running {
         self
     }
 
+    /// The networks and volumes that it made and that are on the engine now.
+    pub(crate) fn made(&self) -> Vec<String> {
+        self.engine.made_by(self.child.0.id())
+    }
+
     /// The ids of its containers that are on the engine now.
     pub(crate) fn containers(&self) -> Vec<String> {
         self.engine.containers_of(self.child.0.id())

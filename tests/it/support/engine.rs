@@ -63,6 +63,21 @@ impl Engine {
         all.lines().filter(of_pid).filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
     }
 
+    /// The networks and volumes that the argon process with this pid made and that are there now: `network NAME`, or `volume NAME
+    /// PURPOSE`.
+    pub(crate) fn made_by(&self, pid: u32) -> Vec<String> {
+        let owned = ["--filter", "label=dev.argon.owner", "--format"];
+        let network = "{{.Label \"dev.argon.owner\"}} network {{.Name}}";
+        let volume = "{{.Label \"dev.argon.owner\"}} volume {{.Name}} {{.Label \"dev.argon.volume\"}}";
+        let all = [
+            self.docker(&[&["network", "ls"], owned.as_slice(), &[network]].concat()),
+            self.docker(&[&["volume", "ls"], owned.as_slice(), &[volume]].concat()),
+        ];
+        let of_pid = |line: &&str| line.split('/').nth(3) == Some(&pid.to_string());
+        let lines = all.iter().flat_map(|text| text.lines()).filter(of_pid);
+        lines.filter_map(|line| line.split_once(' ')).map(|(_, what)| what.to_owned()).collect()
+    }
+
     /// Nothing of that process is left, after this time at the latest.
     pub(crate) fn nothing_left(&self, pid: u32, within: Duration) {
         let began = Instant::now();
