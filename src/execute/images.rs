@@ -132,19 +132,19 @@ struct Named<E> {
 impl<E: Engine> Named<E> {
     fn on_its_way(self: &Arc<Self>, image: &PlannedImage) -> PendingImage {
         match image {
-            PlannedImage::Named(name) => self.get(name.clone()),
+            PlannedImage::Named(name) => self.get(name),
             PlannedImage::Built(planned) => {
                 let (this, planned) = (self.clone(), planned.clone());
-                let work = async move { build::image(&this.context, &planned, |name| this.get(name)).await };
+                let work = async move { build::image(&this.context, &planned, |name| this.get(&name)).await };
                 work.boxed().shared()
             }
         }
     }
 
-    fn get(&self, name: String) -> PendingImage {
+    fn get(&self, name: &str) -> PendingImage {
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-        let begin = || ensure(self.context.clone(), name.clone()).map_err(Broken::from).boxed().shared();
-        pending.entry(name.clone()).or_insert_with(begin).clone()
+        let begin = || ensure(self.context.clone(), name.to_owned()).map_err(Broken::from).boxed().shared();
+        pending.entry(name.to_owned()).or_insert_with(begin).clone()
     }
 }
 

@@ -239,7 +239,7 @@ pub(super) async fn built(docker: &Docker) -> Result<Vec<BuiltImage>, EngineErro
             found.push((named.clone().and_then(|time| time.parse::<jiff::Timestamp>().ok()), built));
         }
     }
-    found.sort_by(|a, b| b.0.cmp(&a.0));
+    found.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
     Ok(found.into_iter().map(|(_, image)| image).collect())
 }
 

@@ -63,9 +63,7 @@ fn an_image_is_built_from_what_the_run_sees_and_again_when_that_changed() {
 
 #[test]
 fn a_build_has_its_stage_its_arguments_and_a_dockerfile_from_elsewhere() {
-    let file = format!(
-        "ARG BASE=argon-dev/none\nFROM ${{BASE}} AS one\nARG WHO=nobody\nRUN mkdir /built && echo \"one of $WHO\" > /built/x\nFROM one AS two\nRUN exit 9\n"
-    );
+    let file = "ARG BASE=argon-dev/none\nFROM ${BASE} AS one\nARG WHO=nobody\nRUN mkdir /built && echo \"one of $WHO\" > /built/x\nFROM one AS two\nRUN exit 9\n";
     let image = json!({"build": "app", "dockerfile": "ci/Dockerfile", "target": "one", "args": {"BASE": BUSYBOX, "WHO": "${{ matrix.who }}"}});
     let pipeline = json!({"jobs": {"job": {"image": image, "matrix": {"who": ["us", "them"]}, "steps": [{"run": "cat /built/x"}]}}});
     let repo = Repo::new(&pipeline.to_string()).file("ci/Dockerfile", &file).file("app/file", "x");
