@@ -34,7 +34,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 pub use build::forget_images;
-pub use caches::{CacheIndex, tidy as tidy_caches};
+pub use caches::{Account as CacheAccount, CacheIndex, tidy as tidy_caches};
 pub use images::PullPolicy;
 pub use kept::{NotKept, forget_snapshots};
 pub use memo::{Memo, Reuse, forget_results};
@@ -52,6 +52,7 @@ use crate::pipeline::expr::{EvalError, Files, NoFiles};
 use crate::plan::Plan;
 use crate::source::{Bases, Workspace};
 use artifacts::Shelf;
+use caches::Upkeep;
 use files::SourceFiles;
 use kept::Kept;
 use making::Making;
@@ -130,6 +131,8 @@ struct Context<E> {
     kept: Kept<E>,
     making: Making,
     shelf: Shelf,
+    /// The caches that were saved.
+    upkeep: Upkeep,
     settings: Settings,
     mask: Mask,
     /// The secrets that were asked for.
@@ -194,6 +197,7 @@ pub async fn run<E: Engine>(
         kept,
         making,
         shelf: Shelf::default(),
+        upkeep: Upkeep::default(),
         settings,
         mask,
         asked: Asked::default(),
@@ -212,6 +216,7 @@ pub async fn run<E: Engine>(
         context.emit(Event::Notice { level: Level::Warn, job: None, message }).await;
     }
     let (status, cause) = schedule::run_jobs(&context, plan.jobs).await;
+    caches::keep_up(&context).await;
     context.making.end().await;
     if let Some(message) = context.kept.end().await {
         context.emit(Event::Notice { level: Level::Warn, job: None, message }).await;

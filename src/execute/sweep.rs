@@ -1,7 +1,7 @@
 //! The sweep: removes what a crash left on the engine, and nothing that may still belong to a living run.
 
-use super::caches::CacheIndex;
-use super::kept::remove_volume;
+use super::caches::{self, CacheIndex};
+use super::kept::{NotKept, remove_volume};
 use super::owner::Owner;
 use crate::engine::{Engine, EngineError, Purpose};
 use crate::source::Bases;
@@ -69,18 +69,24 @@ pub async fn sweep<E: Engine>(engine: &E, whose: Whose, kept: Option<Notes<'_>>)
             swept.networks += 1;
         }
     }
-    for volume in engine.owned_volumes().await? {
+    let volumes = engine.owned_volumes().await?;
+    if let (Whose::Dead, Some(kept)) = (whose, kept) {
+        // Where it cannot be told what caches have, nothing is taken from them.
+        swept.volumes += match caches::collect(engine, kept.caches, &kept.bases.keeper(), &volumes).await {
+            Ok(removed) => removed,
+            Err(NotKept::Engine(error)) => return Err(error),
+            Err(NotKept::Note(_) | NotKept::Source(_)) => 0,
+        };
+    }
+    for volume in volumes {
         let is_left = match (&volume.purpose, whose) {
             (Purpose::Run, _) | (_, Whose::Everyones) => is_meant(&volume.labels.owner),
             // What is kept outlives who made it; what its maker died over is not noted anywhere.
             (Purpose::Base(key), Whose::Dead) => kept.is_some_and(|kept| {
                 kept.are_of(key) && is_meant(&volume.labels.owner) && !kept.bases.knows(&volume.name)
             }),
-            (Purpose::Cache(scope), Whose::Dead) => kept.is_some_and(|kept| {
-                kept.are_of(scope)
-                    && is_meant(&volume.labels.owner)
-                    && kept.caches.has_volume(&volume.name).is_ok_and(|known| !known)
-            }),
+            // Who uses them is known, whoever made them.
+            (Purpose::Cache(_), Whose::Dead) => false,
         };
         if is_left {
             remove_volume(engine, &volume.name).await?;

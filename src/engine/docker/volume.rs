@@ -33,6 +33,9 @@ pub(super) async fn create(docker: &Docker, spec: &VolumeSpec) -> Result<String,
 fn options(layers: &Layers) -> HashMap<String, String> {
     let (kind, device, mount) = match layers {
         Layers::Bind(path) => ("none", path.clone(), "bind".to_owned()),
+        Layers::Stack(lower) => {
+            ("overlay", "overlay".to_owned(), format!("lowerdir={},redirect_dir=follow", lower.join(":")))
+        }
         Layers::Overlay { lower, upper, work } => {
             let mount = format!("lowerdir={},upperdir={upper},workdir={work}", lower.join(":"));
             ("overlay", "overlay".to_owned(), mount)
