@@ -25,7 +25,7 @@ use crate::event::{CacheFound, Event, Level, Status};
 use crate::pipeline::expr::{Scope, Standing};
 use crate::pipeline::{CacheMode, CacheSave};
 use crate::plan::{PlannedCache, WORKSPACE, env_context};
-use crate::source::Owner;
+use crate::source::{Below, Owner};
 
 /// How often a cache is asked for that another job has locked.
 const ASK: Duration = Duration::from_millis(100);
@@ -38,6 +38,8 @@ const LOOK: (Duration, u32) = (Duration::from_millis(10), 200);
 pub(super) struct JobCaches {
     /// For its container.
     pub(super) mounts: Vec<Mount>,
+    /// Folders of the workspace that they hide, as paths in it.
+    pub(super) hidden: Vec<String>,
     caches: Vec<JobCache>,
 }
 
@@ -159,13 +161,35 @@ impl<E: Engine> JobRun<'_, E> {
         mut wanted: Vec<Wanted<'_>>,
         owner: Option<Owner>,
     ) -> Result<JobCaches, NotCached> {
-        let mut found = JobCaches::default();
+        let mut found = JobCaches { hidden: self.hidden(&wanted).await?, ..JobCaches::default() };
         let turns = self.turns(index, &wanted).await?;
         self.forget_lost(index, &mut wanted).await?;
         for (wanted, turn) in wanted.iter().zip(turns) {
             self.find(index, wanted, turn, owner, &mut found).await?;
         }
         Ok(found)
+    }
+
+    /// The folders of the workspace that caches are in. Files of the source in them are hidden, and that is told.
+    async fn hidden(&self, wanted: &[Wanted<'_>]) -> Result<Vec<String>, NotCached> {
+        let paths = wanted.iter().flat_map(|wanted| &wanted.plan.paths).filter(|path| !path.starts_with('/'));
+        let paths: Vec<String> = paths.cloned().collect();
+        for path in &paths {
+            match self.context.workspace.below(path) {
+                Below::Files(0) => {}
+                Below::Files(count) => {
+                    let files = if count == 1 { "file" } else { "files" };
+                    let message = format!("the cache hides {count} {files} of the source in `{path}`");
+                    self.notice(Level::Warn, message).await;
+                }
+                Below::NoFolder { file } => {
+                    return Err(NotCached::Without(format!(
+                        "`{file}` is a file of the source, where one has its folder"
+                    )));
+                }
+            }
+        }
+        Ok(paths)
     }
 
     /// Waits for the caches that one job at a time has, always in the same order: else two jobs could wait for one another.

@@ -170,3 +170,33 @@ fn restore_keys_take_what_was_saved_last_not_what_was_used_last() {
     assert_eq!((found(&partly), partly.said("job", 1)), (vec!["partial".to_owned()], "two\n".to_owned()));
     repo.argon(&["clean", "--cache"]).run().exits(0);
 }
+
+/// In a tree that is streamed and in one that is kept.
+#[test]
+fn files_of_the_source_where_a_cache_is_are_hidden_told_and_not_saved() {
+    for many in [0, 420] {
+        let cache = json!({"key": "h-${{ hash('lock') }}", "paths": ["deps", "deps2/in"]});
+        let script = "ls deps deps2/in; echo mine > deps/mine; ls deps2/beside";
+        let repo = repo(cache, script).file("deps/a/tracked", "x").file("deps2/beside", "x").file("deps3", "x");
+        let repo = (0..many).fold(repo, |repo, number| repo.file(&format!("src/{number}"), "x"));
+        for seen in ["deps:\n\ndeps2/in:\ndeps2/beside\n", "deps:\nmine\n\ndeps2/in:\ndeps2/beside\n"] {
+            let ran = repo.json(&["-v"]).run();
+            ran.exits(0).says("the cache hides 1 file of the source in `deps`").never_says("in `deps2/in`");
+            assert_eq!(ran.said("job", 1), seen, "{many} files");
+        }
+        repo.argon(&["clean", "--cache", "--workspaces"]).run().exits(0);
+    }
+}
+
+#[test]
+fn where_the_source_has_a_file_in_place_of_the_folder_there_is_no_cache() {
+    for many in [0, 420] {
+        let cache = json!({"key": "f-${{ hash('lock') }}", "paths": ["deps/in"]});
+        let repo = repo(cache, "cat deps").file("deps", "a file\n");
+        let repo = (0..many).fold(repo, |repo, number| repo.file(&format!("src/{number}"), "x"));
+        let ran = repo.json(&[]).run();
+        ran.exits(0).says("without its caches: `deps` is a file of the source");
+        assert_eq!(ran.said("job", 1), "a file\n");
+        repo.argon(&["clean", "--workspaces"]).run().exits(0);
+    }
+}
