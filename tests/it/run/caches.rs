@@ -152,6 +152,7 @@ fn a_cache_whose_record_is_broken_is_a_miss_and_is_saved_anew() {
     let hit = repo.json(&[]).run();
     assert_eq!((found(&hit), hit.said("job", 1)), (vec!["hit".to_owned()], "x\n".to_owned()));
     std::fs::write(record, "{").unwrap();
+    repo.argon(&["doctor"]).run().exits(0).says("cannot be read");
     repo.argon(&["clean", "--cache"]).run().exits(0).says("1 cache").says("1 volume");
     assert!(record_files(&repo).is_empty());
 }

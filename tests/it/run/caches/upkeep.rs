@@ -93,6 +93,7 @@ fn a_deep_cache_is_made_one_volume_when_its_jobs_are_done() {
 fn a_volume_that_no_cache_has_is_removed_while_its_owner_lives() {
     let repo = repo(json!({"key": "o-${{ hash('lock') }}", "paths": "deps"}), "echo x > deps/x");
     repo.plain(&[]).run().exits(0);
+    repo.argon(&["doctor"]).run().exits(0).says("1 in 1 volume").never_says("that no cache has");
     let volume = volumes(&repo).remove(0);
     let inspect = |what: &str| Engine::shared().docker(&["volume", "inspect", &volume, "--format", what]);
     let purpose = inspect("{{index .Labels \"dev.argon.volume\"}}");
@@ -106,6 +107,7 @@ fn a_volume_that_no_cache_has_is_removed_while_its_owner_lives() {
     Engine::shared()
         .docker(&["volume", "create", "--label", purposes, "--label", owner, "--label", run, "--label", job]);
     assert_eq!(of_label(&purpose).len(), 2);
+    repo.argon(&["doctor"]).run().exits(0).says("1 volume that no cache has");
     repo.argon(&["clean"]).run().exits(0).says("1 volume");
     assert_eq!(of_label(&purpose), [volume]);
     repo.argon(&["clean", "--cache"]).run().exits(0).says("1 cache");
