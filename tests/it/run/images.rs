@@ -66,7 +66,7 @@ fn a_build_has_its_stage_its_arguments_and_a_dockerfile_from_elsewhere() {
     let file = "ARG BASE=argon-dev/none\nFROM ${BASE} AS one\nARG WHO=nobody\nRUN mkdir /built && echo \"one of $WHO\" > /built/x\nFROM one AS two\nRUN exit 9\n";
     let image = json!({"build": "app", "dockerfile": "ci/Dockerfile", "target": "one", "args": {"BASE": BUSYBOX, "WHO": "${{ matrix.who }}"}});
     let pipeline = json!({"jobs": {"job": {"image": image, "matrix": {"who": ["us", "them"]}, "steps": [{"run": "cat /built/x"}]}}});
-    let repo = Repo::new(&pipeline.to_string()).file("ci/Dockerfile", &file).file("app/file", "x");
+    let repo = Repo::new(&pipeline.to_string()).file("ci/Dockerfile", file).file("app/file", "x");
     let ran = repo.json(&[]).run();
     ran.exits(0);
     assert_eq!((ran.said("job (us)", 1), ran.said("job (them)", 1)), ("one of us\n".into(), "one of them\n".into()));
