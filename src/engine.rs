@@ -214,6 +214,8 @@ pub enum Purpose {
 pub enum Layers {
     /// One, as it is.
     Bind(String),
+    /// Several, over one another, to be read alone; the topmost first.
+    Stack(Vec<String>),
     /// Several, over one another (<https://docs.kernel.org/filesystems/overlayfs.html>).
     Overlay {
         /// Read alone, the topmost first.

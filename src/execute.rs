@@ -36,7 +36,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 pub use build::forget_images;
-pub use caches::{CacheIndex, tidy as tidy_caches};
+pub use caches::{Account as CacheAccount, CacheIndex, tidy as tidy_caches};
 pub use images::PullPolicy;
 pub use kept::{NotKept, Unread, forget_snapshots};
 pub use memo::{Memo, Reuse, forget_results};
@@ -55,6 +55,7 @@ use crate::pipeline::expr::{EvalError, Files, NoFiles};
 use crate::plan::Plan;
 use crate::source::{Bases, Workspace};
 use artifacts::Shelf;
+use caches::Upkeep;
 use files::SourceFiles;
 use kept::Kept;
 use making::Making;
@@ -133,6 +134,8 @@ struct Context<E> {
     kept: Kept<E>,
     making: Making,
     shelf: Shelf,
+    /// The caches that were saved.
+    upkeep: Upkeep,
     settings: Settings,
     mask: Mask,
     /// The secrets that were asked for.
@@ -197,6 +200,7 @@ pub async fn run<E: Engine>(
         kept,
         making,
         shelf: Shelf::default(),
+        upkeep: Upkeep::default(),
         settings,
         mask,
         asked: Asked::default(),
@@ -220,6 +224,7 @@ pub async fn run<E: Engine>(
     if let Err(error) = fixing.await {
         std::panic::resume_unwind(error.into_panic());
     }
+    caches::keep_up(&context).await;
     context.making.end().await;
     if let Some(message) = context.kept.end().await {
         context.emit(Event::Notice { level: Level::Warn, job: None, message }).await;

@@ -58,6 +58,18 @@ pub enum SourceRequest {
     },
 }
 
+/// What a tree has where a folder is to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Below {
+    /// So many files in it.
+    Files(usize),
+    /// The folder cannot be: it, or one that it is in, is a file or a symlink.
+    NoFolder {
+        /// That.
+        file: String,
+    },
+}
+
 /// A source that is ready to be read: it can be streamed into any number of containers.
 #[derive(Debug)]
 pub struct Workspace {
@@ -98,6 +110,17 @@ impl Workspace {
             }
         }
         Ok(())
+    }
+
+    /// What the tree has where a folder is to be.
+    pub fn below(&self, folder: &str) -> Below {
+        let of_tree = |path: &[u8]| self.listing.get(path).is_some_and(|origin| *origin != listing::Origin::Directory);
+        let above = folder.match_indices('/').map(|(slash, _)| &folder[..slash]);
+        if let Some(file) = above.chain([folder]).find(|path| of_tree(path.as_bytes())) {
+            return Below::NoFolder { file: file.to_owned() };
+        }
+        let of_tree = self.listing.iter().filter(|(_, origin)| **origin != listing::Origin::Directory);
+        Below::Files(of_tree.filter(|(path, _)| listing::is_in(path, folder.as_bytes())).count())
     }
 
     /// How much there is, as it was when the source was opened. Files that changed since may make it a little off.

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use argon::engine::docker::{self, EngineEnv};
 use argon::engine::{BuiltImage, Engine, EngineInfo, OwnedVolume, Purpose};
-use argon::execute::{Owner, Trial, try_layers};
+use argon::execute::{CacheAccount, CacheIndex, Owner, Trial, try_layers};
 use argon::sinks::style::{Style, Tone, bytes};
+use argon::source::Bases;
 
-use super::block_on;
 use super::exit::{CommandError, Exit};
 use super::output::{self, Look};
+use super::{block_on, history};
 
 /// Looks for the engine, and says what Argon found and what will not work
 #[derive(Debug, clap::Args)]
@@ -29,6 +30,7 @@ pub(crate) fn run(_: &DoctorArgs, look: &Look) -> Result<Exit, CommandError> {
                 page.engine(&info);
                 page.containers(&owned);
                 page.volumes(&volumes);
+                page.caches(&volumes);
                 page.images(&engine.built_images().await?);
                 page.workspaces(&try_layers(&Arc::new(engine)).await?);
                 Exit::Success
@@ -109,6 +111,33 @@ impl Page<'_> {
             "{snapshots} snapshots of source trees, {caches} of caches, {of_runs} of runs ({dead} of them left by a crash)"
         );
         self.line(if dead == 0 { Tone::Good } else { Tone::Warn }, "volumes", &value);
+    }
+
+    fn caches(&mut self, volumes: &[OwnedVolume]) {
+        let Some(folder) = history::cache_dir() else { return };
+        let (index, keeper) = (CacheIndex::new(folder.join("caches")), Bases::new(folder.join("bases")).keeper());
+        let account = match CacheAccount::of(&index, &keeper, volumes) {
+            Ok(account) => account,
+            Err(error) => return self.line(Tone::Warn, "caches", &format!("cannot be counted: {error}")),
+        };
+        let many = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+        let mut value = match account.caches {
+            0 => "none".to_owned(),
+            caches => format!("{caches} in {}, {}", many(account.volumes, "volume"), bytes(account.bytes)),
+        };
+        if account.orphans > 0 {
+            let _ = write!(
+                value,
+                "; {} that no cache has: the next run, or `argon clean`, removes it",
+                many(account.orphans, "volume")
+            );
+        }
+        if account.broken > 0 {
+            let _ =
+                write!(value, "; {} cannot be read: `argon clean --cache` removes it", many(account.broken, "record"));
+        }
+        let is_good = account.orphans + account.broken == 0;
+        self.line(if is_good { Tone::Good } else { Tone::Warn }, "caches", &value);
     }
 
     fn images(&mut self, images: &[BuiltImage]) {

@@ -2,41 +2,44 @@
 //!
 //! A cache is a stack of volumes on the engine; nothing is packed, sent or unpacked. A job writes into a layer of its own, which
 //! is thrown away or put on top of the stack: two jobs at once do not meet, and one that is cancelled or killed changes nothing.
-//! `shared` is the exception that it asks to be: one volume, written to by all.
+//! `shared` is the exception that it asks to be: one volume, never a layer of another cache, written to by all.
 
+mod find;
 mod index;
+mod layers;
+mod locks;
+mod upkeep;
 
+use std::io;
 use std::time::Duration;
 
 pub use index::CacheIndex;
-use index::{Alone, Layer, Place, Record, Replace, Used};
+use index::{Place, Record, Replace, Taken, Used, now};
+use locks::{Exclusive, Shared};
+pub use upkeep::{Account, tidy};
+pub(super) use upkeep::{Upkeep, collect, keep_up};
 
 use super::job::{Broken, JobRun, no_value};
-use super::kept::{NotKept, remove_volume};
-use crate::engine::{Engine, EngineError, Layers, Mount, Purpose};
-use crate::event::{CacheFound, Event, Level, Status};
+use crate::engine::{Engine, EngineError, Mount};
+use crate::event::{Event, Level, Status};
 use crate::pipeline::expr::{Scope, Standing};
 use crate::pipeline::{CacheMode, CacheSave};
-use crate::plan::{PlannedCache, WORKSPACE, env_context};
-use crate::source::Owner;
+use crate::plan::{PlannedCache, env_context};
+use crate::source::{Below, Owner};
 
-/// The most layers that a cache has: mount(2) takes a page of options, and each layer is a path in it.
-const DEEPEST: usize = 8;
-
-/// How often a cache that another job has alone is asked for.
+/// How often a cache is asked for that another job has locked.
 const ASK: Duration = Duration::from_millis(100);
 
-/// How many caches are kept.
-const KEPT: usize = 64;
-
-/// How much they may have together, in bytes.
-const KEPT_BYTES: u64 = 20 * 1024 * 1024 * 1024;
+/// How often a cache is asked for that somebody looks at who removes caches, and for how long: that takes milliseconds.
+const LOOK: (Duration, u32) = (Duration::from_millis(10), 200);
 
 /// The caches of one try of a job.
 #[derive(Default)]
 pub(super) struct JobCaches {
     /// For its container.
     pub(super) mounts: Vec<Mount>,
+    /// Folders of the workspace that they hide, as paths in it.
+    pub(super) hidden: Vec<String>,
     caches: Vec<JobCache>,
 }
 
@@ -45,16 +48,21 @@ struct JobCache {
     /// For people; masked.
     shown: String,
     save: CacheSave,
-    /// What is saved when the job ended well; nothing where the cache is as it is to be.
-    new: Option<New>,
-    /// Keep others from removing what is used, and from using what is used alone.
+    end: End,
+    /// Keep others from removing what is used, and from taking a turn that is this job's.
     _used: Option<Used>,
-    _alone: Option<Alone>,
+    _new: Vec<Shared>,
+    _turn: Option<Exclusive>,
 }
 
-struct New {
-    record: Record,
-    replace: Replace,
+/// What becomes of a cache at the end of its job.
+enum End {
+    /// It is as it is to be.
+    Stays,
+    /// It is noted, where the job ended well.
+    Saved(Record, Replace),
+    /// It is noted already, and what the job wrote is in it. It stays where one of its jobs ended well.
+    Confirmed(Record),
 }
 
 /// A cache, its key decided.
@@ -63,6 +71,10 @@ struct Wanted<'p> {
     place: Place,
     key: String,
     restore: Vec<String>,
+    /// For people; masked.
+    shown: String,
+    /// It was noted, and is not on the engine any more.
+    is_lost: bool,
 }
 
 /// Why a job gets no caches.
@@ -81,8 +93,8 @@ impl From<EngineError> for NotCached {
     }
 }
 
-impl From<std::io::Error> for NotCached {
-    fn from(error: std::io::Error) -> Self {
+impl From<io::Error> for NotCached {
+    fn from(error: io::Error) -> Self {
         Self::Without(error.to_string())
     }
 }
@@ -90,31 +102,33 @@ impl From<std::io::Error> for NotCached {
 impl<E: Engine> JobRun<'_, E> {
     /// Finds the job's caches. Where the engine cannot have any, the job goes on without, and that is told.
     pub(super) async fn caches(&self, owner: Option<Owner>) -> Result<JobCaches, Broken> {
-        let mut found = JobCaches::default();
         if self.job.caches.is_empty() {
-            return Ok(found);
+            return Ok(JobCaches::default());
         }
         let index = match (&self.context.settings.caches, self.context.kept.can_overlay()) {
             (Some(index), true) => index,
             (None, _) => return Ok(self.without("there is no folder to note them in").await),
             (_, false) => return Ok(self.without("this engine cannot lay volumes over one another").await),
         };
+        let mut wanted = Vec::new();
         for plan in &self.job.caches {
-            let wanted = self.wanted(plan).await?;
-            match self.find(index, &wanted, owner, &mut found).await {
-                Ok(()) => {}
-                Err(NotCached::Broken(broken)) => return Err(broken),
-                Err(NotCached::Without(why)) => return Ok(self.without(&why).await),
-            }
+            wanted.push(self.wanted(plan).await?);
         }
-        Ok(found)
+        match self.find_all(index, wanted, owner).await {
+            Ok(found) => Ok(found),
+            Err(NotCached::Broken(broken)) => Err(broken),
+            Err(NotCached::Without(why)) => Ok(self.without(&why).await),
+        }
     }
 
     async fn without(&self, why: &str) -> JobCaches {
-        let message = format!("the job runs without its caches: {why}");
-        let job = Some(self.job.id.clone());
-        self.context.emit(Event::Notice { level: Level::Warn, job, message }).await;
+        self.notice(Level::Warn, format!("the job runs without its caches: {why}")).await;
         JobCaches::default()
+    }
+
+    async fn notice(&self, level: Level, message: String) {
+        let job = Some(self.job.id.clone());
+        self.context.emit(Event::Notice { level, job, message }).await;
     }
 
     async fn wanted<'p>(&self, plan: &'p PlannedCache) -> Result<Wanted<'p>, Broken> {
@@ -129,188 +143,110 @@ impl<E: Engine> JobRun<'_, E> {
         });
         let rendered = rendered.await;
         let (key, restore) = rendered.map_err(|error| Broken::NoValue(no_value(self.context, "cache", &error)))?;
-        let place = Place { scope: self.context.kept.scope(), paths: plan.paths.clone() };
-        Ok(Wanted { plan, place, key, restore })
+        let place = Place { scope: self.context.kept.scope(), paths: plan.paths.clone(), mode: plan.mode };
+        let shown = self.context.mask.text(&key);
+        Ok(Wanted { plan, place, key, restore, shown, is_lost: false })
     }
 
-    async fn find(
+    async fn find_all(
         &self,
         index: &CacheIndex,
-        wanted: &Wanted<'_>,
+        mut wanted: Vec<Wanted<'_>>,
         owner: Option<Owner>,
-        into: &mut JobCaches,
-    ) -> Result<(), NotCached> {
-        let shown = self.context.mask.text(&wanted.key);
-        let alone = match wanted.plan.mode {
-            CacheMode::Locked => Some(self.wait_alone(index, wanted, &shown).await?),
-            CacheMode::Private | CacheMode::Shared => None,
-        };
-        // The records first: what is saved after they were read is not taken for lost.
-        let records = index.of(&wanted.place)?;
-        let volumes = self.context.engine.owned_volumes().await?.into_iter().map(|volume| volume.name).collect();
-        index.forget_lost(&records, &volumes);
-        let exact = index.exact(&wanted.place, &wanted.key)?;
-        let is_hit = exact.is_some();
-        let used = match exact {
-            Some(exact) => Some(exact),
-            None => nearest(index, wanted)?,
-        };
-        let found = match &used {
-            Some(_) if is_hit => CacheFound::Hit,
-            Some(used) => CacheFound::Partial { key: self.context.mask.text(&used.record.key) },
-            None => CacheFound::Miss {
-                why: match index.last_key(&wanted.place)? {
-                    Some(last) => format!("the last that was saved is {}", self.context.mask.text(&last)),
-                    None => "nothing is saved yet".to_owned(),
-                },
-            },
-        };
-        let lower = used.as_ref().map(|used| used.record.layers.clone()).unwrap_or_default();
-        let cache = match (wanted.plan.mode, is_hit) {
-            (CacheMode::Shared, true) => {
-                self.mount_as_it_is(wanted, &lower, into).await?;
-                JobCache { shown: shown.clone(), save: wanted.plan.save, new: None, _used: used, _alone: None }
-            }
-            (CacheMode::Private, true) => {
-                let top = self.layer(wanted, Purpose::Run, owner).await?;
-                self.mount(wanted, &top, &lower, into).await?;
-                JobCache { shown: shown.clone(), save: wanted.plan.save, new: None, _used: used, _alone: None }
-            }
-            (mode, _) => {
-                let lower = self.flat(wanted, lower, owner).await?;
-                let top = self.layer(wanted, Purpose::Cache(self.context.kept.scope()), owner).await?;
-                self.mount(wanted, &top, &lower, into).await?;
-                let layers = [vec![top], lower].concat();
-                let record = Record { place: wanted.place.clone(), key: wanted.key.clone(), layers };
-                let replace = if mode == CacheMode::Locked { Replace::Yes } else { Replace::No };
-                let mut new = Some(New { record, replace });
-                if mode == CacheMode::Shared
-                    && let Some(shared) = new.take()
-                {
-                    // All who come from here on write to it, too.
-                    index.save(&shared.record, shared.replace)?;
-                }
-                JobCache { shown: shown.clone(), save: wanted.plan.save, new, _used: used, _alone: alone }
-            }
-        };
-        into.caches.push(cache);
-        self.context.emit(Event::Cache { job: self.job.id.clone(), key: shown, found }).await;
-        Ok(())
+    ) -> Result<JobCaches, NotCached> {
+        let mut found = JobCaches { hidden: self.hidden(&wanted).await?, ..JobCaches::default() };
+        let turns = self.turns(index, &wanted).await?;
+        self.forget_lost(index, &mut wanted).await?;
+        for (wanted, turn) in wanted.iter().zip(turns) {
+            self.find(index, wanted, turn, owner, &mut found).await?;
+        }
+        Ok(found)
     }
 
-    async fn wait_alone(&self, index: &CacheIndex, wanted: &Wanted<'_>, shown: &str) -> Result<Alone, NotCached> {
+    /// The folders of the workspace that caches are in. Files of the source in them are hidden, and that is told.
+    async fn hidden(&self, wanted: &[Wanted<'_>]) -> Result<Vec<String>, NotCached> {
+        let paths = wanted.iter().flat_map(|wanted| &wanted.plan.paths).filter(|path| !path.starts_with('/'));
+        let paths: Vec<String> = paths.cloned().collect();
+        for path in &paths {
+            match self.context.workspace.below(path) {
+                Below::Files(0) => {}
+                Below::Files(count) => {
+                    let files = if count == 1 { "file" } else { "files" };
+                    let message = format!("the cache hides {count} {files} of the source in `{path}`");
+                    self.notice(Level::Warn, message).await;
+                }
+                Below::NoFolder { file } => {
+                    return Err(NotCached::Without(format!(
+                        "`{file}` is a file of the source, where one has its folder"
+                    )));
+                }
+            }
+        }
+        Ok(paths)
+    }
+
+    /// Waits for the caches that one job at a time has, always in the same order: else two jobs could wait for one another.
+    async fn turns(&self, index: &CacheIndex, wanted: &[Wanted<'_>]) -> Result<Vec<Option<Exclusive>>, NotCached> {
+        let mut turns: Vec<Option<Exclusive>> = wanted.iter().map(|_| None).collect();
+        let is_locked = |number: &usize| wanted[*number].plan.mode == CacheMode::Locked;
+        let mut order: Vec<usize> = (0..wanted.len()).filter(is_locked).collect();
+        order.sort_by_key(|number| CacheIndex::order(&wanted[*number].place, &wanted[*number].key));
+        for number in order {
+            turns[number] = Some(self.turn(index, &wanted[number]).await?);
+        }
+        Ok(turns)
+    }
+
+    async fn turn(&self, index: &CacheIndex, wanted: &Wanted<'_>) -> Result<Exclusive, NotCached> {
         let mut told = false;
         loop {
-            if let Some(alone) = index.alone(&wanted.place, &wanted.key)? {
-                return Ok(alone);
+            if let Some(turn) = index.turn(&wanted.place, &wanted.key)? {
+                return Ok(turn);
             }
             if !told {
                 told = true;
-                let message = format!("cache {shown}: waits for another job that has it alone");
-                let job = Some(self.job.id.clone());
-                self.context.emit(Event::Notice { level: Level::Info, job, message }).await;
+                self.notice(Level::Info, format!("cache {}: waits for another job that has it", wanted.shown)).await;
             }
             tokio::time::sleep(ASK).await;
         }
     }
 
-    /// A new layer: a volume with a folder for each path.
-    async fn layer(&self, wanted: &Wanted<'_>, purpose: Purpose, owner: Option<Owner>) -> Result<Layer, NotCached> {
-        let kept = &self.context.kept;
-        let name = kept.name("cache");
-        let mountpoint = kept.volume(&name, purpose.clone(), None).await?;
-        if purpose != Purpose::Run {
-            // Removed with the run, unless it is saved.
-            kept.remove_at_the_end(&name);
+    async fn forget_lost(&self, index: &CacheIndex, wanted: &mut [Wanted<'_>]) -> Result<(), NotCached> {
+        // The records first: what is saved after they were read is not taken for lost.
+        let mut records = Vec::new();
+        for wanted in wanted.iter() {
+            records.extend(index.of(&wanted.place)?);
         }
-        let folders = wanted.plan.paths.len();
-        let filled =
-            kept.fill(&name, &self.image.name, move |pipe| crate::source::write_folders(pipe, folders, owner)).await;
-        filled.map_err(|error| match error {
-            NotKept::Engine(error) => error.into(),
-            error => NotCached::Without(error.to_string()),
-        })?;
-        Ok(Layer { volume: name, mountpoint })
-    }
-
-    /// Lays a new layer over others, and has the container see that.
-    async fn mount(
-        &self,
-        wanted: &Wanted<'_>,
-        top: &Layer,
-        lower: &[Layer],
-        into: &mut JobCaches,
-    ) -> Result<(), NotCached> {
-        for (number, path) in wanted.plan.paths.iter().enumerate() {
-            let data = |layer: &Layer| format!("{}/{number}/data", layer.mountpoint);
-            let layers = match lower {
-                [] => Layers::Bind(data(top)),
-                lower => Layers::Overlay {
-                    lower: lower.iter().map(data).collect(),
-                    upper: data(top),
-                    work: format!("{}/{number}/work", top.mountpoint),
-                },
-            };
-            self.mount_at(path, layers, into).await?;
+        if !records.is_empty() {
+            let volumes = self.context.engine.owned_volumes().await?.into_iter().map(|volume| volume.name).collect();
+            let lost = index.forget_lost(&records, &volumes)?;
+            for wanted in wanted {
+                wanted.is_lost = lost.iter().any(|lost| lost.place == wanted.place && lost.key == wanted.key);
+            }
         }
         Ok(())
-    }
-
-    async fn mount_as_it_is(
-        &self,
-        wanted: &Wanted<'_>,
-        layers: &[Layer],
-        into: &mut JobCaches,
-    ) -> Result<(), NotCached> {
-        let Some((top, lower)) = layers.split_first() else { return Ok(()) };
-        self.mount(wanted, top, lower, into).await
-    }
-
-    async fn mount_at(&self, path: &str, layers: Layers, into: &mut JobCaches) -> Result<(), NotCached> {
-        let name = self.context.kept.name("mount");
-        self.context.kept.volume(&name, Purpose::Run, Some(layers)).await?;
-        let target = if path.starts_with('/') { path.to_owned() } else { format!("{WORKSPACE}/{path}") };
-        into.mounts.push(Mount { volume: name, target });
-        Ok(())
-    }
-
-    /// Makes one layer of too many.
-    async fn flat(
-        &self,
-        wanted: &Wanted<'_>,
-        lower: Vec<Layer>,
-        owner: Option<Owner>,
-    ) -> Result<Vec<Layer>, NotCached> {
-        if lower.len() < DEEPEST {
-            return Ok(lower);
-        }
-        let kept = &self.context.kept;
-        let engine = &*self.context.engine;
-        let one = self.layer(wanted, Purpose::Cache(kept.scope()), owner).await?;
-        let empty = self.layer(wanted, Purpose::Run, owner).await?;
-        let (mut from, mut to) = (JobCaches::default(), JobCaches::default());
-        self.mount(wanted, &empty, &lower, &mut from).await?;
-        self.mount(wanted, &one, &[], &mut to).await?;
-        for (from, to) in from.mounts.iter().zip(&to.mounts) {
-            let source = kept.vessel(&self.image.name, &from.volume).await?;
-            let target = kept.vessel(&self.image.name, &to.volume).await?;
-            let copied = async {
-                let tar = engine.download(&source, &format!("{WORKSPACE}/.")).await?;
-                engine.upload(&target, WORKSPACE, tar).await
-            };
-            let copied = copied.await;
-            kept.put_away(&source).await?;
-            kept.put_away(&target).await?;
-            copied?;
-        }
-        Ok(vec![one])
     }
 }
 
-fn nearest(index: &CacheIndex, wanted: &Wanted<'_>) -> std::io::Result<Option<Used>> {
-    for prefix in &wanted.restore {
-        if let Some(used) = index.newest(&wanted.place, prefix)? {
-            return Ok(Some(used));
+impl Wanted<'_> {
+    fn record(&self, layers: Vec<index::Layer>) -> Record {
+        Record { place: self.place.clone(), key: self.key.clone(), saved: None, layers }
+    }
+
+    fn cache(&self, end: End, used: Option<Used>) -> JobCache {
+        let (shown, save) = (self.shown.clone(), self.plan.save);
+        JobCache { shown, save, end, _used: used, _new: Vec::new(), _turn: None }
+    }
+}
+
+/// Uses the cache that `look` finds. Who removes caches locks each for a moment, to see whether it can: that is waited for.
+async fn taken(index: &CacheIndex, mut look: impl FnMut() -> io::Result<Option<Record>>) -> io::Result<Option<Used>> {
+    let (wait, times) = LOOK;
+    for _ in 0..times {
+        let Some(record) = look()? else { return Ok(None) };
+        match index.take(&record)? {
+            Taken::Used(used) => return Ok(Some(used)),
+            Taken::Busy => tokio::time::sleep(wait).await,
         }
     }
     Ok(None)
@@ -320,55 +256,82 @@ impl JobCaches {
     /// Saves what is to be saved. The container may still be on its way out: nothing writes to it any more.
     pub(super) async fn settle<E: Engine>(self, run: &JobRun<'_, E>, status: Status) {
         let Some(index) = &run.context.settings.caches else { return };
-        let mut saved = false;
         for cache in self.caches {
-            let wanted = match cache.save {
+            let is_wanted = match cache.save {
                 CacheSave::Success => status == Status::Success,
                 // What was cancelled, or fell over with the engine, may be half of it.
                 CacheSave::Always => matches!(status, Status::Success | Status::Failure),
             };
-            let Some(new) = cache.new.filter(|_| wanted) else { continue };
-            let told = match index.save(&new.record, new.replace) {
-                Ok(true) => {
-                    for layer in &new.record.layers {
-                        run.context.kept.keep_after_all(&layer.volume);
-                    }
-                    saved = true;
-                    (Level::Info, format!("cache {}: saved", cache.shown))
-                }
-                Ok(false) => (Level::Debug, format!("cache {}: another job saved it first", cache.shown)),
-                Err(error) => (Level::Warn, format!("cache {}: cannot be saved: {error}", cache.shown)),
-            };
-            let job = Some(run.job.id.clone());
-            run.context.emit(Event::Notice { level: told.0, job, message: told.1 }).await;
-        }
-        if saved {
-            // What goes wrong with what is too much is tried again the next time.
-            let _ = tidy(&*run.context.engine, index, KEPT, KEPT_BYTES).await;
+            let shown = cache.shown.clone();
+            if let Err(error) = cache.settle(run, index, is_wanted).await {
+                run.notice(Level::Warn, format!("cache {shown}: cannot be saved: {error}")).await;
+            }
         }
     }
 }
 
-/// Removes caches beyond so many and so many bytes, those that were used longest ago; gives how many.
-///
-/// # Errors
-/// Where the engine refuses, or the records cannot be read.
-pub async fn tidy<E: Engine>(engine: &E, index: &CacheIndex, most: usize, bytes: u64) -> Result<usize, NotKept> {
-    let sizes = engine.volume_sizes().await?;
-    let (mut seen, mut size, mut removed) = (0, 0, 0);
-    for cache in index.unused()? {
-        seen += 1;
-        size += cache.record.layers.first().and_then(|top| sizes.get(&top.volume)).copied().unwrap_or(0);
-        if seen <= most && size <= bytes {
-            continue;
-        }
-        let record = cache.forget();
-        removed += 1;
-        for layer in record.layers {
-            if !index.has_volume(&layer.volume)? {
-                remove_volume(engine, &layer.volume).await?;
+impl JobCache {
+    async fn settle<E: Engine>(self, run: &JobRun<'_, E>, index: &CacheIndex, is_wanted: bool) -> io::Result<()> {
+        let (kept, upkeep, image) = (&run.context.kept, &run.context.upkeep, &run.image.name);
+        match self.end {
+            End::Saved(record, replace) if is_wanted => {
+                let record = Record { saved: Some(now()), ..record };
+                if !index.save(&record, replace)? {
+                    run.notice(Level::Debug, format!("cache {}: another job saved it first", self.shown)).await;
+                    return Ok(());
+                }
+                for layer in &record.layers {
+                    kept.keep_after_all(&layer.volume);
+                }
+                upkeep.note(image, &record);
+                run.notice(Level::Info, format!("cache {}: saved", self.shown)).await;
             }
+            End::Confirmed(record) if is_wanted => {
+                let mut is_first = false;
+                index.change(&record, |record| {
+                    is_first = record.saved.is_none();
+                    record.saved.get_or_insert_with(now);
+                })?;
+                if is_first {
+                    run.notice(Level::Info, format!("cache {}: saved", self.shown)).await;
+                }
+                if is_first || record.layers.iter().any(|layer| !upkeep::is_counted(layer, record.place.mode)) {
+                    upkeep.note(image, &record);
+                }
+            }
+            End::Confirmed(record) => {
+                // This job's hold on it goes first: it is gone where it was the last one.
+                drop((self._used, self._new));
+                if record.saved.is_none() && index.forget_abandoned(&record)? {
+                    record.layers.iter().for_each(|layer| kept.remove_at_the_end(&layer.volume));
+                }
+            }
+            End::Stays | End::Saved(..) => {}
         }
+        Ok(())
     }
-    Ok(removed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_somebody_looks_at_for_a_moment_is_not_missing() {
+        let folder = tempfile::tempdir().unwrap();
+        let index = CacheIndex::new(folder.path());
+        let place = Place { scope: String::new(), paths: Vec::new(), mode: CacheMode::Private };
+        let layers = vec![index::Layer { volume: "v".to_owned(), mountpoint: "/v".to_owned(), size: None }];
+        let record = Record { place, key: "k".to_owned(), saved: Some(1), layers };
+        assert!(index.save(&record, Replace::No).unwrap());
+        let looks = index.alone(&record).unwrap().unwrap();
+        let let_go = async {
+            tokio::time::sleep(Duration::from_millis(80)).await;
+            drop(looks);
+        };
+        let (used, ()) = tokio::join!(taken(&index, || Ok(Some(record.clone()))), let_go);
+        assert_eq!(used.unwrap().unwrap().record, record);
+        // One that is gone is missing at once.
+        assert!(taken(&index, || Ok(None)).await.unwrap().is_none());
+    }
 }

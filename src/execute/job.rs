@@ -357,7 +357,7 @@ impl<E: Engine> JobRun<'_, E> {
             };
             let id = session.id.clone();
             let mut talk = Conversation::new(session, Nonce::generate(), &self.context.mask);
-            let began = async { tokio::try_join!(self.begin(&mut talk, &place), services.ready()) };
+            let began = async { tokio::try_join!(self.begin(&mut talk, &place, &caches.hidden), services.ready()) };
             let (outcome, outputs) = match self.until_stopped(began).await {
                 Ok((counters, ())) => {
                     let (mut outcome, outputs) = self.steps(&mut talk, counters).await;

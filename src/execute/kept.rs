@@ -24,7 +24,7 @@ use super::sweep::{Left, Swept};
 use super::{Owner as Process, Settings};
 use crate::engine::{
     self, ContainerId, ContainerSpec, Engine, EngineError, Labels, Layers, Limits, Mount, OwnedVolume, Privileges,
-    Purpose, VolumeSpec,
+    Purpose, Session, VolumeSpec,
 };
 use crate::plan::{Plan, WORKSPACE};
 use crate::source::{
@@ -396,22 +396,32 @@ impl<E: Engine> Kept<E> {
     }
 
     async fn vessel_of(&self, image: &str, mounts: Vec<Mount>) -> Result<ContainerId, EngineError> {
-        let id = self.making.create(&self.engine, self.vessel_spec(image, mounts)).await?.id;
-        self.vessels.lock().unwrap_or_else(PoisonError::into_inner).push(id.clone());
-        Ok(id)
+        Ok(self.attached_vessel(image, mounts, "true").await?.id)
     }
 
-    fn vessel_spec(&self, image: &str, mounts: Vec<Mount>) -> ContainerSpec {
+    /// A container with these volumes, which runs this command as root when it is started.
+    pub(super) async fn attached_vessel(
+        &self,
+        image: &str,
+        mounts: Vec<Mount>,
+        command: &str,
+    ) -> Result<Session, EngineError> {
+        let session = self.making.create(&self.engine, self.vessel_spec(image, mounts, command)).await?;
+        self.vessels.lock().unwrap_or_else(PoisonError::into_inner).push(session.id.clone());
+        Ok(session)
+    }
+
+    fn vessel_spec(&self, image: &str, mounts: Vec<Mount>, command: &str) -> ContainerSpec {
         ContainerSpec {
             image: image.to_owned(),
-            user: None,
-            command: vec!["true".to_owned()],
+            user: Some("0:0".to_owned()),
+            command: ["sh", "-c", command].map(str::to_owned).to_vec(),
             env: Vec::new(),
             working_directory: None,
             scratch: None,
             tmpfs: Vec::new(),
             mounts,
-            limits: Limits { nano_cpus: None, memory: None, pids: 1 },
+            limits: Limits { nano_cpus: None, memory: None, pids: 16 },
             network: engine::Network::None,
             privileges: Privileges::Sandbox,
             labels: self.labels.clone(),

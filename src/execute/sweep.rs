@@ -1,6 +1,6 @@
 //! The sweep: removes what a crash left on the engine, and nothing that may still belong to a living run.
 
-use super::caches::CacheIndex;
+use super::caches::{self, CacheIndex};
 use super::kept::remove_volume;
 use super::owner::Owner;
 use crate::engine::{Engine, EngineError, Purpose};
@@ -72,7 +72,18 @@ pub async fn sweep<E: Engine>(engine: &E, whose: Whose, kept: Option<Notes<'_>>)
             swept.networks += swept.left.note("network", &network.name, removed);
         }
     }
-    for volume in engine.owned_volumes().await? {
+    let volumes = engine.owned_volumes().await?;
+    if let (Whose::Dead, Some(kept)) = (whose, kept) {
+        // Where it cannot be told what caches have, nothing is taken from them.
+        swept.volumes += match caches::collect(engine, kept.caches, &kept.bases.keeper(), &volumes).await {
+            Ok(removed) => removed,
+            Err(error) => {
+                swept.left.0.push(format!("volumes of caches: {error}"));
+                0
+            }
+        };
+    }
+    for volume in volumes {
         let is_left = match (&volume.purpose, whose) {
             (Purpose::Run, _) | (_, Whose::Everyones) => is_meant(&volume.labels.owner),
             // What is kept outlives who made it; what its maker died over is not noted anywhere.
@@ -81,11 +92,8 @@ pub async fn sweep<E: Engine>(engine: &E, whose: Whose, kept: Option<Notes<'_>>)
                     && is_meant(&volume.labels.owner)
                     && kept.bases.knows(&volume.name).is_ok_and(|known| !known)
             }),
-            (Purpose::Cache(scope), Whose::Dead) => kept.is_some_and(|kept| {
-                kept.are_of(scope)
-                    && is_meant(&volume.labels.owner)
-                    && kept.caches.has_volume(&volume.name).is_ok_and(|known| !known)
-            }),
+            // Who uses them is known, whoever made them.
+            (Purpose::Cache(_), Whose::Dead) => false,
         };
         if is_left {
             let removed = remove_volume(engine, &volume.name).await;

@@ -29,9 +29,10 @@ pub(super) enum UploadError {
 pub(super) async fn by_supervisor(
     workspace: &Arc<Workspace>,
     talk: &mut Conversation,
+    hidden: &[String],
 ) -> Result<TarSummary, UploadError> {
     let options = TarOptions { prefix: String::new(), owner: Owner::default(), include_top: Top::Omit };
-    let (mut reader, writer) = archive(workspace, options);
+    let (mut reader, writer) = archive(workspace, options, hidden);
     let sent = talk.unpack(WORKSPACE, &mut reader).await;
     drop(reader);
     // The reader of files knows best why a stream broke off.
@@ -45,9 +46,10 @@ pub(super) async fn by_engine<E: Engine>(
     container: &ContainerId,
     workspace: &Arc<Workspace>,
     owner: Owner,
+    hidden: &[String],
 ) -> Result<TarSummary, UploadError> {
     let options = TarOptions { prefix: WORKSPACE.trim_start_matches('/').to_owned(), owner, include_top: Top::Include };
-    let (reader, writer) = archive(workspace, options);
+    let (reader, writer) = archive(workspace, options, hidden);
     let sent = engine.upload(container, "/", Box::pin(reader)).await;
     let summary = joined(writer).await;
     sent.map_err(UploadError::Engine).and(summary)
@@ -55,10 +57,11 @@ pub(super) async fn by_engine<E: Engine>(
 
 type Writer = JoinHandle<Result<TarSummary, SourceError>>;
 
-fn archive(workspace: &Arc<Workspace>, options: TarOptions) -> (DuplexStream, Writer) {
+fn archive(workspace: &Arc<Workspace>, options: TarOptions, hidden: &[String]) -> (DuplexStream, Writer) {
     let (reader, writer) = tokio::io::duplex(PIPE);
-    let workspace = workspace.clone();
-    let writer = tokio::task::spawn_blocking(move || workspace.write_tar(SyncIoBridge::new(writer), &options));
+    let (workspace, hidden) = (workspace.clone(), hidden.to_vec());
+    let write = move || workspace.write_tar_without(SyncIoBridge::new(writer), &options, &hidden);
+    let writer = tokio::task::spawn_blocking(write);
     (reader, writer)
 }
 

@@ -10,7 +10,7 @@ use std::time::SystemTime;
 
 use tar::{Builder, EntryType, Header};
 
-use super::listing::{Found, Frozen, Origin, is_gone, look, mtime, on_disk, regular, shown};
+use super::listing::{Found, Frozen, Origin, is_gone, is_in, look, mtime, on_disk, regular, shown};
 use super::moment::Taken;
 use super::snapshot::{Manifest, Stat, Wrote};
 use super::{SourceError, Workspace};
@@ -64,9 +64,23 @@ impl Workspace {
     /// A file that vanished since [`open`](super::open) is left out; one that changes its size while it is read is cut or
     /// filled with zeros to the size that its header says. Both are told in the summary; the tar is whole either way.
     pub fn write_tar<W: Write>(&self, w: W, options: &TarOptions) -> Result<TarSummary, SourceError> {
+        self.write_tar_without(w, options, &[])
+    }
+
+    /// As [`write_tar`](Self::write_tar), without these folders and what is in them.
+    ///
+    /// # Errors
+    /// Where a file cannot be read, or the tar cannot be written.
+    pub fn write_tar_without<W: Write>(
+        &self,
+        w: W,
+        options: &TarOptions,
+        hidden: &[String],
+    ) -> Result<TarSummary, SourceError> {
         let mut archive = Archive::new(w, options);
         archive.top()?;
-        for (path, origin) in self.listing.iter() {
+        let is_hidden = |path: &[u8]| hidden.iter().any(|folder| is_in(path, folder.as_bytes()));
+        for (path, origin) in self.listing.iter().filter(|(path, _)| !is_hidden(path)) {
             archive.entry(&self.root, path, origin)?;
         }
         archive.finish()

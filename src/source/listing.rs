@@ -226,6 +226,11 @@ pub(super) fn on_disk(root: &Path, path: &[u8]) -> PathBuf {
     root.join(OsStr::from_bytes(path))
 }
 
+/// Whether the path is this folder or something in it.
+pub(super) fn is_in(path: &[u8], folder: &[u8]) -> bool {
+    path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+}
+
 /// `path` below `prefix`, which is empty or ends in `/`.
 pub(super) fn below(prefix: &[u8], path: &[u8]) -> Vec<u8> {
     [prefix, path].concat()

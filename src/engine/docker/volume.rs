@@ -48,6 +48,9 @@ fn renames(docker: &Docker) -> Renames {
 fn options(layers: &Layers, renames: Renames) -> HashMap<String, String> {
     let (kind, device, mount) = match layers {
         Layers::Bind(path) => ("none", path.clone(), "bind".to_owned()),
+        Layers::Stack(lower) => {
+            ("overlay", "overlay".to_owned(), format!("lowerdir={},redirect_dir=follow", lower.join(":")))
+        }
         Layers::Overlay { lower, upper, work } => {
             let redirects = match renames {
                 Renames::Noted => ",redirect_dir=on",

@@ -1,30 +1,46 @@
-//! What caches there are: a file each, held by whoever uses the cache.
+//! What caches there are: a file each, and locks of their volumes for whoever uses them.
+//!
+//! A volume of a cache is locked by who uses it, from before it is made until after its last job. One that nobody has locked and
+//! that no record has is nobody's: so it is known without asking who made it, and whether that is still alive.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
+
+use super::locks::{Exclusive, Locks, Shared};
+use crate::pipeline::CacheMode;
+
+/// Held by who changes records, for as long as that takes.
+const CHANGES: &str = "changes";
 
 /// The folder of the records, by default `$XDG_CACHE_HOME/argon/caches`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CacheIndex(PathBuf);
+pub struct CacheIndex {
+    folder: PathBuf,
+    locks: Locks,
+}
 
-/// What a cache is found by, besides its key: caches of another repository, or of other folders, are others.
+/// What a cache is found by, besides its key: caches of another repository, of other folders, or that are used in another way,
+/// are others.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Place {
     pub(super) scope: String,
     pub(super) paths: Vec<String>,
+    pub(super) mode: CacheMode,
 }
 
-/// A cache that was saved.
+/// A cache.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Record {
     pub(super) place: Place,
     pub(super) key: String,
+    /// When it was saved, in milliseconds since 1970. Nothing where no job that filled it has ended well yet: a shared cache is
+    /// one from the begin of its first job on, and is gone when none of those that have it saves it.
+    pub(super) saved: Option<u64>,
     /// Its layers, the topmost first.
     pub(super) layers: Vec<Layer>,
 }
@@ -35,166 +51,40 @@ pub(super) struct Layer {
     pub(super) volume: String,
     /// Where it is on the engine's machine.
     pub(super) mountpoint: String,
+    /// How large it was when it was counted.
+    pub(super) size: Option<Size>,
+}
+
+/// How large a volume is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Size {
+    pub(super) bytes: u64,
+    /// When that was counted, in milliseconds since 1970.
+    pub(super) counted: u64,
 }
 
 /// A cache in use: nobody removes it for as long as this lives.
 #[derive(Debug)]
 pub(super) struct Used {
     pub(super) record: Record,
-    _lock: File,
+    _locks: Vec<Shared>,
 }
 
-/// A cache that may be removed.
+/// What came of asking for a cache.
 #[derive(Debug)]
-pub(super) struct Unused {
-    pub(super) record: Record,
-    pub(super) used: SystemTime,
-    path: PathBuf,
-    _lock: File,
+pub(super) enum Taken {
+    Used(Used),
+    /// Somebody looks whether it can be removed, or it was changed meanwhile: it is to be asked for anew.
+    Busy,
 }
 
-/// The right to use a cache alone.
-#[derive(Debug)]
-pub(super) struct Alone(#[allow(dead_code, reason = "it is kept for its lock")] File);
-
-impl CacheIndex {
-    /// This folder. It is made when something is written.
-    #[must_use]
-    pub fn new(folder: impl Into<PathBuf>) -> Self {
-        Self(folder.into())
-    }
-
-    fn path(&self, place: &Place, key: &str) -> PathBuf {
-        let text = format!("{}\n{}\n{key}", place.scope, place.paths.join("\n"));
-        self.0.join(format!("{}.json", &blake3::hash(text.as_bytes()).to_hex()[..32]))
-    }
-
-    /// The cache of this key.
-    pub(super) fn exact(&self, place: &Place, key: &str) -> io::Result<Option<Used>> {
-        used(&self.path(place, key))
-    }
-
-    /// The newest cache whose key begins so.
-    pub(super) fn newest(&self, place: &Place, prefix: &str) -> io::Result<Option<Used>> {
-        let mut fitting: Vec<(SystemTime, String)> = self
-            .all()?
-            .into_iter()
-            .filter(|(_, record)| record.place == *place && record.key.starts_with(prefix))
-            .map(|(saved, record)| (saved, record.key))
-            .collect();
-        fitting.sort();
-        while let Some((_, key)) = fitting.pop() {
-            // It may have been removed meanwhile.
-            if let Some(used) = self.exact(place, &key)? {
-                return Ok(Some(used));
-            }
-        }
-        Ok(None)
-    }
-
-    /// The key that was saved last, for people.
-    pub(super) fn last_key(&self, place: &Place) -> io::Result<Option<String>> {
-        let of_place = self.all()?.into_iter().filter(|(_, record)| record.place == *place);
-        Ok(of_place.max_by_key(|(saved, _)| *saved).map(|(_, record)| record.key))
-    }
-
-    /// All caches of a place.
-    pub(super) fn of(&self, place: &Place) -> io::Result<Vec<Record>> {
-        Ok(self.all()?.into_iter().map(|(_, record)| record).filter(|record| record.place == *place).collect())
-    }
-
-    /// Forgets those of the caches whose volumes are not there: somebody removed them from the engine.
-    pub(super) fn forget_lost(&self, records: &[Record], volumes: &BTreeSet<String>) {
-        for record in records.iter().filter(|record| record.layers.iter().any(|layer| !volumes.contains(&layer.volume)))
-        {
-            let path = self.path(&record.place, &record.key);
-            // One that was saved anew meanwhile is another.
-            if used(&path).is_ok_and(|now| now.is_some_and(|now| now.record == *record)) {
-                let _ = fs::remove_file(path);
-            }
-        }
-    }
-
-    /// Saves a cache. False where its key was saved by another meanwhile and may not be replaced.
-    pub(super) fn save(&self, record: &Record, replace: Replace) -> io::Result<bool> {
-        fs::create_dir_all(&self.0)?;
-        let path = self.path(&record.place, &record.key);
-        let mut file = tempfile::NamedTempFile::new_in(&self.0)?;
-        serde_json::to_writer(&mut file, record)?;
-        file.flush()?;
-        match replace {
-            Replace::Yes => file.persist(path).map(|_| true).map_err(Into::into),
-            Replace::No => match file.persist_noclobber(path) {
-                Ok(_) => Ok(true),
-                Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-                Err(error) => Err(error.error),
-            },
-        }
-    }
-
-    /// Takes the right to use a cache alone; `None` while another has it.
-    pub(super) fn alone(&self, place: &Place, key: &str) -> io::Result<Option<Alone>> {
-        fs::create_dir_all(&self.0)?;
-        let path = self.path(place, key).with_extension("lock");
-        let file = File::options().create(true).truncate(false).write(true).open(path)?;
-        Ok(flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok().then_some(Alone(file)))
-    }
-
-    /// Whether some cache rests on this volume.
-    pub(in crate::execute) fn has_volume(&self, volume: &str) -> io::Result<bool> {
-        Ok(self.all()?.iter().any(|(_, record)| record.layers.iter().any(|layer| layer.volume == volume)))
-    }
-
-    /// All caches that nobody uses, the one that was used longest ago last.
-    pub(super) fn unused(&self) -> io::Result<Vec<Unused>> {
-        let mut found = Vec::new();
-        for (_, record) in self.all()? {
-            let path = self.path(&record.place, &record.key);
-            let Some(lock) = opened(&path)? else { continue };
-            if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok() {
-                let used = lock.metadata()?.modified()?;
-                found.push(Unused { record, used, path, _lock: lock });
-            }
-        }
-        found.sort_by_key(|unused| std::cmp::Reverse(unused.used));
-        Ok(found)
-    }
-
-    /// How many caches there are.
-    ///
-    /// # Errors
-    /// Where the folder cannot be read.
-    pub fn count(&self) -> io::Result<usize> {
-        Ok(self.all()?.len())
-    }
-
-    fn all(&self) -> io::Result<Vec<(SystemTime, Record)>> {
-        let entries = match fs::read_dir(&self.0) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(error),
-        };
-        let mut found = Vec::new();
-        for entry in entries {
-            let path = entry?.path();
-            if path.extension().is_some_and(|extension| extension == "json")
-                && let Some(mut file) = opened(&path)?
-            {
-                let saved = file.metadata()?.modified()?;
-                // One that is not read is not there: it is written over when it is saved again.
-                found.extend(read(&mut file)?.map(|record| (saved, record)));
-            }
-        }
-        Ok(found)
-    }
-}
-
-impl Unused {
-    /// Forgets it.
-    pub(super) fn forget(self) -> Record {
-        let _ = fs::remove_file(&self.path);
-        self.record
-    }
+/// What is noted under a key.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Noted {
+    Cache(Record),
+    Nothing,
+    /// What cannot be read, such as a power loss leaves. It is written over when the key is saved.
+    Broken,
 }
 
 /// Whether a cache of the same key is written over.
@@ -204,69 +94,292 @@ pub(super) enum Replace {
     No,
 }
 
-fn used(path: &Path) -> io::Result<Option<Used>> {
-    let Some(mut lock) = opened(path)? else { return Ok(None) };
-    if flock(&lock, FlockOperation::NonBlockingLockShared).is_err() || !path.exists() {
-        return Ok(None);
+impl CacheIndex {
+    /// This folder. It is made when something is written.
+    #[must_use]
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
+        let folder = folder.into();
+        Self { locks: Locks::new(folder.join("locks")), folder }
     }
-    let record = read(&mut lock)?;
-    let _ = lock.set_modified(SystemTime::now());
-    Ok(record.map(|record| Used { record, _lock: lock }))
+
+    fn name(place: &Place, key: &str) -> String {
+        let text = format!("{}\n{:?}\n{}\n{key}", place.scope, place.mode, place.paths.join("\n"));
+        blake3::hash(text.as_bytes()).to_hex()[..32].to_owned()
+    }
+
+    fn path(&self, place: &Place, key: &str) -> PathBuf {
+        self.folder.join(format!("{}.json", Self::name(place, key)))
+    }
+
+    /// What is noted under a key. A shared cache that nobody saved and nobody has any more is not.
+    pub(super) fn noted(&self, place: &Place, key: &str) -> io::Result<Noted> {
+        match read(&self.path(place, key))? {
+            Noted::Cache(record) if record.saved.is_none() && self.forget_abandoned(&record)? => Ok(Noted::Nothing),
+            noted => Ok(noted),
+        }
+    }
+
+    /// The cache that was saved last of those whose key begins so.
+    pub(super) fn newest(&self, place: &Place, prefix: &str) -> io::Result<Option<Record>> {
+        let saved = self.of(place)?.into_iter().filter(|record| record.saved.is_some());
+        Ok(saved.filter(|record| record.key.starts_with(prefix)).max_by_key(|record| record.saved))
+    }
+
+    /// The key that was saved last, for people.
+    pub(super) fn last_key(&self, place: &Place) -> io::Result<Option<String>> {
+        Ok(self.newest(place, "")?.map(|record| record.key))
+    }
+
+    /// Uses a cache.
+    pub(super) fn take(&self, record: &Record) -> io::Result<Taken> {
+        let mut locks = Vec::new();
+        for layer in &record.layers {
+            match self.locks.shared(&layer.volume)? {
+                Some(lock) => locks.push(lock),
+                None => return Ok(Taken::Busy),
+            }
+        }
+        // Before it was locked its volumes may have been removed.
+        let path = self.path(&record.place, &record.key);
+        match read(&path)? {
+            Noted::Cache(now) if now.is_of_the_volumes_of(record) => {
+                // Where that cannot be set, it is removed a little sooner.
+                let _ = File::options().append(true).open(&path).map(|file| file.set_modified(SystemTime::now()));
+                Ok(Taken::Used(Used { record: now, _locks: locks }))
+            }
+            _ => Ok(Taken::Busy),
+        }
+    }
+
+    /// Locks a volume that is to be made, so that it is somebody's from its beginning.
+    pub(super) fn begin(&self, volume: &str) -> io::Result<Shared> {
+        // Its name is new: nobody else locks it for longer than it takes to find that it is in use.
+        loop {
+            if let Some(lock) = self.locks.shared(volume)? {
+                return Ok(lock);
+            }
+            std::thread::yield_now();
+        }
+    }
+
+    /// Notes a cache. False where its key was noted by another meanwhile and may not be replaced.
+    pub(super) fn save(&self, record: &Record, replace: Replace) -> io::Result<bool> {
+        let _changes = self.locks.wait_exclusive(CHANGES)?;
+        let is_there = matches!(read(&self.path(&record.place, &record.key))?, Noted::Cache(_));
+        if is_there && replace == Replace::No {
+            return Ok(false);
+        }
+        self.write(record).map(|()| true)
+    }
+
+    /// Notes something else of a cache, where it still has the volumes that `known` has.
+    pub(super) fn change(&self, known: &Record, to: impl FnOnce(&mut Record)) -> io::Result<bool> {
+        let _changes = self.locks.wait_exclusive(CHANGES)?;
+        match read(&self.path(&known.place, &known.key))? {
+            Noted::Cache(mut now) if now.is_of_the_volumes_of(known) => {
+                to(&mut now);
+                self.write(&now).map(|()| true)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// Only for who holds the lock of changes: no half-written file is left to be told from one that is being written.
+    fn write(&self, record: &Record) -> io::Result<()> {
+        let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
+        serde_json::to_writer(&mut file, record)?;
+        file.flush()?;
+        // Without it a power loss can leave a file of no bytes under the new name.
+        file.as_file().sync_all()?;
+        file.persist(self.path(&record.place, &record.key))?;
+        Ok(())
+    }
+
+    /// Forgets a cache, where it still has these volumes.
+    pub(super) fn forget(&self, record: &Record) -> io::Result<bool> {
+        let _changes = self.locks.wait_exclusive(CHANGES)?;
+        let path = self.path(&record.place, &record.key);
+        match read(&path)? {
+            Noted::Cache(now) if now.is_of_the_volumes_of(record) => fs::remove_file(path).map(|()| true),
+            _ => Ok(false),
+        }
+    }
+
+    /// Forgets a cache that nobody saved, where nobody has it any more.
+    pub(super) fn forget_abandoned(&self, record: &Record) -> io::Result<bool> {
+        match self.alone(record)? {
+            Some(_alone) => match read(&self.path(&record.place, &record.key))? {
+                Noted::Cache(now) if now.saved.is_none() => self.forget(&now),
+                _ => Ok(false),
+            },
+            None => Ok(false),
+        }
+    }
+
+    /// Forgets those of the caches whose volumes are not there, and gives them: somebody removed them from the engine.
+    pub(super) fn forget_lost(&self, records: &[Record], volumes: &BTreeSet<String>) -> io::Result<Vec<Record>> {
+        let mut lost = Vec::new();
+        for record in records {
+            if record.layers.iter().any(|layer| !volumes.contains(&layer.volume)) && self.forget(record)? {
+                lost.push(record.clone());
+            }
+        }
+        Ok(lost)
+    }
+
+    /// Removes records that cannot be read, and what the writing of records left behind; gives how many records.
+    pub(super) fn forget_broken(&self) -> io::Result<usize> {
+        if !self.folder.exists() {
+            return Ok(0);
+        }
+        let _changes = self.locks.wait_exclusive(CHANGES)?;
+        let mut removed = 0;
+        for path in self.files()? {
+            if !is_record(&path) {
+                fs::remove_file(path)?;
+            } else if read(&path)? == Noted::Broken {
+                fs::remove_file(path)?;
+                removed += 1;
+            }
+        }
+        Ok(removed)
+    }
+
+    /// Takes the right to write to a cache of `locked`; `None` while another has it.
+    pub(super) fn turn(&self, place: &Place, key: &str) -> io::Result<Option<Exclusive>> {
+        self.locks.exclusive(&Self::name(place, key))
+    }
+
+    /// The order in which a job asks for its turns: two jobs that want the same ones do not wait for one another.
+    pub(super) fn order(place: &Place, key: &str) -> impl Ord + use<> {
+        Self::name(place, key)
+    }
+
+    /// A cache that nobody uses, nor one that rests on it: nobody begins to meanwhile.
+    pub(super) fn alone(&self, record: &Record) -> io::Result<Option<Exclusive>> {
+        match record.layers.first() {
+            Some(top) => self.locks.exclusive(&top.volume),
+            None => Ok(None),
+        }
+    }
+
+    /// A volume that is nobody's, and stays so while the lock is held.
+    pub(super) fn nobodys(&self, volume: &str) -> io::Result<Option<Exclusive>> {
+        match self.locks.exclusive(volume)? {
+            Some(lock) if !self.volumes()?.contains_key(volume) => Ok(Some(lock)),
+            _ => Ok(None),
+        }
+    }
+
+    /// Removes the locks of what is neither noted nor among these volumes.
+    pub(super) fn forget_locks(&self, volumes: &BTreeSet<String>) -> io::Result<()> {
+        let mut known: BTreeSet<String> = self.volumes()?.into_keys().collect();
+        known.extend(self.all()?.iter().map(|(_, record)| Self::name(&record.place, &record.key)));
+        for name in self.locks.names()? {
+            if name != CHANGES
+                && !known.contains(&name)
+                && !volumes.contains(&name)
+                && let Some(lock) = self.locks.exclusive(&name)?
+            {
+                lock.remove();
+            }
+        }
+        Ok(())
+    }
+
+    /// The caches beyond so many, and beyond so many bytes in all: those that were used longest ago.
+    pub(super) fn beyond(&self, most: usize, bytes: u64) -> io::Result<Vec<Record>> {
+        let mut all = self.all()?;
+        all.sort_by_key(|(used, _)| std::cmp::Reverse(*used));
+        let (mut kept, mut volumes) = (0, BTreeMap::new());
+        let mut beyond = Vec::new();
+        for (_, record) in all {
+            // A volume that several have counts once.
+            let with: BTreeMap<String, u64> = volumes.clone().into_iter().chain(record.sizes()).collect();
+            if kept == most || with.values().sum::<u64>() > bytes {
+                beyond.push(record);
+            } else {
+                (kept, volumes) = (kept + 1, with);
+            }
+        }
+        Ok(beyond)
+    }
+
+    /// All caches of a place.
+    pub(super) fn of(&self, place: &Place) -> io::Result<Vec<Record>> {
+        Ok(self.all()?.into_iter().map(|(_, record)| record).filter(|record| record.place == *place).collect())
+    }
+
+    /// The volumes that caches rest on, and how large they are as far as they were counted.
+    pub(super) fn volumes(&self) -> io::Result<BTreeMap<String, u64>> {
+        Ok(self.all()?.iter().flat_map(|(_, record)| record.sizes()).collect())
+    }
+
+    /// How many caches there are, and how many records of some that cannot be read.
+    pub(super) fn count(&self) -> io::Result<(usize, usize)> {
+        let records = self.files()?.into_iter().filter(|path| is_record(path)).count();
+        let caches = self.all()?.len();
+        Ok((caches, records.saturating_sub(caches)))
+    }
+
+    /// All caches, with when they were used last.
+    fn all(&self) -> io::Result<Vec<(SystemTime, Record)>> {
+        let mut found = Vec::new();
+        for path in self.files()?.into_iter().filter(|path| is_record(path)) {
+            if let Noted::Cache(record) = read(&path)? {
+                let used = path.metadata().and_then(|metadata| metadata.modified());
+                found.push((used.unwrap_or(SystemTime::UNIX_EPOCH), record));
+            }
+        }
+        Ok(found)
+    }
+
+    fn files(&self) -> io::Result<Vec<PathBuf>> {
+        let entries = match fs::read_dir(&self.folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let mut files = Vec::new();
+        for entry in entries {
+            let entry = entry?;
+            if entry.file_type()?.is_file() {
+                files.push(entry.path());
+            }
+        }
+        Ok(files)
+    }
 }
 
-fn read(file: &mut File) -> io::Result<Option<Record>> {
-    let mut text = String::new();
-    file.read_to_string(&mut text)?;
-    Ok(serde_json::from_str(&text).ok())
+impl Record {
+    /// Whether it is the same cache, whatever else is noted of it.
+    fn is_of_the_volumes_of(&self, other: &Self) -> bool {
+        let volumes = |record: &Self| record.layers.iter().map(|layer| layer.volume.clone()).collect::<Vec<_>>();
+        volumes(self) == volumes(other)
+    }
+
+    fn sizes(&self) -> impl Iterator<Item = (String, u64)> {
+        self.layers.iter().map(|layer| (layer.volume.clone(), layer.size.map_or(0, |size| size.bytes)))
+    }
 }
 
-fn opened(path: &Path) -> io::Result<Option<File>> {
-    match File::open(path) {
-        Ok(file) => Ok(Some(file)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+/// Now, as records have it.
+pub(super) fn now() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn is_record(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "json")
+}
+
+fn read(path: &Path) -> io::Result<Noted> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(serde_json::from_slice(&bytes).map_or(Noted::Broken, Noted::Cache)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Noted::Nothing),
         Err(error) => Err(error),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn record(key: &str) -> Record {
-        let place = Place { scope: "repo".to_owned(), paths: vec!["node_modules".to_owned()] };
-        let layers = vec![Layer { volume: format!("v-{key}"), mountpoint: format!("/v/{key}") }];
-        Record { place, key: key.to_owned(), layers }
-    }
-
-    #[test]
-    fn the_key_itself_is_found_then_the_newest_that_begins_so_and_what_is_used_is_not_removed() {
-        let folder = tempfile::tempdir().unwrap();
-        let index = CacheIndex::new(folder.path().join("caches"));
-        let place = record("a").place;
-        assert!(index.newest(&place, "npm-").unwrap().is_none());
-        for key in ["npm-1", "npm-2", "pip-1"] {
-            assert!(index.save(&record(key), Replace::No).unwrap());
-            std::thread::sleep(std::time::Duration::from_millis(15));
-        }
-        assert!(!index.save(&record("npm-1"), Replace::No).unwrap(), "it is there");
-        let newest = index.newest(&place, "npm-").unwrap().unwrap();
-        assert_eq!(newest.record, record("npm-2"));
-        let other = Place { scope: "another".to_owned(), ..place.clone() };
-        assert!(index.newest(&other, "npm-").unwrap().is_none());
-        let unused: Vec<String> = index.unused().unwrap().into_iter().map(|unused| unused.forget().key).collect();
-        assert_eq!(unused.len(), 2, "{unused:?}");
-        assert!(index.exact(&place, "npm-2").unwrap().is_some());
-        assert!(index.has_volume("v-npm-2").unwrap() && !index.has_volume("v-pip-1").unwrap());
-    }
-
-    #[test]
-    fn one_at_a_time_has_a_cache_alone() {
-        let folder = tempfile::tempdir().unwrap();
-        let index = CacheIndex::new(folder.path());
-        let place = record("a").place;
-        let first = index.alone(&place, "a").unwrap().unwrap();
-        assert!(index.alone(&place, "a").unwrap().is_none());
-        drop(first);
-        assert!(index.alone(&place, "a").unwrap().is_some());
-    }
-}
+mod tests;

@@ -16,7 +16,14 @@ const READY_LIMIT: Duration = Duration::from_secs(60);
 
 impl<E: Engine> JobRun<'_, E> {
     /// Starts the container and brings the workspace in.
-    pub(super) async fn begin(&self, talk: &mut Conversation, place: &Place) -> Result<Counters, Broken> {
+    ///
+    /// What of the source is in folders that are `hidden` by caches stays out: in a workspace that is a volume they cover it.
+    pub(super) async fn begin(
+        &self,
+        talk: &mut Conversation,
+        place: &Place,
+        hidden: &[String],
+    ) -> Result<Counters, Broken> {
         let engine = &*self.context.engine;
         let id = talk.id().clone();
         if let Place::Mounted { .. } = place {
@@ -29,7 +36,7 @@ impl<E: Engine> JobRun<'_, E> {
         let (owner, workspace) = (self.workspace_owner(&id).await?, self.context.kept.workspace().await?);
         if let Some(owner) = owner {
             let began = Instant::now();
-            self.note_upload(upload::by_engine(engine, &id, &workspace, owner).await?, began).await;
+            self.note_upload(upload::by_engine(engine, &id, &workspace, owner, hidden).await?, began).await;
         }
         engine.start(&id).await.map_err(|error| self.explain_start(error))?;
         talk.say(&format!("{}\n", talk.nonce().as_str())).await;
@@ -38,12 +45,12 @@ impl<E: Engine> JobRun<'_, E> {
         match (owner, unpacker) {
             (Some(_), _) => {}
             (None, Unpacker::InContainer) => {
-                let sent = upload::by_supervisor(&workspace, talk).await;
+                let sent = upload::by_supervisor(&workspace, talk, hidden).await;
                 self.unpacked(talk).await?;
                 self.note_upload(sent?, began).await;
             }
             (None, Unpacker::Engine) => {
-                let sent = upload::by_engine(engine, &id, &workspace, Owner::default()).await?;
+                let sent = upload::by_engine(engine, &id, &workspace, Owner::default(), hidden).await?;
                 self.note_upload(sent, began).await;
             }
         }

@@ -118,7 +118,8 @@ pub struct Cache {
 }
 
 /// `mode` of a cache.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum CacheMode {
     /// `shared`
     Shared,

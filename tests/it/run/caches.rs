@@ -1,5 +1,10 @@
 //! Caches: hit, partial and miss, what is saved and what is not, and that nobody harms anybody's.
 
+mod many;
+mod upkeep;
+
+use std::path::PathBuf;
+
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -12,6 +17,18 @@ fn job(cache: Value, script: &str) -> Value {
 
 fn repo(cache: Value, script: &str) -> Repo {
     Repo::jobs(json!({"job": job(cache, script)})).file("lock", "one\n")
+}
+
+/// The files in which the repository's caches are noted.
+fn record_files(repo: &Repo) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(repo.home().join("cache/argon/caches")).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths.filter(|path| path.extension().is_some_and(|extension| extension == "json")).collect()
+}
+
+/// What is noted in them.
+fn records(repo: &Repo) -> Vec<Value> {
+    record_files(repo).iter().map(|path| serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()).collect()
 }
 
 /// What was found of each cache, in their order.
@@ -88,51 +105,12 @@ fn a_killed_run_leaves_its_cache_whole_and_its_new_layer_is_swept() {
 }
 
 #[test]
-fn a_locked_cache_has_one_job_at_a_time_and_each_sees_what_the_last_one_left() {
-    let cache = json!({"key": "log-${{ hash('lock') }}", "paths": "log", "mode": "locked"});
-    let script = "cat log/all 2>/dev/null | wc -l; echo $ARGON_JOB >> log/all; sleep 0.5";
-    let one = job(cache, script);
-    // More than the layers that a cache has at most.
-    let jobs: serde_json::Map<String, Value> =
-        (0..11).map(|number| (format!("job-{number:02}"), one.clone())).collect();
-    let repo = Repo::jobs(Value::Object(jobs)).file("lock", "one\n");
-    let ran = repo.json(&["-j", "3"]).run();
-    ran.exits(0);
-    let mut seen: Vec<u32> = (0..11).map(|n| ran.said(&format!("job-{n:02}"), 1).trim().parse().unwrap()).collect();
-    seen.sort_unstable();
-    assert_eq!(seen, (0..11).collect::<Vec<u32>>());
-    repo.argon(&["clean", "--cache"]).run().exits(0);
-}
-
-#[test]
-fn a_shared_cache_is_written_to_by_all_at_once() {
-    let cache = json!({"key": "s-${{ hash('lock') }}", "paths": "/var/cache/s", "mode": "shared"});
-    let one = |other: &str| {
-        let wait = format!(
-            "touch /var/cache/s/$ARGON_JOB; for i in $(seq 50); do test -e /var/cache/s/{other} && exit 0; sleep 0.1; done; exit 1"
-        );
-        job(cache.clone(), &wait)
-    };
-    let repo = Repo::jobs(json!({"warm": job(cache.clone(), "true"), "a": {"needs": "warm"}, "b": {"needs": "warm"}}));
-    let mut jobs = json!({"warm": job(cache.clone(), "true"), "a": one("b"), "b": one("a")});
-    jobs["a"]["needs"] = json!("warm");
-    jobs["b"]["needs"] = json!("warm");
-    let repo = repo.file(".runnerci.yml", json!({"version": 1, "jobs": jobs}).to_string()).file("lock", "x");
-    repo.plain(&["-j", "2"]).run().exits(0);
-    repo.argon(&["clean", "--cache"]).run().exits(0);
-}
-
-#[test]
 fn no_volume_outlives_a_run_but_those_that_doctor_counts() {
     let cache = json!({"key": "v-${{ hash('lock') }}", "paths": ["a", "b"]});
     let repo = repo(cache, "echo > a/x");
     repo.plain(&[]).run().exits(0);
     repo.plain(&[]).run().exits(0);
-    let scope = repo.home().join("cache/argon/caches");
-    let records: Vec<Value> = std::fs::read_dir(scope)
-        .unwrap()
-        .map(|entry| serde_json::from_slice(&std::fs::read(entry.unwrap().path()).unwrap()).unwrap())
-        .collect();
+    let records = records(&repo);
     let [record] = &records[..] else { panic!("{records:?}") };
     let volume = record["layers"][0]["volume"].as_str().unwrap();
     let engine = Engine::shared();
@@ -149,13 +127,77 @@ fn a_cache_whose_volume_somebody_removed_is_a_miss() {
     let cache = json!({"key": "r-${{ hash('lock') }}", "restore-keys": "r-", "paths": "deps"});
     let repo = repo(cache, "echo x > deps/x");
     repo.plain(&[]).run().exits(0);
-    let records = std::fs::read_dir(repo.home().join("cache/argon/caches")).unwrap();
-    for record in records.map(Result::unwrap) {
-        let record: Value = serde_json::from_slice(&std::fs::read(record.path()).unwrap()).unwrap();
+    for record in records(&repo) {
         Engine::shared().docker(&["volume", "rm", record["layers"][0]["volume"].as_str().unwrap()]);
     }
     let again = repo.json(&[]).run();
     again.exits(0).never_says("without its caches");
     assert_eq!(found(&again), ["miss"]);
+    assert_eq!(again.all("cache")[0]["why"], "its volumes are gone from the engine");
     repo.argon(&["clean", "--cache"]).run().exits(0);
+}
+
+/// A file of no bytes is what a power loss leaves of one that was just written.
+#[test]
+fn a_cache_whose_record_is_broken_is_a_miss_and_is_saved_anew() {
+    let cache = json!({"key": "b-${{ hash('lock') }}", "restore-keys": "b-", "paths": "deps"});
+    let repo = repo(cache, "cat deps/x 2>/dev/null || true; echo x > deps/x");
+    repo.plain(&[]).run().exits(0);
+    let [record] = &record_files(&repo)[..] else { panic!() };
+    std::fs::write(record, "").unwrap();
+    let again = repo.json(&[]).run();
+    again.exits(0).never_says("without its caches");
+    assert_eq!(found(&again), ["miss"]);
+    assert!(again.all("cache")[0]["why"].as_str().unwrap().contains("cannot be read"), "{:?}", again.all("cache"));
+    let hit = repo.json(&[]).run();
+    assert_eq!((found(&hit), hit.said("job", 1)), (vec!["hit".to_owned()], "x\n".to_owned()));
+    std::fs::write(record, "{").unwrap();
+    repo.argon(&["doctor"]).run().exits(0).says("cannot be read");
+    repo.argon(&["clean", "--cache"]).run().exits(0).says("1 cache").says("1 volume");
+    assert!(record_files(&repo).is_empty());
+}
+
+#[test]
+fn restore_keys_take_what_was_saved_last_not_what_was_used_last() {
+    let cache = json!({"key": "n-${{ hash('lock') }}", "restore-keys": "n-", "paths": "deps"});
+    let repo = repo(cache, "cat deps/from 2>/dev/null || true; cat lock > deps/from");
+    let repo = ["one\n", "two\n", "one\n"].into_iter().fold(repo, |repo, lock| {
+        let repo = repo.file("lock", lock);
+        repo.plain(&[]).run().exits(0);
+        repo
+    });
+    let repo = repo.file("lock", "three\n");
+    let partly = repo.json(&[]).run();
+    assert_eq!((found(&partly), partly.said("job", 1)), (vec!["partial".to_owned()], "two\n".to_owned()));
+    repo.argon(&["clean", "--cache"]).run().exits(0);
+}
+
+/// In a tree that is streamed and in one that is kept.
+#[test]
+fn files_of_the_source_where_a_cache_is_are_hidden_told_and_not_saved() {
+    for many in [0, 420] {
+        let cache = json!({"key": "h-${{ hash('lock') }}", "paths": ["deps", "deps2/in"]});
+        let script = "ls deps deps2/in; echo mine > deps/mine; ls deps2/beside";
+        let repo = repo(cache, script).file("deps/a/tracked", "x").file("deps2/beside", "x").file("deps3", "x");
+        let repo = (0..many).fold(repo, |repo, number| repo.file(&format!("src/{number}"), "x"));
+        for seen in ["deps:\n\ndeps2/in:\ndeps2/beside\n", "deps:\nmine\n\ndeps2/in:\ndeps2/beside\n"] {
+            let ran = repo.json(&["-v"]).run();
+            ran.exits(0).says("the cache hides 1 file of the source in `deps`").never_says("in `deps2/in`");
+            assert_eq!(ran.said("job", 1), seen, "{many} files");
+        }
+        repo.argon(&["clean", "--cache", "--workspaces"]).run().exits(0);
+    }
+}
+
+#[test]
+fn where_the_source_has_a_file_in_place_of_the_folder_there_is_no_cache() {
+    for many in [0, 420] {
+        let cache = json!({"key": "f-${{ hash('lock') }}", "paths": ["deps/in"]});
+        let repo = repo(cache, "cat deps").file("deps", "a file\n");
+        let repo = (0..many).fold(repo, |repo, number| repo.file(&format!("src/{number}"), "x"));
+        let ran = repo.json(&[]).run();
+        ran.exits(0).says("without its caches: `deps` is a file of the source");
+        assert_eq!(ran.said("job", 1), "a file\n");
+        repo.argon(&["clean", "--workspaces"]).run().exits(0);
+    }
 }
