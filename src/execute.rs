@@ -55,6 +55,7 @@ use artifacts::Shelf;
 use files::SourceFiles;
 use kept::Kept;
 use making::Making;
+use memo::Inputs;
 use secrets::Asked;
 
 /// How many events may wait for the sinks before the run waits for them.
@@ -130,6 +131,7 @@ struct Context<E> {
     kept: Kept<E>,
     making: Making,
     shelf: Shelf,
+    inputs: Arc<Inputs>,
     settings: Settings,
     mask: Mask,
     /// The secrets that were asked for.
@@ -187,6 +189,8 @@ pub async fn run<E: Engine>(
     let mask = Mask::new(&plan.secrets)?;
     let (owner, files) = (Owner::current(), Arc::new(SourceFiles::new(workspace.clone(), events.clone())));
     let making = Making::default();
+    // Before anything takes files to a container.
+    let inputs = Arc::new(begun(&workspace, &plan).await);
     let kept = Kept::new(&making, &engine, &workspace, &settings, &owner, &plan);
     let context = Arc::new(Context {
         engine,
@@ -194,6 +198,7 @@ pub async fn run<E: Engine>(
         kept,
         making,
         shelf: Shelf::default(),
+        inputs,
         settings,
         mask,
         asked: Asked::default(),
@@ -219,6 +224,13 @@ pub async fn run<E: Engine>(
     let result = RunResult { status, cause, duration: began.elapsed() };
     context.emit(Event::RunFinished { result: result.clone() }).await;
     Ok(result)
+}
+
+/// The files that the jobs rest on which declare any.
+async fn begun(workspace: &Arc<Workspace>, plan: &Plan) -> Inputs {
+    let (workspace, jobs) = (workspace.clone(), plan.jobs.clone());
+    let looking = tokio::task::spawn_blocking(move || Inputs::begin(&workspace, &jobs));
+    looking.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! rests on other jobs or on files (conditions, variables, scripts with expressions) goes along as it was written, and
 //! `ready` decides it when its time has come.
 
+mod definition;
 mod error;
 mod image;
 mod job;
@@ -16,6 +17,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use definition::Definition;
 pub use error::PlanError;
 pub use image::{PlannedBuild, PlannedImage};
 pub use ready::{ReadyStep, env_context, overlay};

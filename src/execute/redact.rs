@@ -84,6 +84,11 @@ impl Mask {
         Redactor { mask: self.clone(), age, patterns: self.patterns(), held: BytesMut::new() }
     }
 
+    /// Whether a text holds a secret, in any of its forms.
+    pub fn holds(&self, text: &str) -> bool {
+        self.text(text) != text
+    }
+
     /// A whole text, masked.
     pub fn text(&self, text: &str) -> String {
         let mut stream = self.stream();
