@@ -144,8 +144,10 @@ struct Context<E> {
 }
 
 impl<E> Context<E> {
-    /// Emits an event; waits while the sinks are behind. Nobody listening is not the run's business.
+    /// Emits an event, its words masked: what a cause or a notice repeats may be a secret, whoever wrote it. Waits while the
+    /// sinks are behind. Nobody listening is not the run's business.
     async fn emit(&self, event: Event) {
+        let event = event.map_words(&|text| self.mask.text(text));
         let _ = self.events.send(event).await;
     }
 
@@ -186,7 +188,10 @@ pub async fn run<E: Engine>(
     events: mpsc::Sender<Event>,
 ) -> Result<RunResult, MaskError> {
     let began = Instant::now();
-    let mask = Mask::new(&plan.secrets)?;
+    let secrets = plan.secrets.clone();
+    // Large secrets take a moment.
+    let masking = tokio::task::spawn_blocking(move || Mask::new(&secrets));
+    let mask = masking.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?;
     let (owner, files) = (Owner::current(), Arc::new(SourceFiles::new(workspace.clone(), events.clone())));
     let making = Making::default();
     // Before anything takes files to a container.

@@ -35,9 +35,16 @@ pub(super) enum Rest {
     Built {
         name: String,
     },
+    /// What an expression reads.
+    Read {
+        expression: String,
+    },
+    /// A variable that Argon sets, and that the job names.
+    Own {
+        name: String,
+    },
     Step {
         number: usize,
-        name: String,
     },
     Definition,
     Matrix,
@@ -49,14 +56,6 @@ pub(super) enum Rest {
     Variable {
         name: String,
     },
-    /// What an expression reads.
-    Read {
-        expression: String,
-    },
-    /// A variable that Argon sets, and that the job names.
-    Own {
-        name: String,
-    },
     File {
         path: String,
     },
@@ -66,7 +65,7 @@ impl fmt::Display for Rest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Image { name } | Self::Built { name } => write!(f, "image {name}"),
-            Self::Step { number, name } => write!(f, "step {number} ({name})"),
+            Self::Step { number } => write!(f, "step {number}"),
             Self::Definition => f.write_str("the job's definition"),
             Self::Matrix => f.write_str("its matrix"),
             Self::Needs => f.write_str("what the jobs it needs hand on"),
@@ -85,11 +84,13 @@ pub(super) struct Counted {
     digest: String,
     /// Its value, where people may see it.
     shown: Option<String>,
+    /// What people know it by, besides.
+    label: Option<String>,
 }
 
 impl Counted {
     fn hidden(text: &str) -> Self {
-        Self { digest: blake3::hash(text.as_bytes()).to_hex()[..32].to_owned(), shown: None }
+        Self { digest: blake3::hash(text.as_bytes()).to_hex()[..32].to_owned(), shown: None, label: None }
     }
 
     fn shown(text: &str) -> Self {
@@ -148,8 +149,9 @@ impl<E: Engine> JobRun<'_, E> {
         }
         let definition = self.job.definition();
         for (step, text) in self.job.steps.iter().zip(&definition.steps) {
-            let rest = Rest::Step { number: step.index.0 + 1, name: step.name.clone() };
-            basis.count(rest, text);
+            let rest = Rest::Step { number: step.index.0 + 1 };
+            basis.count(rest.clone(), text);
+            basis.rests.insert(rest, Counted { label: Some(step.name.clone()), ..Counted::hidden(text) });
         }
         basis.count(Rest::Definition, &definition.job);
         basis.count(Rest::Matrix, &self.contexts.matrix.to_string());
@@ -271,18 +273,24 @@ fn texts_in(value: &Value) -> Box<dyn Iterator<Item = String> + '_> {
 /// What differs between what a result rested on and what there is now, for people; `None` where nothing does.
 pub(super) fn differences(was: &Rests, now: &Rests) -> Option<String> {
     let mut changes: Vec<String> = Vec::new();
-    for (rest, counted) in now {
-        match was.get(rest) {
+    let named = |rest: &Rest, counted: &Counted| match &counted.label {
+        Some(label) => format!("{rest} ({label})"),
+        None => rest.to_string(),
+    };
+    for (key, counted) in now {
+        let rest = named(key, counted);
+        match was.get(key) {
             None => changes.push(format!("{rest} is new")),
             Some(old) if old.digest != counted.digest => changes.push(match (&counted.shown, &old.shown) {
                 (Some(now), Some(was)) => format!("{rest} is {}, was {}", quoted(now), quoted(was)),
-                _ if matches!(rest, Rest::Image { .. }) => format!("{rest} moved"),
+                _ if matches!(key, Rest::Image { .. }) => format!("{rest} moved"),
                 _ => format!("{rest} changed"),
             }),
             Some(_) => {}
         }
     }
-    changes.extend(was.keys().filter(|rest| !now.contains_key(*rest)).map(|rest| format!("{rest} is gone")));
+    let gone = was.iter().filter(|(rest, _)| !now.contains_key(*rest));
+    changes.extend(gone.map(|(rest, counted)| format!("{} is gone", named(rest, counted))));
     let more = changes.len().saturating_sub(NAMED);
     changes.truncate(NAMED);
     match (changes.is_empty(), more) {
