@@ -6,6 +6,9 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
+/// The largest value of a secret, in bytes: Linux takes no variable of 128 KiB, and what is larger is a file, not a secret.
+pub const LARGEST_SECRET: usize = 64 * 1024;
+
 /// The value of a secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SecretValue(Arc<Zeroizing<String>>);

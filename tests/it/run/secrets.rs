@@ -192,3 +192,37 @@ fn a_secret_in_an_output_reaches_no_cache_key_no_service_and_no_result() {
     }
     assert!(!repo.home().join("cache/argon/jobs").exists());
 }
+
+/// What tools wrap into lines, and what cuts it anywhere.
+#[test]
+fn no_long_piece_of_an_encoded_secret_is_left_in_what_a_step_prints() {
+    let secret: String = (0..30).map(|number| format!("part-{number:02};")).collect();
+    let script = r#"
+        printf '%s' "$TOKEN" | base64
+        printf '{"token":"%s"}' "$TOKEN" | base64 -w 64
+        printf '%s' "$TOKEN" | od -An -v -tx1 | tr -d ' \n' | fold -w 60; echo
+        printf '%s' "$TOKEN" | base64 | while read -r line; do printf '> '; printf '%s' "${line%??????????}"; sleep 0.05; echo "${line#"${line%??????????}"}"; done
+        echo done
+    "#;
+    let repo = Repo::jobs(json!({"job": {"image": BUSYBOX, "steps": [{"run": script, "secrets": ["TOKEN"]}]}}));
+    let ran = repo.json(&["-s", &format!("TOKEN={secret}")]).run();
+    ran.exits(0);
+    let said = ran.said("job", 1);
+    assert!(said.ends_with("done\n"), "{said}");
+    let joined: String = said.chars().filter(|c| !c.is_whitespace()).collect();
+    let forms = [
+        BASE64_STANDARD.encode(&secret),
+        BASE64_STANDARD.encode(format!("{{\"token\":\"{secret}"))[16..].to_owned(),
+        hex(&secret),
+    ];
+    let open = Repo::jobs(json!({"job": {"image": BUSYBOX, "env": {"TOKEN": secret}, "steps": [{"run": script}]}}));
+    let control: String = open.json(&[]).run().said("job", 1).chars().filter(|c| !c.is_whitespace()).collect();
+    for form in &forms {
+        assert!(control.contains(&form[..40]), "the control: without a mask it shows: {control}");
+        for start in 0..form.len() - 14 {
+            let piece = &form[start..start + 12];
+            assert!(!joined.contains(piece), "{piece} shows in {said}");
+        }
+    }
+    assert_eq!(repo.home_holds(&forms[0].as_bytes()[20..40]), Vec::<String>::new());
+}
