@@ -21,7 +21,7 @@ pub use definition::Definition;
 pub use error::PlanError;
 pub use image::{PlannedBuild, PlannedImage};
 pub use ready::{ReadyStep, env_context, overlay};
-pub use secret::{AskedSecret, Keeper, LARGEST_SECRET, Secret, SecretValue, VaultPlace};
+pub use secret::{AskedSecret, Keeper, LARGEST_SECRET, Secret, SecretValue, StoredIn, VaultPlace};
 
 use crate::event::{JobId, JobInfo, StepIndex, StepInfo};
 use crate::pipeline::expr::{Condition, Contexts, Template};
