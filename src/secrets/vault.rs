@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn a_part_of_a_path_is_a_name_whatever_is_in_it() {
-        let url = |address: &str, mount: &str, path: &str| {
+        let shown = |address: &str, mount: &str, path: &str| {
             let place = VaultPlace {
                 address: address.to_owned(),
                 namespace: None,
@@ -85,13 +85,13 @@ mod tests {
                 token_variables: ["A", "B"],
                 token_file: None,
             };
-            super::url(&place).map(|url| url.to_string())
+            url(&place).map(|url| url.to_string())
         };
         let at = |path: &str| Some(format!("https://v.example/{path}"));
-        assert_eq!(url("https://v.example/", "kv", "team/app"), at("v1/kv/data/team/app"));
-        assert_eq!(url("https://v.example", "team/kv", "a b?c#d%2e"), at("v1/team/kv/data/a%20b%3Fc%23d%252e"));
-        assert_eq!(url("https://v.example/behind/proxy", "kv", "app"), at("behind/proxy/v1/kv/data/app"));
-        assert_eq!(url("https://v.example", "kv", "../sys/health"), None);
-        assert_eq!(url("no address", "kv", "app"), None);
+        assert_eq!(shown("https://v.example/", "kv", "team/app"), at("v1/kv/data/team/app"));
+        assert_eq!(shown("https://v.example", "team/kv", "a b?c#d%2e"), at("v1/team/kv/data/a%20b%3Fc%23d%252e"));
+        assert_eq!(shown("https://v.example/behind/proxy", "kv", "app"), at("behind/proxy/v1/kv/data/app"));
+        assert_eq!(shown("https://v.example", "kv", "../sys/health"), None);
+        assert_eq!(shown("no address", "kv", "app"), None);
     }
 }

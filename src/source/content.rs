@@ -64,7 +64,16 @@ pub struct FileDigest {
 /// What tells that a file of the tree was not written to meanwhile: its stat data; none where it was read when the source was
 /// opened, or is not there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Trace(Option<(u64, u64, u32, (i64, i64), (i64, i64))>);
+pub struct Trace(Option<Seen>);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Seen {
+    size: u64,
+    inode: u64,
+    mode: u32,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
 
 impl Workspace {
     /// The files and symlinks of the tree, by their paths.
@@ -108,9 +117,12 @@ impl Workspace {
         if self.listing.get(path) != Some(&Origin::Tree) {
             return Trace(None);
         }
-        Trace(on_disk(&self.root, path).symlink_metadata().ok().map(|now| {
-            let (modified, changed) = ((now.mtime(), now.mtime_nsec()), (now.ctime(), now.ctime_nsec()));
-            (now.len(), now.ino(), now.mode(), modified, changed)
+        Trace(on_disk(&self.root, path).symlink_metadata().ok().map(|now| Seen {
+            size: now.len(),
+            inode: now.ino(),
+            mode: now.mode(),
+            modified: (now.mtime(), now.mtime_nsec()),
+            changed: (now.ctime(), now.ctime_nsec()),
         }))
     }
 }
