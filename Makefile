@@ -22,10 +22,11 @@ demo: engine build ## run the sample pipeline in a container
 test: engine images browser faketime ## every test, with a real engine, a real registry and a real browser
 	@dev/with-registry $(CARGO) test --locked --no-fail-fast
 
-check: ## formatting and lints, with and without the optional features
+check: ## formatting and lints, with and without the optional features, those included that are off by default
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) clippy --locked --all-targets --no-default-features -- -D warnings
+	$(CARGO) clippy --locked --lib --bins --features keyring -- -D warnings
 
 deny: ## licences, advisories, banned crates, sources (needs cargo-deny)
 	@command -v cargo-deny >/dev/null || { echo "cargo-deny is missing: installing it takes some minutes" >&2; \

@@ -4,6 +4,7 @@
 //! plain files, folders and symlinks, each once, each inside. Anything else refuses the whole. What is kept is no more
 //! believed when it is unpacked: no path leads through a symlink, and nothing is written outside.
 
+mod digest;
 mod intake;
 mod unpack;
 
@@ -14,6 +15,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
+pub use digest::content_hash;
 pub use intake::{Intake, Limits, Refused};
 pub use unpack::unpack;
 
@@ -86,22 +88,24 @@ impl Depot {
         self.0.join(format!("{}.tar", artifact.file))
     }
 
-    /// Gives an artifact to another folder as well, for as long as that likes.
+    /// Gives an artifact's tar another name as well, elsewhere.
     ///
     /// # Errors
     /// Where it cannot be written there.
-    pub fn lend(&self, artifact: &Artifact, folder: &Path) -> io::Result<()> {
-        fs::create_dir_all(folder)?;
-        linked(&self.tar(artifact), &folder.join(format!("{}.tar", artifact.file)))
+    pub fn lend(&self, artifact: &Artifact, to: &Path) -> io::Result<()> {
+        linked(&self.tar(artifact), to)
     }
 
-    /// Keeps an artifact that was lent to a folder.
+    /// Keeps an artifact whose tar lies elsewhere.
     ///
     /// # Errors
-    /// Where it is not there any more, or cannot be written here.
-    pub fn adopt(&self, artifact: &Artifact, folder: &Path) -> io::Result<()> {
+    /// Where it is past its time, is not there any more, or cannot be written here.
+    pub fn adopt(&self, artifact: &Artifact, from: &Path) -> io::Result<()> {
+        if artifact.is_over() {
+            return Err(io::Error::other(format!("the artifact {} is past its time", artifact.name)));
+        }
         fs::create_dir_all(&self.0)?;
-        linked(&folder.join(format!("{}.tar", artifact.file)), &self.tar(artifact))?;
+        linked(from, &self.tar(artifact))?;
         self.note(artifact)
     }
 

@@ -251,6 +251,38 @@ pub enum Cause {
     },
 }
 
+impl Cause {
+    /// The same, with each text that comes from elsewhere as `change` makes it.
+    #[must_use]
+    pub fn map_texts(self, change: &dyn Fn(&str) -> String) -> Self {
+        let text = |text: String| change(&text);
+        match self {
+            Self::CommandNotFound { command } => Self::CommandNotFound { command: command.map(text) },
+            Self::ShellNotFound { shell } => Self::ShellNotFound { shell: text(shell) },
+            Self::WorkingDirectory { directory } => Self::WorkingDirectory { directory: text(directory) },
+            Self::Condition { condition } => Self::Condition { condition: text(condition) },
+            Self::Handover { file, message } => Self::Handover { file, message: text(message) },
+            Self::Expression { key, message } => Self::Expression { key, message: text(message) },
+            Self::Secret { name, message } => Self::Secret { name, message: text(message) },
+            Self::Service { service, message } => Self::Service { service, message: text(message) },
+            Self::Artifact { name, message } => Self::Artifact { name: text(name), message: text(message) },
+            Self::ImageBuild { message, output } => Self::ImageBuild { message: text(message), output: text(output) },
+            Self::Infrastructure { message, hint } => {
+                Self::Infrastructure { message: text(message), hint: hint.map(text) }
+            }
+            plain @ (Self::Exit { .. }
+            | Self::Signal { .. }
+            | Self::OutOfMemory { .. }
+            | Self::TimedOut { .. }
+            | Self::StepFailed { .. }
+            | Self::NeedFailed { .. }
+            | Self::FailFast { .. }
+            | Self::EarlierStepFailed
+            | Self::Interrupted) => plain,
+        }
+    }
+}
+
 /// How a step ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StepResult {
@@ -653,6 +685,28 @@ pub enum Event {
         /// The sentence.
         message: String,
     },
+}
+
+impl Event {
+    /// The same, with the texts of Argon's own words (causes and notices) as `change` makes them.
+    #[must_use]
+    pub fn map_words(mut self, change: &dyn Fn(&str) -> String) -> Self {
+        let cause = match &mut self {
+            Self::StepFinished { result, .. } => result.cause.as_mut(),
+            Self::JobFinished { result, .. } => result.cause.as_mut(),
+            Self::RunFinished { result } => result.cause.as_mut(),
+            Self::Retrying { cause, .. } => Some(cause),
+            Self::Notice { message, .. } => {
+                *message = change(message);
+                None
+            }
+            _ => None,
+        };
+        if let Some(cause) = cause {
+            *cause = std::mem::replace(cause, Cause::Interrupted).map_texts(change);
+        }
+        self
+    }
 }
 
 /// An event in its place: what a sink gets.

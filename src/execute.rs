@@ -59,6 +59,7 @@ use caches::Upkeep;
 use files::SourceFiles;
 use kept::Kept;
 use making::Making;
+use memo::Inputs;
 use secrets::Asked;
 
 /// How many events may wait for the sinks before the run waits for them.
@@ -136,6 +137,7 @@ struct Context<E> {
     shelf: Shelf,
     /// The caches that were saved.
     upkeep: Upkeep,
+    inputs: Arc<Inputs>,
     settings: Settings,
     mask: Mask,
     /// The secrets that were asked for.
@@ -148,8 +150,10 @@ struct Context<E> {
 }
 
 impl<E> Context<E> {
-    /// Emits an event; waits while the sinks are behind. Nobody listening is not the run's business.
+    /// Emits an event, its words masked: what a cause or a notice repeats may be a secret, whoever wrote it. Waits while the
+    /// sinks are behind. Nobody listening is not the run's business.
     async fn emit(&self, event: Event) {
+        let event = event.map_words(&|text| self.mask.text(text));
         let _ = self.events.send(event).await;
     }
 
@@ -190,9 +194,14 @@ pub async fn run<E: Engine>(
     events: mpsc::Sender<Event>,
 ) -> Result<RunResult, MaskError> {
     let began = Instant::now();
-    let mask = Mask::new(&plan.secrets)?;
+    let secrets = plan.secrets.clone();
+    // Large secrets take a moment.
+    let masking = tokio::task::spawn_blocking(move || Mask::new(&secrets));
+    let mask = masking.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?;
     let (owner, files) = (Owner::current(), Arc::new(SourceFiles::new(workspace.clone(), events.clone())));
     let making = Making::default();
+    // Before anything takes files to a container.
+    let inputs = Arc::new(begun(&workspace, &plan).await);
     let kept = Kept::new(&making, &engine, &workspace, &settings, &owner, &plan);
     let context = Arc::new(Context {
         engine,
@@ -201,6 +210,7 @@ pub async fn run<E: Engine>(
         making,
         shelf: Shelf::default(),
         upkeep: Upkeep::default(),
+        inputs,
         settings,
         mask,
         asked: Asked::default(),
@@ -232,6 +242,13 @@ pub async fn run<E: Engine>(
     let result = RunResult { status, cause, duration: began.elapsed() };
     context.emit(Event::RunFinished { result: result.clone() }).await;
     Ok(result)
+}
+
+/// The files that the jobs rest on which declare any.
+async fn begun(workspace: &Arc<Workspace>, plan: &Plan) -> Inputs {
+    let (workspace, jobs) = (workspace.clone(), plan.jobs.clone());
+    let looking = tokio::task::spawn_blocking(move || Inputs::begin(&workspace, &jobs));
+    looking.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! rests on other jobs or on files (conditions, variables, scripts with expressions) goes along as it was written, and
 //! `ready` decides it when its time has come.
 
+mod definition;
 mod error;
 mod image;
 mod job;
@@ -16,10 +17,11 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use definition::Definition;
 pub use error::PlanError;
 pub use image::{PlannedBuild, PlannedImage};
 pub use ready::{ReadyStep, env_context, overlay};
-pub use secret::{AskedSecret, Keeper, Secret, SecretValue, VaultPlace};
+pub use secret::{AskedSecret, Keeper, LARGEST_SECRET, Secret, SecretValue, StoredIn, VaultPlace};
 
 use crate::event::{JobId, JobInfo, StepIndex, StepInfo};
 use crate::pipeline::expr::{Condition, Contexts, Template};

@@ -1,17 +1,15 @@
-//! Where secrets are kept, and asking for them: a sealed file of this user's, a command, or Vault.
+//! Where secrets are kept, and asking for them: this user's store (a sealed file, or the keyring), a command, or Vault.
 //!
 //! Nothing is asked for before a step needs it. What comes back is a [`SecretValue`]: it prints as `***`.
 
 mod command;
+mod keyring;
 mod store;
 mod vault;
 
 pub use store::{Scope, Store};
 
-use crate::plan::{Keeper, SecretValue};
-
-/// A secret is not larger than this, in bytes: a key, a token, a certificate with its chain.
-const LARGEST: usize = 256 * 1024;
+use crate::plan::{Keeper, LARGEST_SECRET, SecretValue};
 
 /// Why a secret is not to be had.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +37,12 @@ pub enum SecretError {
         /// The store.
         path: std::path::PathBuf,
     },
+    /// The keyring of the operating system.
+    #[error("the keyring {why}")]
+    Keyring {
+        /// What it said, in a clause.
+        why: String,
+    },
     /// The store does not have it.
     #[error("the store does not have it any more: `argon secret set {name}`")]
     Gone {
@@ -61,6 +65,9 @@ pub enum SecretError {
         /// What it said, in a clause.
         why: String,
     },
+    /// It is too large to be a variable.
+    #[error("what came has more than {} KiB, which no secret may: keep it in an encrypted file, and the file's key as the secret", LARGEST_SECRET / 1024)]
+    TooLarge,
     /// What came is none.
     #[error("what came is {0}")]
     Unfit(&'static str),
@@ -72,8 +79,9 @@ pub enum SecretError {
 /// Where it is not to be had.
 pub async fn ask(name: &str, keeper: &Keeper) -> Result<SecretValue, SecretError> {
     let value = match keeper {
-        Keeper::Store { file, key, scope } => {
-            let (store, scope, name) = (Store::new(file, key), Scope::from_text(scope), name.to_owned());
+        Keeper::Store { file, values, scope } => {
+            let store = Store::new(file, values.clone());
+            let (scope, name) = (Scope::from_text(scope), name.to_owned());
             let reading = tokio::task::spawn_blocking(move || store.get(&scope, &name));
             match reading.await {
                 Ok(value) => value?,
@@ -86,7 +94,7 @@ pub async fn ask(name: &str, keeper: &Keeper) -> Result<SecretValue, SecretError
     match value {
         value if value.is_empty() => Err(SecretError::Unfit("empty")),
         value if value.contains('\0') => Err(SecretError::Unfit("not text: it has a NUL byte in it")),
-        value if value.len() > LARGEST => Err(SecretError::Unfit("larger than 256 KiB")),
+        value if value.len() > LARGEST_SECRET => Err(SecretError::TooLarge),
         value => Ok(SecretValue::new(value)),
     }
 }

@@ -29,6 +29,7 @@ pub use archive::{Owner, TarOptions, TarSummary, Top};
 pub use bases::{Bases, Free, Held, Hold};
 pub use changes::{Changes, Comparison, Since};
 pub use checkout::CloneProgress;
+pub use content::{FileDigest, Trace};
 pub use error::SourceError;
 pub use ignored::ignored;
 pub use listing::Size;

@@ -2,7 +2,7 @@
 
 use std::io::{IsTerminal, Read};
 
-use argon::plan::Keeper;
+use argon::plan::{Keeper, LARGEST_SECRET};
 use argon::repository;
 use argon::secrets::Scope;
 use argon::sinks::style::Tone;
@@ -10,7 +10,10 @@ use zeroize::Zeroizing;
 
 use super::exit::{CommandError, Exit};
 use super::output::{self, Look};
-use super::{config, load};
+use super::{config, load, variables};
+
+/// The most that is read of a value.
+const MOST_READ: u64 = 1024 * 1024;
 
 /// Keeps secrets for the steps that list them under `secrets`
 ///
@@ -49,7 +52,7 @@ pub(crate) fn run(args: &SecretArgs, look: &Look) -> Result<Exit, CommandError> 
     let store = config::store()?;
     match &args.action {
         Action::Set { name, everywhere } => {
-            super::variables::check_name(name, "argon secret set")?;
+            variables::check_name(name, "argon secret set")?;
             let value = value(name)?;
             let scope = scope(*everywhere)?;
             store.set(&scope, name, &value)?;
@@ -100,10 +103,14 @@ fn value(name: &str) -> Result<Zeroizing<String>, CommandError> {
         Zeroizing::new(asked.read_secure_line().map_err(unreadable)?)
     } else {
         let mut text = Zeroizing::new(String::new());
-        std::io::stdin().read_to_string(&mut text).map_err(unreadable)?;
+        // More than is taken, so that it is told: and not all that a device may give.
+        std::io::stdin().take(MOST_READ).read_to_string(&mut text).map_err(unreadable)?;
         // What `echo` puts at its end is not part of it.
         Zeroizing::new(text.strip_suffix('\n').unwrap_or(&text).to_owned())
     };
+    if value.len() > LARGEST_SECRET {
+        return Err(variables::too_large(name, value.len(), "standard input"));
+    }
     if value.is_empty() || value.contains('\0') {
         return Err(CommandError::usage("the value is empty, or holds a NUL byte", "a secret is text"));
     }
@@ -121,7 +128,7 @@ fn list(look: &Look) -> Result<String, CommandError> {
         let place = match &secret.keeper {
             Keeper::Store { scope, .. } => shown(&Scope::from_text(scope)),
             Keeper::Command(words) => format!("the command `{}`", words.first().map_or("", String::as_str)),
-            Keeper::Vault(place) => format!("Vault, {} in {}", place.field, place.path),
+            Keeper::Vault(place) => format!("Vault, {} in {}/{}", place.field, place.mount, place.path),
         };
         format!("{}  {}\n", style.paint(Tone::Bold, &format!("{:width$}", secret.name)), style.paint(Tone::Dim, &place))
     });

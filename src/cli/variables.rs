@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use argon::plan::Secret;
+use argon::plan::{LARGEST_SECRET, Secret};
 use argon::sinks::summary::quote;
 use clap::Args;
 
@@ -62,10 +62,15 @@ impl VariableArgs {
         let mut all = Vec::new();
         for file in &self.secret_file {
             refuse_readable_by_others(file)?;
-            all.extend(read_pairs(file)?);
+            let pairs = read_pairs(file)?;
+            refuse_large(&pairs, &file.display().to_string())?;
+            all.extend(pairs);
         }
         for text in &self.secret {
-            all.push(pair(text, "-s")?);
+            let given = [pair(text, "-s")?];
+            let from = if text.contains('=') { "-s" } else { "-s, from the environment" };
+            refuse_large(&given, from)?;
+            all.extend(given);
         }
         if let Some((name, _)) = all.iter().find(|(_, value)| value.is_empty()) {
             return Err(CommandError::usage(
@@ -81,6 +86,21 @@ impl VariableArgs {
         }
         Ok(secrets)
     }
+}
+
+fn refuse_large(pairs: &[(String, String)], from: &str) -> Result<(), CommandError> {
+    match pairs.iter().find(|(_, value)| value.len() > LARGEST_SECRET) {
+        Some((name, value)) => Err(too_large(name, value.len(), from)),
+        None => Ok(()),
+    }
+}
+
+/// A secret that is larger than one may be.
+pub(super) fn too_large(name: &str, bytes: usize, from: &str) -> CommandError {
+    CommandError::usage(
+        format!("the secret `{name}` ({from}) has {bytes} bytes, and may have {LARGEST_SECRET}"),
+        "keep what is larger in an encrypted file of the repository, and its key as the secret",
+    )
 }
 
 fn pair(text: &str, option: &str) -> Result<(String, String), CommandError> {

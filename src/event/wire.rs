@@ -587,6 +587,8 @@ struct CachedStepWire<'a> {
     duration_ms: f64,
     cause: Option<CauseWire<'a>>,
     forgiven: bool,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    outputs: BTreeMap<&'a str, &'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -608,6 +610,7 @@ impl<'a> From<&'a CachedStep> for CachedStepWire<'a> {
             duration_ms: millis(result.duration),
             cause: result.cause.as_ref().map(CauseWire::from),
             forgiven: result.forgiven,
+            outputs: named(&result.outputs),
             text,
             base64,
         }

@@ -143,6 +143,8 @@ impl<E: Engine> JobRun<'_, E> {
         });
         let rendered = rendered.await;
         let (key, restore) = rendered.map_err(|error| Broken::NoValue(no_value(self.context, "cache", &error)))?;
+        // It would lie in the index, on a disk.
+        self.refuse_secrets("cache", [&key].into_iter().chain(&restore)).map_err(Broken::NoValue)?;
         let place = Place { scope: self.context.kept.scope(), paths: plan.paths.clone(), mode: plan.mode };
         let shown = self.context.mask.text(&key);
         Ok(Wanted { plan, place, key, restore, shown, is_lost: false })

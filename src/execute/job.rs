@@ -171,18 +171,16 @@ async fn unless_remembered<E: Engine>(mut run: JobRun<'_, E>) -> (Outcome, Vec<(
         reason = stop.stopped() => return (never_started(Broken::Stopped(reason.cause())), Vec::new()),
     };
     match remembered {
-        Ok(Found::Nothing) => {}
-        Ok(Found::Runs(noting)) => run.noting = Some(Arc::new(noting)),
-        Ok(Found::Spared(spared)) => {
+        Found::Nothing => {}
+        Found::Runs(noting) => run.noting = Some(Arc::new(noting)),
+        Found::Spared(spared) => {
             for artifact in spared.artifacts {
                 run.context.shelf.put(&run.job.id, artifact);
             }
-            run.context.emit(spared.event).await;
+            for event in spared.events {
+                run.context.emit(event).await;
+            }
             return (Outcome { status: Status::Success, cause: None, exit_code: None }, spared.outputs);
-        }
-        Err(cause) => {
-            let outcome = Outcome { status: Status::Failure, cause: Some(cause), exit_code: None };
-            return (outcome, Vec::new());
         }
     }
     let started = Event::JobStarted { job: run.job.id.clone(), image_id: run.image.id.clone() };

@@ -1,37 +1,31 @@
 //! What a job that declares its `inputs` came to, kept for when nothing that it rests on has changed.
 //!
-//! It rests on: the content of its image, its definition, its variables, what the jobs it needs hand on, and its inputs. Each
-//! is noted apart, so that a job that runs again can say why. What is kept: its outputs, its steps' ends and logs (masked),
-//! and its artifacts. Nothing of it is kept when the job did not end well.
+//! `rests` says what that is, `inputs` how its files are, `kept` how it lies on disk. What is kept: its outputs, its steps' ends,
+//! outputs, summaries and logs (masked), and its artifacts. Nothing of it is kept when the job did not end well, when a digest
+//! of a secret would be part of it, or when its files were written to while it ran.
+
+mod inputs;
+mod kept;
+mod rests;
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 
-use super::job::{JobRun, no_value};
+pub(super) use inputs::Inputs;
+pub use kept::forget_results;
+use kept::{Kept, KeptStatus, KeptStep, KeptStream, Known, Place};
+use rests::Basis;
+
+use super::job::JobRun;
 use crate::artifact::Artifact;
 use crate::engine::{Engine, Image};
 use crate::event::{CachedStep, Cause, Event, Level, RunId, Status, StepIndex, StepResult, Stream};
-use crate::glob::Globs;
-use crate::pipeline::expr::{EvalError, Scope, Standing};
-
-/// The form of what is kept. What has another is not read.
-const FORM: u32 = 1;
 
 /// The most that is kept of a job's log, in bytes. A job that prints more runs again.
 const LONGEST_LOG: usize = 16 * 1024 * 1024;
-
-/// For how long something is kept that is not used.
-const UNUSED: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-
-/// How many changes a reason names.
-const NAMED: usize = 3;
 
 /// Where results are kept, and whether they are used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,47 +45,11 @@ pub enum Reuse {
     Never,
 }
 
-/// What a job's result rests on: each thing's name, for people, with a digest of it.
-type Rests = BTreeMap<String, String>;
-
-/// A job's result.
-#[derive(Debug, Serialize, Deserialize)]
-struct Kept {
-    form: u32,
-    run: String,
-    rests: Rests,
-    outputs: Vec<(String, String)>,
-    steps: Vec<KeptStep>,
-    artifacts: Vec<Artifact>,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct KeptStep {
-    step: usize,
-    status: KeptStatus,
-    exit_code: Option<i32>,
-    duration: Duration,
-    log: Vec<(KeptStream, Vec<u8>)>,
-}
-
-/// How a step of a job that ended well ended.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-enum KeptStatus {
-    Success,
-    Forgiven,
-    NotWanted { condition: String },
-}
-
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-enum KeptStream {
-    Stdout,
-    Stderr,
-}
-
 /// What a job is to be spared by.
 pub(super) struct Spared {
     pub(super) outputs: Vec<(String, String)>,
-    pub(super) event: Event,
+    /// What it came to: its steps, their summaries, its artifacts.
+    pub(super) events: Vec<Event>,
     pub(super) artifacts: Vec<Artifact>,
 }
 
@@ -100,15 +58,22 @@ type Log = Vec<(Stream, Bytes)>;
 
 /// What a job that runs is noted for.
 pub(super) struct Noting {
-    rests: Rests,
-    file: PathBuf,
+    basis: Basis,
+    place: Place,
     noted: Mutex<Noted>,
 }
 
 #[derive(Default)]
 struct Noted {
-    steps: BTreeMap<usize, (Option<StepResult>, Log)>,
+    steps: BTreeMap<usize, NotedStep>,
     bytes: usize,
+}
+
+#[derive(Default)]
+struct NotedStep {
+    result: Option<StepResult>,
+    summary: String,
+    log: Log,
 }
 
 impl Noting {
@@ -117,14 +82,20 @@ impl Noting {
         let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
         noted.bytes += bytes.len();
         if noted.bytes <= LONGEST_LOG {
-            noted.steps.entry(step.0).or_default().1.push((stream, bytes.clone()));
+            noted.steps.entry(step.0).or_default().log.push((stream, bytes.clone()));
         }
     }
 
     /// A step's end.
     pub(super) fn ended(&self, step: StepIndex, result: &StepResult) {
         let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
-        noted.steps.entry(step.0).or_default().0 = Some(result.clone());
+        noted.steps.entry(step.0).or_default().result = Some(result.clone());
+    }
+
+    /// What a step left for people; masked.
+    pub(super) fn summary(&self, step: StepIndex, markdown: &str) {
+        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        noted.steps.entry(step.0).or_default().summary = markdown.to_owned();
     }
 
     /// The job begins anew.
@@ -135,197 +106,127 @@ impl Noting {
 
 /// What is known of a job's earlier result.
 pub(super) enum Found {
-    /// It is not asked for: the job declares no inputs.
+    /// It is not asked for, or cannot be told: the job runs, and is not noted.
     Nothing,
     Spared(Box<Spared>),
     Runs(Noting),
 }
 
 impl<E: Engine> JobRun<'_, E> {
-    /// Looks whether the job can be spared. `needs` is what the jobs that it needs came to.
-    pub(super) async fn remembered(&self, images: &[Image]) -> Result<Found, Cause> {
+    /// Looks whether the job can be spared.
+    pub(super) async fn remembered(&self, images: &[Image]) -> Found {
         let Some(memo) = self.context.settings.memo.clone().filter(|_| !self.job.inputs.is_empty()) else {
-            return Ok(Found::Nothing);
+            return Found::Nothing;
         };
-        let rests = self.rests(images).await?;
-        let id = format!("{}\n{}", self.context.kept.scope(), self.job.id);
-        let file = memo.folder.join(&blake3::hash(id.as_bytes()).to_hex()[..32]);
-        let reading = {
-            let file = file.clone();
-            tokio::task::spawn_blocking(move || read(&file))
+        let basis = match self.basis(images).await {
+            Ok(basis) => basis,
+            // A job that wants a value that there is none of says so itself.
+            Err(why) => {
+                self.note(Level::Warn, format!("not cached, and its result is not kept: {why}")).await;
+                return Found::Nothing;
+            }
         };
-        let kept = match reading.await {
-            Ok(kept) => kept,
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
-        };
-        let why = match (&kept, memo.reuse) {
-            (_, Reuse::Never) => "--no-cache".to_owned(),
-            (None, _) => "nothing is kept of it yet".to_owned(),
-            (Some(kept), _) => match differences(&kept.rests, &rests) {
-                Some(why) => why,
-                None => match self.restored(&file, kept) {
-                    Ok(spared) => return Ok(Found::Spared(Box::new(spared))),
-                    Err(error) => format!("what is kept of it cannot be read: {error}"),
-                },
+        if let Some(rest) = basis.secret(&self.context.mask) {
+            self.note(Level::Warn, format!("not cached, and its result is not kept: {rest} holds a secret")).await;
+            return Found::Nothing;
+        }
+        if !basis.has_files {
+            let patterns = self.job.inputs.join(", ");
+            let message = format!("not cached: no file matches its inputs ({patterns}), so it would never run again");
+            self.note(Level::Warn, message).await;
+            return Found::Nothing;
+        }
+        if !basis.idle.is_empty() {
+            self.note(Level::Info, format!("inputs: no file matches {}", basis.idle.join(", "))).await;
+        }
+        let place = Place::of(&memo.folder, &self.context.kept.scope(), self.job.id.as_str());
+        let why = match memo.reuse {
+            Reuse::Never => "--no-cache".to_owned(),
+            Reuse::Unchanged => match self.look(&place, &basis).await {
+                Known::Same(kept) => return Found::Spared(Box::new(self.restored(*kept))),
+                Known::Nothing => "nothing is kept of it yet".to_owned(),
+                Known::Differs(why) => why,
+                Known::Broken(error) => format!("what is kept of it cannot be used: {error}"),
             },
         };
-        let message = format!("not cached: {}", self.context.mask.text(&why));
+        self.note(Level::Info, format!("not cached: {why}")).await;
+        Found::Runs(Noting { basis, place, noted: Mutex::default() })
+    }
+
+    async fn look(&self, place: &Place, basis: &Basis) -> Known {
+        let (place, rests, depot) = (place.clone(), basis.rests.clone(), self.context.settings.artifacts.clone());
+        let looking = tokio::task::spawn_blocking(move || place.find(&rests, depot.as_ref()));
+        looking.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+    }
+
+    async fn note(&self, level: Level, message: String) {
         let job = Some(self.job.id.clone());
-        self.context.emit(Event::Notice { level: Level::Info, job, message }).await;
-        Ok(Found::Runs(Noting { rests, file, noted: Mutex::default() }))
+        self.context.emit(Event::Notice { level, job, message }).await;
     }
 
-    async fn rests(&self, images: &[Image]) -> Result<Rests, Cause> {
-        let mut rests = Rests::new();
-        for (name, image) in self.job.images().zip(images) {
-            rests.insert(format!("image {name}"), image.id.clone());
-        }
-        let digest = |text: &str| blake3::hash(text.as_bytes()).to_hex()[..32].to_owned();
-        for step in &self.job.steps {
-            let (script, _) = self.job.preview(step);
-            // Of a secret the name alone: no digest of it may lie on a disk.
-            let secrets: Vec<&str> = step.secrets.iter().map(|secret| secret.name.as_str()).collect();
-            let own = format!(
-                "{:?} {script} {:?} {:?} {:?} {:?} {secrets:?} {:?}",
-                step.condition.as_ref().map(ToString::to_string),
-                step.shell,
-                step.working_directory.as_ref().map(ToString::to_string),
-                step.env.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>(),
-                step.on_error,
-                step.id,
-            );
-            rests.insert(format!("step {} ({})", step.index, step.name), digest(&own));
-        }
-        let services: Vec<String> = self.job.services.iter().map(|service| format!("{service:?}")).collect();
-        let definition = format!(
-            "{:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?}",
-            self.job.resources,
-            self.job.network,
-            self.job.user,
-            self.job.output,
-            self.job.privileges,
-            services,
-            self.job.outputs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>(),
-            self.job.artifacts,
-        );
-        rests.insert("the job's definition".to_owned(), digest(&definition));
-        rests.insert("its matrix".to_owned(), digest(&self.contexts.matrix.to_string()));
-        rests.insert("what the jobs it needs hand on".to_owned(), digest(&self.contexts.needs.to_string()));
-        if let Some(depot) = &self.context.settings.artifacts {
-            for artifact in self.job.needed().flat_map(|need| self.context.shelf.of(need)) {
-                let path = depot.tar(&artifact);
-                let hashing = tokio::task::spawn_blocking(move || hash_of(&path));
-                let hash = hashing.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
-                rests.insert(format!("artifact {} of {}", artifact.name, artifact.job), hash.unwrap_or_default());
-            }
-        }
-        let (job, contexts, workspace) = (self.job.clone(), self.contexts.clone(), self.context.workspace.clone());
-        let asked = self.context.evaluate(true, move |files| {
-            let env = job.base_env(&Scope { contexts: &contexts, standing: Standing::Success, files })?;
-            let failed = |message: String| EvalError { message, span: 0..0 };
-            let globs = Globs::parse(&job.inputs).map_err(|error| failed(error.to_string()))?;
-            let hashes = workspace.hash_each(&|path| globs.matches(path)).map_err(|error| failed(error.to_string()))?;
-            Ok((env, job.overrides, hashes))
-        });
-        let (env, overrides, hashes) = asked.await.map_err(|error| no_value(self.context, "inputs", &error))?;
-        for (name, value) in env.iter().chain(&overrides) {
-            // A value is not kept: what differs is told by its name.
-            rests.insert(format!("variable {name}"), digest(&format!("{name} {value}")));
-        }
-        rests.extend(hashes);
-        Ok(rests)
-    }
-
-    fn restored(&self, file: &Path, kept: &Kept) -> io::Result<Spared> {
-        if let Some(depot) = &self.context.settings.artifacts {
-            for artifact in &kept.artifacts {
-                depot.adopt(artifact, &file.with_extension("d"))?;
-            }
-        } else if !kept.artifacts.is_empty() {
-            return Err(io::Error::other("there is no home to keep artifacts in"));
-        }
-        // What is used is not old.
-        let _ = fs::File::open(file.with_extension("job")).and_then(|open| open.set_modified(SystemTime::now()));
+    fn restored(&self, kept: Kept) -> Spared {
+        let job = || self.job.id.clone();
         let steps = kept.steps.iter().map(|step| CachedStep {
             step: StepIndex(step.step),
             result: result_of(step),
             log: step.log.iter().map(|(stream, bytes)| (stream_of(*stream), Bytes::copy_from_slice(bytes))).collect(),
         });
-        let from = RunId::from_text(&kept.run);
-        let event = Event::JobCached { job: self.job.id.clone(), from, steps: steps.collect() };
-        Ok(Spared { outputs: kept.outputs.clone(), event, artifacts: kept.artifacts.clone() })
+        let cached = Event::JobCached { job: job(), from: RunId::from_text(&kept.run), steps: steps.collect() };
+        let summaries = kept.steps.iter().filter(|step| !step.summary.is_empty()).map(|step| Event::Summary {
+            job: job(),
+            step: StepIndex(step.step),
+            markdown: step.summary.clone(),
+        });
+        let artifacts: Vec<Artifact> = kept.artifacts.into_iter().map(|kept| kept.artifact).collect();
+        let events = std::iter::once(cached).chain(summaries).chain(artifacts.iter().map(|artifact| Event::Artifact {
+            job: job(),
+            name: artifact.name.clone(),
+            files: artifact.files,
+            bytes: artifact.bytes,
+        }));
+        Spared { outputs: kept.outputs, events: events.collect(), artifacts }
     }
 
     /// Keeps what the job came to.
     pub(super) async fn remember(&self, noting: Noting, outputs: &[(String, String)]) {
         let noted = noting.noted.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let holds_secret = outputs.iter().any(|(_, value)| self.context.mask.text(value) != *value);
-        let why = if holds_secret {
-            Some("its outputs hold a secret")
-        } else if noted.bytes > LONGEST_LOG {
-            Some("it printed too much")
-        } else {
-            None
-        };
-        if let Some(why) = why {
-            let message = format!("its result is not kept: {why}");
-            let job = Some(self.job.id.clone());
-            return self.context.emit(Event::Notice { level: Level::Info, job, message }).await;
+        let artifacts = self.context.shelf.of(&self.job.id);
+        if let Some(why) = self.unfit(&noting.basis, noted.bytes, outputs, &artifacts) {
+            return self.note(Level::Info, format!("its result is not kept: {why}")).await;
         }
-        let kept = Kept {
-            form: FORM,
-            run: self.context.settings.run.as_str().to_owned(),
-            rests: noting.rests,
-            outputs: outputs.to_vec(),
-            steps: noted.steps.into_iter().filter_map(|(step, (result, log))| kept_step(step, &result?, log)).collect(),
-            artifacts: self.context.shelf.of(&self.job.id),
-        };
-        let (depot, file) = (self.context.settings.artifacts.clone(), noting.file);
-        let writing = tokio::task::spawn_blocking(move || {
-            if let Some(depot) = depot {
-                let folder = file.with_extension("d");
-                let _ = fs::remove_dir_all(&folder);
-                for artifact in &kept.artifacts {
-                    depot.lend(artifact, &folder)?;
-                }
-            }
-            write(&file, &kept)
-        });
-        let written = match writing.await {
-            Ok(written) => written,
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
-        };
+        let steps = noted.steps.into_iter().filter_map(|(step, noted)| kept_step(step, noted)).collect();
+        let kept = Kept::new(self.context.settings.run.as_str(), noting.basis.rests, outputs, steps);
+        let (depot, place) = (self.context.settings.artifacts.clone(), noting.place);
+        let writing = tokio::task::spawn_blocking(move || place.keep(kept, artifacts, depot.as_ref()));
+        let written = writing.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
         if let Err(error) = written {
-            let message = format!("its result cannot be kept: {error}");
-            let job = Some(self.job.id.clone());
-            self.context.emit(Event::Notice { level: Level::Warn, job, message }).await;
+            self.note(Level::Warn, format!("its result cannot be kept: {error}")).await;
         }
+    }
+
+    /// Why a result is not to be kept. Secrets that came to be known while the job ran count.
+    fn unfit(&self, basis: &Basis, log: usize, outputs: &[(String, String)], artifacts: &[Artifact]) -> Option<String> {
+        let mask = &self.context.mask;
+        if outputs.iter().any(|(_, value)| mask.holds(value)) {
+            return Some("its outputs hold a secret".to_owned());
+        }
+        if artifacts.iter().any(|artifact| mask.holds(&artifact.name)) {
+            return Some("the name of an artifact holds a secret".to_owned());
+        }
+        if let Some(rest) = basis.secret(mask) {
+            return Some(format!("{rest} holds a secret"));
+        }
+        if log > LONGEST_LOG {
+            return Some("it printed too much".to_owned());
+        }
+        let touched = self.context.inputs.touched(self.job)?;
+        Some(format!("{touched} was written to while the run went on"))
     }
 }
 
-/// What differs between what a result rested on and what there is now, for people; `None` where nothing does.
-fn differences(was: &Rests, now: &Rests) -> Option<String> {
-    let is_pulled = |name: &str| name.starts_with("image ") && !name.starts_with("image build ");
-    let verb = |name: &str| if is_pulled(name) { "moved" } else { "changed" };
-    let mut changes: Vec<String> = Vec::new();
-    for (name, digest) in now {
-        match was.get(name) {
-            None => changes.push(format!("{name} is new")),
-            Some(old) if old != digest => changes.push(format!("{name} {}", verb(name))),
-            Some(_) => {}
-        }
-    }
-    changes.extend(was.keys().filter(|name| !now.contains_key(*name)).map(|name| format!("{name} is gone")));
-    let more = changes.len().saturating_sub(NAMED);
-    changes.truncate(NAMED);
-    match (changes.is_empty(), more) {
-        (true, _) => None,
-        (false, 0) => Some(changes.join(", ")),
-        (false, more) => Some(format!("{}, and {more} more", changes.join(", "))),
-    }
-}
-
-fn kept_step(step: usize, result: &StepResult, log: Log) -> Option<KeptStep> {
+fn kept_step(step: usize, noted: NotedStep) -> Option<KeptStep> {
+    let NotedStep { result, summary, log } = noted;
+    let result = result?;
     let status = match (&result.status, &result.cause) {
         (Status::Success, _) => KeptStatus::Success,
         (Status::Skipped, Some(Cause::Condition { condition })) => {
@@ -336,7 +237,8 @@ fn kept_step(step: usize, result: &StepResult, log: Log) -> Option<KeptStep> {
     };
     let stream = |stream| if stream == Stream::Stdout { KeptStream::Stdout } else { KeptStream::Stderr };
     let log = log.into_iter().map(|(of, bytes)| (stream(of), bytes.to_vec())).collect();
-    Some(KeptStep { step, status, exit_code: result.exit_code, duration: result.duration, log })
+    let StepResult { exit_code, duration, outputs, .. } = result;
+    Some(KeptStep { step, status, exit_code, duration, outputs, summary, log })
 }
 
 fn result_of(step: &KeptStep) -> StepResult {
@@ -357,7 +259,7 @@ fn result_of(step: &KeptStep) -> StepResult {
         cpu: None,
         peak_memory: None,
         forgiven: matches!(step.status, KeptStatus::Forgiven),
-        outputs: Vec::new(),
+        outputs: step.outputs.clone(),
     }
 }
 
@@ -368,73 +270,5 @@ fn stream_of(stream: KeptStream) -> Stream {
     }
 }
 
-fn hash_of(path: &Path) -> io::Result<String> {
-    let mut hasher = blake3::Hasher::new();
-    io::copy(&mut fs::File::open(path)?, &mut hasher)?;
-    Ok(hasher.finalize().to_hex()[..32].to_owned())
-}
-
-/// What is kept of a job; `None` where there is nothing that can be read.
-fn read(file: &Path) -> Option<Kept> {
-    let bytes = fs::read(file.with_extension("job")).ok()?;
-    postcard::from_bytes(&bytes).ok().filter(|kept: &Kept| kept.form == FORM)
-}
-
-fn write(file: &Path, kept: &Kept) -> io::Result<()> {
-    let Some(folder) = file.parent() else { return Ok(()) };
-    fs::create_dir_all(folder)?;
-    forget_old(folder);
-    let mut new = tempfile::NamedTempFile::new_in(folder)?;
-    new.write_all(&postcard::to_stdvec(kept).map_err(io::Error::other)?)?;
-    new.persist(file.with_extension("job"))?;
-    Ok(())
-}
-
-/// Removes what was not used for long.
-fn forget_old(folder: &Path) {
-    let old = SystemTime::now().checked_sub(UNUSED).unwrap_or(SystemTime::UNIX_EPOCH);
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let path = entry.path();
-        let is_old = entry.metadata().and_then(|file| file.modified()).is_ok_and(|used| used < old);
-        if is_old && path.extension().is_some_and(|extension| extension == "job") {
-            let _ = fs::remove_dir_all(path.with_extension("d"));
-            let _ = fs::remove_file(path);
-        }
-    }
-}
-
-/// Removes all that is kept; gives how many results.
-///
-/// # Errors
-/// Where something cannot be removed.
-pub fn forget_results(folder: &Path) -> io::Result<usize> {
-    let count = fs::read_dir(folder).into_iter().flatten().flatten();
-    let count = count.filter(|entry| entry.path().extension().is_some_and(|extension| extension == "job")).count();
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(count),
-    }
-}
-
 /// Shared by the steps of one try.
 pub(super) type SharedNoting = Option<Arc<Noting>>;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_miss_says_what_changed() {
-        let rests = |pairs: &[(&str, &str)]| {
-            pairs.iter().map(|(name, digest)| ((*name).to_owned(), (*digest).to_owned())).collect()
-        };
-        let was: Rests = rests(&[("requirements.txt", "1"), ("image python:3.12", "a"), ("old.py", "2")]);
-        assert_eq!(differences(&was, &was), None);
-        let now: Rests = rests(&[("requirements.txt", "2"), ("image python:3.12", "a"), ("old.py", "2")]);
-        assert_eq!(differences(&was, &now).unwrap(), "requirements.txt changed");
-        let now: Rests = rests(&[("requirements.txt", "1"), ("image python:3.12", "b"), ("new.py", "3")]);
-        assert_eq!(differences(&was, &now).unwrap(), "image python:3.12 moved, new.py is new, old.py is gone");
-        let now: Rests = (0..5).map(|n| (n.to_string(), String::new())).collect();
-        assert!(differences(&was, &now).unwrap().ends_with(", and 5 more"));
-    }
-}

@@ -42,6 +42,24 @@ impl<E: Engine> JobRun<'_, E> {
     }
 }
 
+impl<E> JobRun<'_, E> {
+    /// Refuses texts that hold a secret, for a key whose values are seen by others or lie on a disk. The validator keeps `needs`
+    /// out of such keys, and cannot see what reaches them by way of a variable.
+    pub(super) fn refuse_secrets<'t>(
+        &self,
+        key: &'static str,
+        texts: impl IntoIterator<Item = &'t String>,
+    ) -> Result<(), Cause> {
+        let Some(text) = texts.into_iter().find(|text| self.context.mask.holds(text)) else { return Ok(()) };
+        let shown = self.context.mask.text(text);
+        let message = format!(
+            "`{shown}` holds a secret, and would be kept or shown where secrets must not be: take it from a step that lists it \
+             under `secrets`, or leave it out"
+        );
+        Err(Cause::Expression { key, message })
+    }
+}
+
 impl<E> Context<E> {
     async fn asked(&self, job: &crate::event::JobId, wanted: &crate::plan::AskedSecret) -> Result<SecretValue, Cause> {
         let mut known = self.asked.0.lock().await;
@@ -51,10 +69,11 @@ impl<E> Context<E> {
         let failed = |message: String| Cause::Secret { name: wanted.name.clone(), message };
         let value = secrets::ask(&wanted.name, &wanted.keeper).await;
         let value = value.map_err(|error| failed(self.mask.text(&error.to_string())))?;
-        // Before anything can show it.
-        self.mask
-            .add(&Secret { name: wanted.name.clone(), value: value.clone() })
-            .map_err(|error| failed(error.to_string()))?;
+        // Before anything can show it. A large one takes a moment.
+        let (mask, secret) = (self.mask.clone(), Secret { name: wanted.name.clone(), value: value.clone() });
+        let masking = tokio::task::spawn_blocking(move || mask.add(&secret));
+        let masked = masking.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
+        masked.map_err(|error| failed(error.to_string()))?;
         known.insert(wanted.name.clone(), value.clone());
         let message = format!("secret {}: asked {}", wanted.name, wanted.keeper.word());
         self.emit(Event::Notice { level: Level::Debug, job: Some(job.clone()), message }).await;

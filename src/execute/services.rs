@@ -357,6 +357,12 @@ impl<E: Engine> Services<'_, E> {
                 Ok((entrypoint, command, env, line))
             })
             .await;
+        if let Ok((entrypoint, command, env, line)) = &rendered {
+            // The engine would show it to whoever may look.
+            let words =
+                entrypoint.iter().chain(command).flatten().chain(env.iter().map(|(_, value)| value)).chain(line);
+            self.run.refuse_secrets("services", words).map_err(Broken::NoValue)?;
+        }
         let failed = |message| Broken::Service { service: service.name.clone(), message };
         let (entrypoint, command, env, line) = match rendered {
             Ok(rendered) => rendered,

@@ -9,6 +9,7 @@ mod eval;
 mod functions;
 mod lexer;
 mod parser;
+mod reads;
 mod references;
 mod show;
 mod template;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 pub(in crate::pipeline) use check::{Names, check_condition, check_template};
+pub use reads::Read;
 pub use references::{Reference, Referred};
 pub(in crate::pipeline) use template::Places;
 

@@ -6,6 +6,9 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
+/// The largest value of a secret, in bytes: Linux takes no variable of 128 KiB, and what is larger is a file, not a secret.
+pub const LARGEST_SECRET: usize = 64 * 1024;
+
 /// The value of a secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SecretValue(Arc<Zeroizing<String>>);
@@ -53,6 +56,18 @@ pub struct AskedSecret {
     pub keeper: Keeper,
 }
 
+/// Where the values of the user's own store are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoredIn {
+    /// In its file, sealed.
+    Sealed {
+        /// The file with the key.
+        key: PathBuf,
+    },
+    /// In the keyring of the operating system.
+    Keyring,
+}
+
 /// Who has a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Keeper {
@@ -60,8 +75,8 @@ pub enum Keeper {
     Store {
         /// Its file.
         file: PathBuf,
-        /// The file with its key.
-        key: PathBuf,
+        /// Where the values are.
+        values: StoredIn,
         /// For whom it is there.
         scope: String,
     },
@@ -71,16 +86,22 @@ pub enum Keeper {
     Vault(VaultPlace),
 }
 
-/// A field of a secret of Vault's key/value engine, version 2.
+/// A field of a secret of the key/value engine, version 2, of Vault or OpenBao.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VaultPlace {
     /// Its address: `https://vault.example.com:8200`.
     pub address: String,
-    /// The mount, a slash, and the path in it.
+    /// Its namespace, where it has any.
+    pub namespace: Option<String>,
+    /// The mount; it may have slashes in it.
+    pub mount: String,
+    /// The path in the mount.
     pub path: String,
     /// The field.
     pub field: String,
-    /// Where the token is, where `VAULT_TOKEN` is not set.
+    /// The variables that may have the token, the first first.
+    pub token_variables: [&'static str; 2],
+    /// Where it is, where none has.
     pub token_file: Option<PathBuf>,
 }
 

@@ -13,6 +13,7 @@ mod kept_secrets;
 mod memo;
 mod output;
 mod realistic;
+mod sandbox;
 mod secrets;
 mod service;
 mod services;

@@ -163,6 +163,9 @@ impl<E: Engine> JobRun<'_, E> {
     async fn show_summary(&self, step: StepIndex, markdown: &str) {
         if !markdown.trim().is_empty() {
             let markdown = self.context.mask.text(markdown);
+            if let Some(noting) = &self.noting {
+                noting.summary(step, &markdown);
+            }
             self.context.emit(Event::Summary { job: self.job.id.clone(), step, markdown }).await;
         }
     }

@@ -37,22 +37,6 @@ fn config(repo: Repo, text: &str) -> Repo {
     repo
 }
 
-/// All bytes below the home: state, cache, configuration.
-fn lies_in(repo: &Repo, what: &[u8]) -> Vec<String> {
-    let mut found = Vec::new();
-    let mut folders = vec![repo.home()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
-            if entry.file_type().unwrap().is_dir() {
-                folders.push(entry.path());
-            } else if memchr::memmem::find(&std::fs::read(entry.path()).unwrap(), what).is_some() {
-                found.push(entry.path().display().to_string());
-            }
-        }
-    }
-    found
-}
-
 #[test]
 fn a_secret_of_the_store_reaches_its_step_masked_and_lies_nowhere() {
     let repo = repo("echo \"it is $TOKEN\"; printf %s \"$TOKEN\" | wc -c");
@@ -63,7 +47,10 @@ fn a_secret_of_the_store_reaches_its_step_masked_and_lies_nowhere() {
     let ran = repo.json(&["-v"]).run();
     ran.exits(0);
     assert_eq!(ran.said("job", 2), "it is ***\n14\n");
-    assert_eq!(lies_in(&repo, b"hunter2"), Vec::<String>::new());
+    assert_eq!(repo.home_holds(b"hunter2"), Vec::<String>::new());
+    // The control: the search finds what is there, in the store and in what is kept of the run.
+    assert!(repo.home_holds(b"TOKEN").iter().any(|path| path.ends_with("secrets.json")));
+    assert!(repo.home_holds(b"it is ***").iter().any(|path| path.contains("/state/")));
     // What is given on the command line wins.
     assert_eq!(repo.json(&["-s", "TOKEN=abc"]).run().said("job", 2), "it is ***\n3\n");
     // Another repository does not get it, but for what is for all.
@@ -113,6 +100,71 @@ fn a_command_is_asked_once_a_run_when_a_step_needs_it_and_not_before() {
 }
 
 #[test]
+fn a_value_that_somebody_wrote_into_the_configuration_is_not_printed() {
+    let mut repo = repo("true");
+    for (text, line) in [
+        ("[secrets.TOKEN]\ncommand = \"hunter2hunter2\"\n", "(line 2)"),
+        ("[secrets]\nTOKEN = \"hunter2hunter2\"\n", "(line 2)"),
+        ("[secrets]\n\nTOKEN = hunter2hunter2\n", "(line 3)"),
+        ("[secrets]\nTOKEN = 27182818\n", "(line 2)"),
+        ("[secrets]\nTOKEN = \"hunter2hunter2\n", "(line 2)"),
+    ] {
+        repo = config(repo, text);
+        let ended = repo.argon(&["secret", "list"]).without_engine();
+        ended.exits(2).says("config.toml is not valid").says(line).never_says("hunter2").never_says("27182818");
+    }
+}
+
+#[test]
+fn secrets_that_are_set_at_once_are_all_kept() {
+    let repo = repo("true");
+    std::thread::scope(|scope| {
+        for number in 0..8 {
+            let repo = &repo;
+            scope.spawn(move || set(repo, &[&format!("S{number}")], "hunter2hunter2"));
+        }
+    });
+    let listed = repo.argon(&["secret", "list"]).without_engine();
+    for number in 0..8 {
+        listed.says(&format!("S{number}"));
+    }
+}
+
+#[test]
+fn a_secret_that_is_too_large_is_refused_with_where_it_comes_from() {
+    let large = "x".repeat(70_000);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), format!("TOKEN={large}\n")).unwrap();
+    let path = file.path().to_str().unwrap();
+    let told = "has 70000 bytes, and may have 65536";
+    let repo = repo("echo ${#TOKEN}");
+    repo.plain(&["-s", &format!("TOKEN={large}")]).run().exits(2).says("`TOKEN` (-s)").says(told);
+    repo.plain(&["-s", "TOKEN"]).env("TOKEN", &large).run().exits(2).says("(-s, from the environment)").says(told);
+    repo.plain(&["--secret-file", path]).run().exits(2).says(&format!("`TOKEN` ({path})")).says(told);
+    let repo =
+        config(repo, "[secrets.TOKEN]\ncommand = [\"sh\", \"-c\", \"head -c 70000 /dev/zero | tr '\\\\0' x\"]\n");
+    repo.plain(&[]).run().exits(1).says("the secret TOKEN is not to be had").says("more than 64 KiB");
+    // The largest that is taken reaches its step.
+    let most = "y".repeat(65_536);
+    let ran = repo.json(&["-s", "TOKEN"]).env("TOKEN", &most).run();
+    assert_eq!(ran.exits(0).said("job", 2), "65536\n");
+}
+
+#[cfg(not(feature = "keyring"))]
+#[test]
+fn a_keyring_that_this_argon_was_built_without_is_told() {
+    let repo = config(repo("true"), "[secret-store]\nkind = \"keyring\"\n");
+    let ended = repo.argon(&["secret", "rm", "TOKEN"]).without_engine();
+    ended.exits(2).says("no secret `TOKEN` is kept");
+    std::fs::write(repo.home().join("config/argon/keyring.json"), r#"{"form":1,"secrets":{"*":{"TOKEN":""}}}"#)
+        .unwrap();
+    use std::os::unix::fs::PermissionsExt;
+    let private = std::fs::Permissions::from_mode(0o600);
+    std::fs::set_permissions(repo.home().join("config/argon/keyring.json"), private).unwrap();
+    repo.plain(&[]).run().exits(1).says("the keyring is not part of this argon").says("--features keyring");
+}
+
+#[test]
 fn a_field_of_vault_is_read_with_the_user_s_token() {
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", server.local_addr().unwrap());
@@ -141,7 +193,7 @@ fn a_field_of_vault_is_read_with_the_user_s_token() {
             "[vault]\naddress = \"{address}\"\n[secrets.TOKEN]\nvault = {{ path = \"kv/team/app\", field = \"token\" }}\n"
         ),
     );
-    let run = |repo: &Repo| repo.json(&[]).env("VAULT_TOKEN", "s.mine").run();
+    let run = |repo: &Repo| repo.json(&[]).env("BAO_TOKEN", "s.mine").env("VAULT_NAMESPACE", "team-a").run();
     let ran = run(&repo);
     ran.exits(0);
     assert_eq!(ran.said("job", 2), "it is ***\n");
@@ -150,7 +202,9 @@ fn a_field_of_vault_is_read_with_the_user_s_token() {
     assert!(cause["message"].as_str().unwrap().contains("does not let this token read kv/team/app"), "{cause}");
     let asked = serving.join().unwrap();
     assert!(
-        asked[0].starts_with("get /v1/kv/data/team/app ") && asked[0].contains("x-vault-token: s.mine"),
+        asked[0].starts_with("get /v1/kv/data/team/app ")
+            && asked[0].contains("x-vault-token: s.mine")
+            && asked[0].contains("x-vault-namespace: team-a"),
         "{}",
         asked[0]
     );

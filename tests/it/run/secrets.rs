@@ -132,3 +132,97 @@ fn a_secret_that_is_missing_is_said_before_anything_runs() {
     let ended = repo("true").plain(&["-s", "TOKEN=abcdefgh"]).run();
     ended.exits(2).says("needs the secret `KEY`").says("-s KEY").never_says("▸");
 }
+
+/// A secret that reaches what Argon itself says of a step: its folder.
+#[test]
+fn a_secret_in_a_cause_is_masked_in_every_output_and_on_the_disk() {
+    let repo = Repo::jobs(json!({"job": {"image": BUSYBOX, "steps": [
+        {"id": "s", "secrets": ["TOKEN"], "run": "echo \"it=$TOKEN\" >> \"$ARGON_OUTPUT\""},
+        {"run": "true", "working-directory": "${{ steps.s.outputs.it }}"},
+    ]}}));
+    let report = repo.beside().join("junit.xml");
+    let args = ["-s", "TOKEN=hunter2hunter2", "--junit", report.to_str().unwrap()];
+    for run in [repo.plain(&args), repo.json(&args)] {
+        run.run().exits(1).never_says("hunter2").says("/workspace/***");
+    }
+    assert!(!std::fs::read_to_string(&report).unwrap().contains("hunter2"));
+    assert_eq!(repo.home_holds(b"hunter2"), Vec::<String>::new());
+    assert!(!repo.home_holds(b"/workspace/***").is_empty(), "the control: the cause is kept");
+}
+
+/// `E0507` keeps `needs` out of these keys; a variable that has it got round that.
+#[test]
+fn a_secret_in_an_output_reaches_no_cache_key_no_service_and_no_result() {
+    let told = |extra: Value| {
+        let mut job = json!({"image": BUSYBOX, "needs": "a", "env": {"V": "${{ needs.a.outputs.t }}"}, "steps": [{"run": "true"}]});
+        job.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+        Repo::jobs(json!({
+            "a": {"image": BUSYBOX, "outputs": {"t": "${{ steps.s.outputs.t }}"}, "steps": [
+                {"id": "s", "secrets": ["TOKEN"], "run": "echo \"t=$TOKEN\" >> \"$ARGON_OUTPUT\""}]},
+            "b": job,
+        }))
+        .file("a", "x")
+    };
+    let service = |extra: Value| {
+        let mut service = json!({"image": BUSYBOX, "command": ["sleep", "99"], "ready": {"command": "true"}});
+        service.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+        json!({"services": {"s": service}})
+    };
+    let args = ["-s", "TOKEN=hunter2hunter2"];
+    for extra in [
+        json!({"cache": {"key": "k-${{ env.V }}", "paths": "/c"}}),
+        json!({"cache": {"key": "k", "restore-keys": ["${{ env.V }}"], "paths": "/c"}}),
+        service(json!({"env": {"W": "x${{ env.V }}"}})),
+        service(json!({"command": ["sleep", "99", "${{ env.V }}"]})),
+    ] {
+        let repo = told(extra);
+        repo.json(&args).run().exits(1).says("holds a secret").never_says("hunter2");
+        assert_eq!(repo.home_holds(b"hunter2"), Vec::<String>::new());
+    }
+    // The control: what holds none is taken.
+    let repo = told(json!({"cache": {"key": "k-${{ env.V }}", "paths": "/c"}}));
+    repo.json(&["-s", "TOKEN=hunter2hunter2", "-e", "V=plain"]).run().exits(0);
+    repo.argon(&["clean", "--cache"]).run().exits(0);
+    // Nor may a digest of it be kept.
+    let repo = told(json!({"inputs": "a"}));
+    for _ in 0..2 {
+        let ran = repo.json(&args).run();
+        ran.exits(0).says("not cached, and its result is not kept: ").says("holds a secret");
+        assert!(ran.all("job.cached").is_empty());
+    }
+    assert!(!repo.home().join("cache/argon/jobs").exists());
+}
+
+/// What tools wrap into lines, and what cuts it anywhere.
+#[test]
+fn no_long_piece_of_an_encoded_secret_is_left_in_what_a_step_prints() {
+    let secret: String = (0..30).map(|number| format!("part-{number:02};")).collect();
+    let script = r#"
+        printf '%s' "$TOKEN" | base64
+        printf '{"token":"%s"}' "$TOKEN" | base64 -w 64
+        printf '%s' "$TOKEN" | od -An -v -tx1 | tr -d ' \n' | fold -w 60; echo
+        printf '%s' "$TOKEN" | base64 | while read -r line; do printf '> '; printf '%s' "${line%??????????}"; sleep 0.05; echo "${line#"${line%??????????}"}"; done
+        echo done
+    "#;
+    let repo = Repo::jobs(json!({"job": {"image": BUSYBOX, "steps": [{"run": script, "secrets": ["TOKEN"]}]}}));
+    let ran = repo.json(&["-s", &format!("TOKEN={secret}")]).run();
+    ran.exits(0);
+    let said = ran.said("job", 1);
+    assert!(said.ends_with("done\n"), "{said}");
+    let joined: String = said.chars().filter(|c| !c.is_whitespace()).collect();
+    let forms = [
+        BASE64_STANDARD.encode(&secret),
+        BASE64_STANDARD.encode(format!("{{\"token\":\"{secret}"))[16..].to_owned(),
+        hex(&secret),
+    ];
+    let open = Repo::jobs(json!({"job": {"image": BUSYBOX, "env": {"TOKEN": secret}, "steps": [{"run": script}]}}));
+    let control: String = open.json(&[]).run().said("job", 1).chars().filter(|c| !c.is_whitespace()).collect();
+    for form in &forms {
+        assert!(control.contains(&form[..40]), "the control: without a mask it shows: {control}");
+        for start in 0..form.len() - 14 {
+            let piece = &form[start..start + 12];
+            assert!(!joined.contains(piece), "{piece} shows in {said}");
+        }
+    }
+    assert_eq!(repo.home_holds(&forms[0].as_bytes()[20..40]), Vec::<String>::new());
+}

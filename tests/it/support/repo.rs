@@ -73,6 +73,22 @@ impl Repo {
         self.scratch.path().join("home")
     }
 
+    /// The files of the user's home (state, cache, configuration) that hold these bytes.
+    pub(crate) fn home_holds(&self, what: &[u8]) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut folders = vec![self.home()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+                if entry.file_type().unwrap().is_dir() {
+                    folders.push(entry.path());
+                } else if memchr::memmem::find(&std::fs::read(entry.path()).unwrap(), what).is_some() {
+                    found.push(entry.path().display().to_string());
+                }
+            }
+        }
+        found
+    }
+
     /// Beside the repository: for reports.
     pub(crate) fn beside(&self) -> &Path {
         self.scratch.path()
