@@ -228,7 +228,7 @@ impl Engine for Fake {
     }
 
     async fn download(&self, _: &ContainerId, path: &str) -> Result<TarStream, EngineError> {
-        Err(EngineError::Refused { status: 404, message: format!("no {path}") })
+        Err(EngineError::PathMissing { path: path.to_owned() })
     }
 
     async fn owned_volumes(&self) -> Result<Vec<OwnedVolume>, EngineError> {

@@ -8,7 +8,7 @@ use tokio_util::io::SyncIoBridge;
 use super::conversation::Conversation;
 use super::job::{Broken, JobRun};
 use super::supervisor::Unpacker;
-use crate::artifact::{Artifact, Begun, Depot, Limits, Refused};
+use crate::artifact::{Artifact, Begun, Limits, Refused};
 use crate::engine::{ContainerId, Engine, EngineError};
 use crate::event::{Cause, Event, JobId, Level, Status};
 use crate::glob::Globs;
@@ -95,7 +95,7 @@ impl<E: Engine> JobRun<'_, E> {
             let path = if root.is_empty() { format!("{WORKSPACE}/.") } else { format!("{WORKSPACE}/{root}") };
             let tar = match self.context.engine.download(container, &path).await {
                 Ok(tar) => tar,
-                Err(EngineError::Refused { status: 404, .. }) => continue,
+                Err(EngineError::PathMissing { .. }) => continue,
                 Err(error) => return Err(NotKept::Engine(error)),
             };
             // The engine names what it sends by the last part of the path that it was asked for.
@@ -107,11 +107,6 @@ impl<E: Engine> JobRun<'_, E> {
             });
             begun = match taking.await {
                 Ok(Ok(begun)) => begun,
-                // A path that is not there is told with the first bytes.
-                Ok(Err(Refused::Broken(error))) if error.to_string().contains("404") => {
-                    let depot: &Depot = self.context.settings.artifacts.as_ref().ok_or(NotKept::Disk(error))?;
-                    depot.begin(self.job.id.as_str(), &artifact.name, Limits::default()).map_err(NotKept::Disk)?
-                }
                 Ok(Err(refused)) => return Err(NotKept::Refused(refused)),
                 Err(error) => std::panic::resume_unwind(error.into_panic()),
             };

@@ -59,6 +59,18 @@ fn artifacts_are_kept_when_they_say_so_and_nothing_to_keep_is_told() {
     repo.argon(&["artifacts"]).without_engine().exits(0).says("on-failure").never_says("always");
 }
 
+/// A root that was not there once began the whole artifact anew, and told that by the digits `404` in a message.
+#[test]
+fn a_root_that_is_missing_keeps_nothing_from_the_others() {
+    let repo = Repo::jobs(json!({"job": {"image": BUSYBOX, "steps": [{"run": "mkdir dist; echo x > dist/404"}],
+        "artifacts": {"paths": ["absent/**", "dist/**", "reports/**", "z/404.txt"]}}}));
+    let ran = repo.json(&[]).run();
+    ran.exits(0).never_says("no file matches");
+    assert_eq!(ran.all("artifact")[0]["files"], 1);
+    repo.argon(&["artifacts", "--get", "job", "-o", "out"]).without_engine().exits(0);
+    assert_eq!(fs::read_to_string(repo.path().join("out/dist/404")).unwrap(), "x\n");
+}
+
 #[test]
 fn an_artifact_that_leads_out_fails_its_job_and_is_not_kept() {
     for (script, why) in [
