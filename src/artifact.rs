@@ -4,8 +4,10 @@
 //! plain files, folders and symlinks, each once, each inside. Anything else refuses the whole. What is kept is no more
 //! believed when it is unpacked: no path leads through a symlink, and nothing is written outside.
 
+mod holes;
 mod intake;
 mod unpack;
+mod whole;
 
 use std::fs;
 use std::io::{self, Write};
@@ -14,6 +16,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
+use holes::Holes;
 pub use intake::{Intake, Limits, Refused};
 pub use unpack::unpack;
 
@@ -54,7 +57,7 @@ impl Depot {
         // Names are people's: they are in the note, and not in a path.
         let file = blake3::hash(format!("{job}\n{name}").as_bytes()).to_hex()[..32].to_owned();
         let tar = tempfile::NamedTempFile::new_in(&self.0)?;
-        let intake = Intake::new(io::BufWriter::new(tar.reopen()?), limits);
+        let intake = Intake::new(Holes::new(tar.reopen()?), limits);
         Ok(Begun { depot: self.clone(), job: job.to_owned(), name: name.to_owned(), file, tar, intake })
     }
 
@@ -103,6 +106,21 @@ impl Depot {
         fs::create_dir_all(&self.0)?;
         linked(&folder.join(format!("{}.tar", artifact.file)), &self.tar(artifact))?;
         self.note(artifact)
+    }
+
+    /// Removes an artifact. One that is gone is gone.
+    ///
+    /// # Errors
+    /// Where it cannot be removed.
+    pub fn remove(&self, artifact: &Artifact) -> io::Result<()> {
+        // The note first: one without a tar would be a promise.
+        for path in [self.0.join(format!("{}.json", artifact.file)), self.tar(artifact)] {
+            match fs::remove_file(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     fn note(&self, artifact: &Artifact) -> io::Result<()> {
@@ -164,7 +182,7 @@ pub struct Begun {
     file: String,
     tar: tempfile::NamedTempFile,
     /// Where it is taken in.
-    pub intake: Intake<io::BufWriter<fs::File>>,
+    pub intake: Intake<Holes>,
 }
 
 impl Begun {
@@ -196,21 +214,29 @@ fn parts(path: &[u8]) -> Option<Vec<&[u8]>> {
     (!parts.contains(&b"..".as_slice())).then_some(parts)
 }
 
-/// Whether a link at `path` that says `target` stays inside.
-fn stays_inside(path: &[&[u8]], target: &[u8]) -> bool {
+/// Why a symlink of this name that says `target` may lead out; `None` where it stays inside.
+///
+/// Folders above a name are folders and no symlinks, so `..` at the beginning is counted by them. Behind a name it is not: that
+/// may be a symlink, and what is above its end is not what is above its name. Where each holds to this, no chain of them leads out.
+fn leads_out(name: &[u8], target: &[u8]) -> Option<&'static str> {
+    const OUT: Option<&str> = Some("is a symlink that leads out of the artifact");
     if target.starts_with(b"/") || target.is_empty() || target.contains(&0) {
-        return false;
+        return OUT;
     }
-    let mut depth = path.len() - 1;
+    let mut above = name.iter().filter(|byte| **byte == b'/').count();
+    let mut is_below_a_name = false;
     for part in target.split(|byte| *byte == b'/') {
         match part {
             b"" | b"." => {}
-            b".." if depth == 0 => return false,
-            b".." => depth -= 1,
-            _ => depth += 1,
+            b".." if is_below_a_name => {
+                return Some("is a symlink with `..` behind a name, so it may lead out of the artifact");
+            }
+            b".." if above == 0 => return OUT,
+            b".." => above -= 1,
+            _ => is_below_a_name = true,
         }
     }
-    true
+    None
 }
 
 /// A path for people.

@@ -1,8 +1,9 @@
 //! An artifact's files onto a disk: below one folder, through no symlink, owned by who asks.
 
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -11,7 +12,9 @@ use rustix::fs::{AtFlags, Mode, OFlags, linkat, mkdirat, openat, symlinkat, unli
 use rustix::io::Errno;
 use tar::EntryType;
 
-use super::{parts, shown, stays_inside};
+use super::holes::Holes;
+use super::whole::Whole;
+use super::{leads_out, parts, shown};
 
 /// Unpacks an artifact below a folder, which is made where it is missing. A file that is there is replaced.
 ///
@@ -20,7 +23,8 @@ use super::{parts, shown, stays_inside};
 pub fn unpack(tar: impl Read, folder: &Path) -> io::Result<()> {
     std::fs::create_dir_all(folder)?;
     let top = openat(rustix::fs::CWD, folder, OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-    let mut archive = tar::Archive::new(tar);
+    let mut files = HashSet::new();
+    let mut archive = tar::Archive::new(Whole::new(tar));
     for entry in archive.entries()? {
         let mut entry = entry?;
         let path = entry.path_bytes().into_owned();
@@ -29,6 +33,7 @@ pub fn unpack(tar: impl Read, folder: &Path) -> io::Result<()> {
         let Some((last, above)) = parts.split_last() else { continue };
         let parent = folders(&top, above).map_err(|error| bad(&format!("cannot be written: {error}")))?;
         let name = OsStr::from_bytes(last);
+        let whole = parts.join(&b'/');
         let target = entry.link_name_bytes().map(|target| target.into_owned()).unwrap_or_default();
         match entry.header().entry_type() {
             EntryType::Directory => {
@@ -38,24 +43,38 @@ pub fn unpack(tar: impl Read, folder: &Path) -> io::Result<()> {
                 clear(&parent, name)?;
                 let mode = Mode::from_raw_mode(entry.header().mode()? & 0o755 | 0o600);
                 let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-                let mut file = File::from(openat(&parent, name, flags, mode)?);
-                io::copy(&mut entry, &mut file)?;
+                let mut file = Holes::new(File::from(openat(&parent, name, flags, mode)?));
+                if io::copy(&mut entry, &mut file)? != entry.size() {
+                    return Err(bad("breaks off"));
+                }
+                file.flush()?;
+                files.insert(whole);
             }
-            EntryType::Symlink if stays_inside(&parts, &target) => {
+            EntryType::Symlink => {
+                if let Some(why) = leads_out(&whole, &target) {
+                    return Err(bad(why));
+                }
                 clear(&parent, name)?;
                 symlinkat(OsStr::from_bytes(&target), &parent, name)?;
+                files.remove(&whole);
             }
             EntryType::Link => {
                 let first = super::parts(&target).ok_or_else(|| bad("is a link that leads out of the artifact"))?;
-                let Some((first_name, first_above)) = first.split_last() else { continue };
+                // A file of this artifact alone: a symlink would lead elsewhere from another folder, and what else lies here is its
+                // owner's.
+                let of_it = files.contains(&first.join(&b'/'));
+                let Some((first_name, first_above)) = first.split_last().filter(|_| of_it) else {
+                    return Err(bad("is a link to a file that is not in the artifact"));
+                };
                 let first_parent = folders(&top, first_above)?;
                 clear(&parent, name)?;
                 linkat(&first_parent, OsStr::from_bytes(first_name), &parent, name, AtFlags::empty())?;
+                files.insert(whole);
             }
             _ => return Err(bad("is nothing that an artifact has")),
         }
     }
-    Ok(())
+    archive.into_inner().seen_to_its_end()
 }
 
 /// Makes folders one below the other, and opens the last. A symlink in the way is an error, wherever it leads.

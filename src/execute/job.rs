@@ -38,6 +38,8 @@ pub(super) enum Broken {
     ImageBuild { message: String, output: String },
     /// A service did not become ready.
     Service { service: String, message: String },
+    /// An artifact of it is not fit to be kept.
+    Artifact { name: String, message: String },
     /// An expression has no value.
     NoValue(Cause),
     /// The engine cannot lay volumes over one another.
@@ -50,7 +52,9 @@ impl Broken {
     fn status(&self) -> Status {
         match self {
             Self::Infrastructure { .. } | Self::NoOverlay { .. } | Self::NoInit => Status::Error,
-            Self::Service { .. } | Self::ImageBuild { .. } | Self::NoValue(_) => Status::Failure,
+            Self::Service { .. } | Self::ImageBuild { .. } | Self::Artifact { .. } | Self::NoValue(_) => {
+                Status::Failure
+            }
             Self::Stopped(Cause::TimedOut { scope: TimeoutScope::Job, .. }) => Status::Failure,
             Self::Stopped(_) => Status::Cancelled,
         }
@@ -63,6 +67,7 @@ impl Broken {
             | Self::NoOverlay { message }
             | Self::ImageBuild { message, .. }
             | Self::Service { message, .. } => message.clone(),
+            Self::Artifact { name, message } => format!("the artifact {name} cannot be kept: {message}"),
             Self::Stopped(_) | Self::NoValue(_) => "it was stopped".to_owned(),
             Self::NoInit => EngineError::InitMissing.to_string(),
         }
@@ -75,6 +80,7 @@ impl Broken {
             Self::Stopped(cause) | Self::NoValue(cause) => cause,
             Self::Service { service, message } => Cause::Service { service, message },
             Self::ImageBuild { message, output } => Cause::ImageBuild { message, output },
+            Self::Artifact { name, message } => Cause::Artifact { name, message },
             Self::NoInit => {
                 let error = EngineError::InitMissing;
                 Cause::Infrastructure { message: error.to_string(), hint: error.hint() }
@@ -357,13 +363,8 @@ impl<E: Engine> JobRun<'_, E> {
             let began = async { tokio::try_join!(self.begin(&mut talk, &place), services.ready()) };
             let (outcome, outputs) = match self.until_stopped(began).await {
                 Ok((counters, ())) => {
-                    let (mut outcome, outputs) = self.steps(&mut talk, counters).await;
-                    if let Some(cause) = self.keep_artifacts(&id, outcome.status).await
-                        && outcome.status == Status::Success
-                    {
-                        outcome = Outcome { status: Status::Failure, cause: Some(cause), exit_code: None };
-                    }
-                    (outcome, outputs)
+                    let (outcome, outputs) = self.steps(&mut talk, counters).await;
+                    (self.with_artifacts(&id, outcome).await, outputs)
                 }
                 Err(broken) => {
                     // Removed before anything is drained: it may be in the middle of an upload.
@@ -384,6 +385,30 @@ impl<E: Engine> JobRun<'_, E> {
             self.end(talk, &id, &outcome).await;
             caches.settle(self, outcome.status).await;
             return (outcome, outputs);
+        }
+    }
+
+    /// Keeps the artifacts of a job that ended so. A failure elsewhere does not keep this job from it; where its own time is over,
+    /// it has a grace for it.
+    async fn with_artifacts(&self, container: &ContainerId, outcome: Outcome) -> Outcome {
+        let deadline = match &outcome.cause {
+            Some(Cause::TimedOut { scope: TimeoutScope::Job, limit }) => {
+                Some((Instant::now() + self.context.settings.grace, *limit))
+            }
+            _ => self.deadline,
+        };
+        let stop = self.stop.clone().beyond_fail_fast();
+        match (JobRun { deadline, stop, ..self.clone() }).keep_artifacts(container, outcome.status).await {
+            Err(broken) if outcome.status == Status::Success => {
+                Outcome { status: broken.status(), cause: Some(broken.into_cause()), exit_code: None }
+            }
+            // What went wrong first is what the job says of itself.
+            Err(broken) if !matches!(broken, Broken::Stopped(_)) => {
+                let (job, message) = (Some(self.job.id.clone()), broken.words());
+                self.context.emit(Event::Notice { level: Level::Warn, job, message }).await;
+                outcome
+            }
+            Ok(()) | Err(_) => outcome,
         }
     }
 
@@ -436,8 +461,8 @@ impl<E: Engine> JobRun<'_, E> {
         }
     }
 
-    /// Races what comes before the steps against stops and the job's timeout.
-    async fn until_stopped<T>(&self, work: impl Future<Output = Result<T, Broken>>) -> Result<T, Broken> {
+    /// Races what comes before the steps, and behind them, against stops and the job's timeout.
+    pub(super) async fn until_stopped<T>(&self, work: impl Future<Output = Result<T, Broken>>) -> Result<T, Broken> {
         let mut stop = self.stop.clone();
         let timeout = async {
             match self.deadline {
