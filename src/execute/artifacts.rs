@@ -34,6 +34,10 @@ impl Shelf {
         of_job.push(artifact);
     }
 
+    fn clear(&self, job: &JobId) -> Vec<Artifact> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(job).unwrap_or_default()
+    }
+
     pub(super) fn of(&self, job: &JobId) -> Vec<Artifact> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(job).cloned().unwrap_or_default()
     }
@@ -111,6 +115,18 @@ impl<E: Engine> JobRun<'_, E> {
             }
         }
         Ok(())
+    }
+
+    /// Takes back what an earlier try of the job kept: jobs behind it are to see the last one's alone.
+    pub(super) async fn forget_artifacts(&self) {
+        let Some(depot) = self.context.settings.artifacts.clone() else { return };
+        let of_before = self.context.shelf.clear(&self.job.id);
+        let removing = tokio::task::spawn_blocking(move || of_before.iter().try_for_each(|old| depot.remove(old)));
+        if let Err(error) = joined(removing).await {
+            let message = format!("an artifact of the try before cannot be removed: {error}");
+            let job = Some(self.job.id.clone());
+            self.context.emit(Event::Notice { level: Level::Warn, job, message }).await;
+        }
     }
 
     async fn take_in(

@@ -206,18 +206,19 @@ async fn tried<E: Engine>(job: &JobRun<'_, E>) -> (Outcome, Vec<(String, String)
         let deadline = job.job.timeout.map(|limit| (Instant::now() + limit, limit));
         let (outcome, outputs) = JobRun { deadline, ..job.clone() }.live().await;
         let is_green = outcome.status == Status::Success;
-        let wait = tries.wait_after(outcome.status, outcome.cause.as_ref()).filter(|_| !is_green);
+        let wait = tries.wait_after(outcome.status, outcome.cause.as_ref()).filter(|_| !is_green && job.goes_on());
         let (Some(wait), Some(cause)) = (wait, outcome.cause.clone()) else {
             return (outcome, outputs);
         };
         let (attempt, of) = (tries.attempt, tries.of());
         job.context.emit(Event::Retrying { job: job.job.id.clone(), step: None, attempt, of, wait, cause }).await;
-        if !job.waited(wait).await {
-            return (outcome, outputs);
+        if let Err(cause) = job.waited(wait).await {
+            return (job.broken(Broken::Stopped(cause), 0, None).await, Vec::new());
         }
         if let Some(noting) = &job.noting {
             noting.again();
         }
+        job.forget_artifacts().await;
         tries.attempt += 1;
     }
 }
@@ -410,6 +411,11 @@ impl<E: Engine> JobRun<'_, E> {
             }
             Ok(()) | Err(_) => outcome,
         }
+    }
+
+    /// Whether it may be tried again: the run is not being stopped.
+    fn goes_on(&self) -> bool {
+        self.stop.now() == Stop::No
     }
 
     async fn finish_step(&self, step: StepIndex, result: StepResult) {

@@ -185,3 +185,19 @@ fn a_job_whose_time_is_over_keeps_what_it_keeps_of_failures() {
     ended.exits(1);
     assert_eq!(ended.all("artifact").len(), 1);
 }
+
+/// What a try keeps of its failure was once given to the jobs behind the one that succeeded.
+#[test]
+fn a_try_that_goes_well_takes_back_what_the_one_before_it_kept() {
+    let repo = Repo::jobs(json!({
+        "job": {"image": BUSYBOX, "retry": 1, "cache": {"key": "k", "paths": "seen", "mode": "shared"},
+            "steps": [{"run": "echo $((1 + $(cat seen/n || echo 0))) > seen/n; cp seen/n n; [ $(cat n) = 2 ]"}],
+            "artifacts": [{"name": "bad", "paths": "n", "when": "failure"}, {"name": "good", "paths": "n"}]},
+        "use": {"image": BUSYBOX, "needs": "job", "steps": [{"run": "cat n"}]},
+    }));
+    let ran = repo.json(&[]).run();
+    ran.exits(0);
+    assert_eq!(ran.all("retry").len(), 1);
+    assert_eq!(ran.said("use", 1), "2\n");
+    repo.argon(&["artifacts"]).without_engine().exits(0).says("good").never_says("bad");
+}
