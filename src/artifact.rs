@@ -11,6 +11,7 @@ mod whole;
 
 use std::fs;
 use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -18,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use holes::Holes;
 pub use intake::{Intake, Limits, Refused};
-pub use unpack::unpack;
+pub use unpack::{Heir, unpack};
 
 /// The folder of one run's artifacts: for each a tar, and a note of what it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +42,14 @@ pub struct Artifact {
     file: String,
 }
 
+impl Artifact {
+    /// What tells it from the others of its run: a word that may stand in an address.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.file
+    }
+}
+
 impl Depot {
     /// This folder. It is made when something is kept.
     #[must_use]
@@ -53,7 +62,7 @@ impl Depot {
     /// # Errors
     /// Where the folder cannot be written to.
     pub fn begin(&self, job: &str, name: &str, limits: Limits) -> io::Result<Begun> {
-        fs::create_dir_all(&self.0)?;
+        private_folder(&self.0)?;
         // Names are people's: they are in the note, and not in a path.
         let file = blake3::hash(format!("{job}\n{name}").as_bytes()).to_hex()[..32].to_owned();
         let tar = tempfile::NamedTempFile::new_in(&self.0)?;
@@ -94,18 +103,20 @@ impl Depot {
     /// # Errors
     /// Where it cannot be written there.
     pub fn lend(&self, artifact: &Artifact, folder: &Path) -> io::Result<()> {
-        fs::create_dir_all(folder)?;
+        private_folder(folder)?;
         linked(&self.tar(artifact), &folder.join(format!("{}.tar", artifact.file)))
     }
 
-    /// Keeps an artifact that was lent to a folder.
+    /// Keeps an artifact that was lent to a folder, for so long from now on.
     ///
     /// # Errors
     /// Where it is not there any more, or cannot be written here.
-    pub fn adopt(&self, artifact: &Artifact, folder: &Path) -> io::Result<()> {
-        fs::create_dir_all(&self.0)?;
-        linked(&folder.join(format!("{}.tar", artifact.file)), &self.tar(artifact))?;
-        self.note(artifact)
+    pub fn adopt(&self, artifact: &Artifact, folder: &Path, lasts: Option<Duration>) -> io::Result<Artifact> {
+        let artifact = Artifact { until: until(lasts), ..artifact.clone() };
+        private_folder(&self.0)?;
+        linked(&folder.join(format!("{}.tar", artifact.file)), &self.tar(&artifact))?;
+        self.note(&artifact)?;
+        Ok(artifact)
     }
 
     /// Removes an artifact. One that is gone is gone.
@@ -144,13 +155,42 @@ impl Depot {
                 continue;
             }
             let note: Option<Artifact> = serde_json::from_slice(&fs::read(&path)?).ok();
-            if note.is_some_and(|artifact| artifact.is_over()) {
-                fs::remove_file(path.with_extension("tar"))?;
-                fs::remove_file(path)?;
+            if let Some(artifact) = note.filter(Artifact::is_over) {
+                self.remove(&artifact)?;
                 removed += 1;
             }
         }
         Ok(removed)
+    }
+
+    /// Removes what belongs to no artifact, and the folder where it has none: of a run that is over.
+    ///
+    /// # Errors
+    /// Where the folder cannot be read, or something not be removed.
+    pub fn tidy(&self) -> io::Result<()> {
+        let Ok(entries) = fs::read_dir(&self.0) else { return Ok(()) };
+        for entry in entries {
+            let path = entry?.path();
+            if !path.with_extension("json").exists() {
+                fs::remove_file(path)?;
+            }
+        }
+        match fs::remove_dir(&self.0) {
+            Err(error) if error.kind() != io::ErrorKind::DirectoryNotEmpty => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// How many bytes of the disk it takes.
+    ///
+    /// # Errors
+    /// Where the folder cannot be read.
+    pub fn bytes_on_disk(&self) -> io::Result<u64> {
+        let mut bytes = 0;
+        for entry in fs::read_dir(&self.0)? {
+            bytes += entry?.metadata()?.blocks() * 512;
+        }
+        Ok(bytes)
     }
 }
 
@@ -167,6 +207,15 @@ fn linked(from: &Path, to: &Path) -> io::Result<()> {
         Ok(()) => Ok(()),
         Err(_) => fs::copy(from, to).map(|_| ()),
     }
+}
+
+/// Makes a folder, and those above it, for their owner alone.
+fn private_folder(folder: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+fn until(lasts: Option<Duration>) -> Option<u64> {
+    lasts.map(|lasts| now().saturating_add(lasts.as_secs()))
 }
 
 fn now() -> u64 {
@@ -196,7 +245,7 @@ impl Begun {
         if files == 0 {
             return Ok(None);
         }
-        let until = lasts.map(|lasts| now() + lasts.as_secs());
+        let until = until(lasts);
         let artifact = Artifact { name: self.name, job: self.job, files, bytes, until, file: self.file };
         // The tar first: a note without one would be a promise.
         self.tar.persist(self.depot.tar(&artifact))?;

@@ -9,6 +9,7 @@
 //! | `overview` | branches with their latest runs, and how long things took (feature `listen`) |
 //! | `queue` | what `argon listen` accepted, and the runs that wait (feature `listen`) |
 //! | [`retention`] | what is kept, and for how long |
+//! | `private` | that it is its owner's alone |
 //! | `database` | opening a SQLite file: settings, migrations, damage |
 //!
 //! One folder, [`StateDir`], holds all of it: `history.db`, `queue.db` and `access.db` (SQLite, WAL), `logs/RUN/JOB-STEP.log`, and
@@ -21,6 +22,7 @@ pub mod history;
 pub mod logs;
 #[cfg(feature = "listen")]
 pub mod overview;
+mod private;
 #[cfg(feature = "listen")]
 pub mod queue;
 pub mod record;

@@ -163,33 +163,19 @@ fn follow(history: &History, mut run: Run, view: &mut View<'_>) -> Result<(), Fa
 fn check_names(args: &LogsArgs, jobs: &[Job]) -> Result<(), CommandError> {
     let of_job: Vec<&Job> = jobs.iter().filter(|job| wants_job(args, job)).collect();
     if let (Some(name), true) = (&args.job, of_job.is_empty()) {
-        return Err(unknown("job", name, jobs.iter().map(|job| job.name.as_str())));
+        return Err(history::unknown("job", name, jobs.iter().map(|job| job.name.as_str())));
     }
     let steps = || of_job.iter().flat_map(|job| &job.steps);
     match &args.step {
         Some(name) if !steps().any(|step| wants_step(args, step)) => {
-            Err(unknown("step", name, steps().map(|step| step.name.as_str())))
+            Err(history::unknown("step", name, steps().map(|step| step.name.as_str())))
         }
         _ => Ok(()),
     }
 }
 
-fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str>) -> CommandError {
-    let known: Vec<&str> = known.collect();
-    let near = known.iter().max_by(|a, b| {
-        let far = |text: &str| strsim::jaro_winkler(text, name);
-        far(a).total_cmp(&far(b))
-    });
-    let hint = match near {
-        Some(near) if strsim::jaro_winkler(near, name) > 0.7 => format!("did you mean `{near}`?"),
-        _ => format!("it has: {}", known.join(", ")),
-    };
-    CommandError::usage(format!("the run has no {what} `{name}`"), hint)
-}
-
 fn wants_job(args: &LogsArgs, job: &Job) -> bool {
-    let base = job.name.split(" (").next().unwrap_or(&job.name);
-    args.job.as_deref().is_none_or(|name| name == job.name || name == base)
+    args.job.as_deref().is_none_or(|name| history::is_job(name, &job.name))
 }
 
 fn wants_step(args: &LogsArgs, step: &Step) -> bool {

@@ -102,19 +102,22 @@ impl<E: Engine> JobRun<'_, E> {
         let begun = self.take_in(container, artifact, begun).await?;
         let lasts = artifact.expire;
         let kept = joined(tokio::task::spawn_blocking(move || begun.keep(lasts))).await.map_err(NotKept::Disk)?;
-        let job = self.job.id.clone();
         match kept {
-            Some(kept) => {
-                let name = self.context.mask.text(&kept.name);
-                self.context.emit(Event::Artifact { job, name, files: kept.files, bytes: kept.bytes }).await;
-                self.context.shelf.put(&self.job.id, kept);
-            }
+            Some(kept) => self.put_on_shelf(kept).await,
             None => {
                 let message = format!("artifact {}: no file matches {}", artifact.name, artifact.paths.join(", "));
-                self.context.emit(Event::Notice { level: Level::Warn, job: Some(job), message }).await;
+                let job = Some(self.job.id.clone());
+                self.context.emit(Event::Notice { level: Level::Warn, job, message }).await;
             }
         }
         Ok(())
+    }
+
+    /// Tells of an artifact that is kept, and has it ready for the jobs behind this one.
+    pub(super) async fn put_on_shelf(&self, artifact: Artifact) {
+        let (job, name) = (self.job.id.clone(), self.context.mask.text(&artifact.name));
+        self.context.emit(Event::Artifact { job, name, files: artifact.files, bytes: artifact.bytes }).await;
+        self.context.shelf.put(&self.job.id, artifact);
     }
 
     /// Takes back what an earlier try of the job kept: jobs behind it are to see the last one's alone.

@@ -177,10 +177,10 @@ async fn unless_remembered<E: Engine>(mut run: JobRun<'_, E>) -> (Outcome, Vec<(
         Ok(Found::Nothing) => {}
         Ok(Found::Runs(noting)) => run.noting = Some(Arc::new(noting)),
         Ok(Found::Spared(spared)) => {
-            for artifact in spared.artifacts {
-                run.context.shelf.put(&run.job.id, artifact);
-            }
             run.context.emit(spared.event).await;
+            for artifact in spared.artifacts {
+                run.put_on_shelf(artifact).await;
+            }
             return (Outcome { status: Status::Success, cause: None, exit_code: None }, spared.outputs);
         }
         Err(cause) => {

@@ -237,9 +237,13 @@ impl<E: Engine> JobRun<'_, E> {
     }
 
     fn restored(&self, file: &Path, kept: &Kept) -> io::Result<Spared> {
+        let mut artifacts = Vec::new();
         if let Some(depot) = &self.context.settings.artifacts {
             for artifact in &kept.artifacts {
-                depot.adopt(artifact, &file.with_extension("d"))?;
+                // Its time is counted anew: what it had then may be over.
+                let planned = self.job.artifacts.iter().find(|planned| planned.name == artifact.name);
+                let lasts = planned.and_then(|planned| planned.expire);
+                artifacts.push(depot.adopt(artifact, &file.with_extension("d"), lasts)?);
             }
         } else if !kept.artifacts.is_empty() {
             return Err(io::Error::other("there is no home to keep artifacts in"));
@@ -253,7 +257,7 @@ impl<E: Engine> JobRun<'_, E> {
         });
         let from = RunId::from_text(&kept.run);
         let event = Event::JobCached { job: self.job.id.clone(), from, steps: steps.collect() };
-        Ok(Spared { outputs: kept.outputs.clone(), event, artifacts: kept.artifacts.clone() })
+        Ok(Spared { outputs: kept.outputs.clone(), event, artifacts })
     }
 
     /// Keeps what the job came to.

@@ -78,7 +78,7 @@ fn a_path_that_leads_out_is_refused_and_a_reader_that_believes_it_writes_there()
     for name in [b"../owned".to_vec(), b"a/../../owned".to_vec(), absolute] {
         let one = |tar: &mut Builder<Vec<u8>>| entry(tar, T::Regular, &name, b"", b"x");
         refused("leads out", one);
-        assert!(unpack(archive(one).as_slice(), &out).is_err() && !owned.exists());
+        assert!(unpack(archive(one).as_slice(), &out, None).is_err() && !owned.exists());
         fs::create_dir_all(out.join("a")).unwrap();
         believed(&archive(one), &out);
         assert!(owned.exists(), "the control");
@@ -116,7 +116,7 @@ fn a_chain_of_symlinks_that_leads_out_is_refused_and_a_reader_that_believes_it_f
     refused("comes twice", folder_becomes_link);
     for (n, (bytes, link)) in [(archive(chain), "x"), (archive(moved), "x")].into_iter().enumerate() {
         let (own, theirs) = (beside.path().join(format!("own{n}")), beside.path().join(format!("theirs{n}")));
-        assert!(unpack(bytes.as_slice(), &own).is_err());
+        assert!(unpack(bytes.as_slice(), &own, None).is_err());
         assert!(fs::read(own.join(link)).is_err(), "it leads to no file");
         believed(&bytes, &theirs);
         assert_eq!(fs::read_to_string(theirs.join(link)).unwrap(), "of the host", "the control");
@@ -134,7 +134,7 @@ fn a_link_to_a_file_outside_is_refused_and_a_reader_that_believes_it_shares_that
     for target in [secret.to_str().unwrap(), "../secret"] {
         let one = |tar: &mut Builder<Vec<u8>>| entry(tar, T::Link, b"x", target.as_bytes(), b"");
         refused("link that leads out", one);
-        assert!(unpack(archive(one).as_slice(), &out).is_err() && !out.join("x").exists());
+        assert!(unpack(archive(one).as_slice(), &out, None).is_err() && !out.join("x").exists());
         if target.starts_with('/') {
             believed(&archive(one), &out);
             assert_eq!(fs::read_to_string(out.join("x")).unwrap(), "of the host", "the control");
@@ -144,7 +144,7 @@ fn a_link_to_a_file_outside_is_refused_and_a_reader_that_believes_it_shares_that
     // What lies in the folder already is its owner's, and no part of the artifact.
     fs::write(out.join("own"), "of the user").unwrap();
     let one = |tar: &mut Builder<Vec<u8>>| entry(tar, T::Link, b"x", b"own", b"");
-    assert!(unpack(archive(one).as_slice(), &out).is_err() && !out.join("x").exists());
+    assert!(unpack(archive(one).as_slice(), &out, None).is_err() && !out.join("x").exists());
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn devices_and_pipes_are_refused_and_a_reader_that_believes_them_makes_them() {
     let beside = tempfile::tempdir().unwrap();
     let (own, theirs) = (beside.path().join("own"), beside.path().join("theirs"));
     let pipe = archive(|tar| entry(tar, T::Fifo, b"x", b"", b""));
-    assert!(unpack(pipe.as_slice(), &own).is_err() && !own.join("x").exists());
+    assert!(unpack(pipe.as_slice(), &own, None).is_err() && !own.join("x").exists());
     believed(&pipe, &theirs);
     assert!(fs::symlink_metadata(theirs.join("x")).unwrap().file_type().is_fifo(), "the control");
 }
@@ -262,7 +262,7 @@ fn an_archive_that_breaks_off_is_refused_wherever_it_does_and_a_reader_that_trus
     for length in (0..=whole).step_by(128) {
         assert!(taken(&bytes[..length], Limits::default()).is_err(), "{length} of {whole}");
         let folder = tempfile::tempdir().unwrap();
-        assert!(unpack(&bytes[..length], folder.path()).is_err(), "{length} of {whole}");
+        assert!(unpack(&bytes[..length], folder.path(), None).is_err(), "{length} of {whole}");
     }
     assert_eq!(taken(&bytes, Limits::default()).unwrap().1.files, 2);
     let mut plain = Archive::new(&bytes[..512 + 1024]);
@@ -330,7 +330,7 @@ fn what_is_sound_is_taken_and_unpacked() {
     });
     let (folder, artifact) = taken(&bytes, Limits::default()).unwrap();
     let out = folder.path().join("out");
-    unpack(fs::File::open(Depot::new(folder.path()).tar(&artifact)).unwrap(), &out).unwrap();
+    unpack(fs::File::open(Depot::new(folder.path()).tar(&artifact)).unwrap(), &out, None).unwrap();
     for name in ["a/up", "same", "again"] {
         assert_eq!(fs::read(out.join(name)).unwrap(), b"x", "{name}");
     }
@@ -360,7 +360,7 @@ fn a_file_whose_content_came_by_another_name_is_owed() {
     let kept = begun.keep(None).unwrap().unwrap();
     assert_eq!((kept.files, kept.bytes), (2, 1));
     let out = folder.path().join("out");
-    unpack(fs::File::open(depot.tar(&kept)).unwrap(), &out).unwrap();
+    unpack(fs::File::open(depot.tar(&kept)).unwrap(), &out, None).unwrap();
     assert_eq!(fs::read(out.join("top/d/two")).unwrap(), b"x");
     assert!(begin().keep(None).is_err(), "it never came");
     for other in [
@@ -381,13 +381,13 @@ fn what_is_kept_is_not_believed_when_it_is_unpacked_either() {
         entry(tar, T::Symlink, b"link", b".", b"");
         entry(tar, T::Regular, b"link/owned", b"", b"x");
     });
-    assert!(unpack(through.as_slice(), &target).is_err());
+    assert!(unpack(through.as_slice(), &target, None).is_err());
     // A link that somebody laid into the folder before.
     let _ = fs::remove_dir_all(&target);
     fs::create_dir_all(&target).unwrap();
     std::os::unix::fs::symlink(beside.path(), target.join("link")).unwrap();
     let plain = archive(|tar| entry(tar, T::Regular, b"link/owned", b"", b"x"));
-    assert!(unpack(plain.as_slice(), &target).is_err());
+    assert!(unpack(plain.as_slice(), &target, None).is_err());
     assert!(!beside.path().join("owned").exists());
     believed(&plain, &target);
     assert!(beside.path().join("owned").exists(), "the control");

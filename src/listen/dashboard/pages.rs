@@ -66,7 +66,7 @@ pub(super) fn routes(board: Arc<Board>) -> Router {
         .route("/runs/{id}/log/{job}/{step}", get(log))
         .route("/runs/{id}/log/{job}/{step}/lines", get(lines))
         .route("/runs/{id}/log/{job}/{step}/raw", get(raw))
-        .route("/runs/{id}/artifacts/{at}", get(artifact))
+        .route("/runs/{id}/artifacts/{artifact}", get(artifact))
         .route("/trends", get(trends))
         .route("/badge/{name}", get(picture))
         .route("/trigger", post(actions::trigger))
@@ -348,9 +348,9 @@ struct RunPage {
     can_run_again: bool,
 }
 
-/// An artifact of a run, by its place among them.
+/// An artifact of a run.
 struct ArtifactView {
-    at: usize,
+    id: String,
     name: String,
     job: String,
     size: String,
@@ -552,12 +552,12 @@ async fn raw(
 /// An artifact as a tar. Whoever gets it unpacks it: nothing of it is shown here, whatever it has.
 async fn artifact(
     State(board): State<Arc<Board>>,
-    Path((id, at)): Path<(String, usize)>,
+    Path((id, asked)): Path<(String, String)>,
 ) -> Result<impl IntoResponse, Failed> {
     let (run, _) = found(&board, &id).await?.ok_or(Failed::NotFound)?;
     let depot = board.state.artifacts_of(&run.id);
     let opening = tokio::task::spawn_blocking(move || -> std::io::Result<Option<(Artifact, std::fs::File)>> {
-        let Some(artifact) = depot.list()?.into_iter().nth(at) else { return Ok(None) };
+        let Some(artifact) = depot.list()?.into_iter().find(|artifact| artifact.id() == asked) else { return Ok(None) };
         let file = std::fs::File::open(depot.tar(&artifact))?;
         Ok(Some((artifact, file)))
     });
@@ -575,14 +575,13 @@ async fn artifacts(board: &Board, run: &RunId) -> Vec<ArtifactView> {
     let listing = tokio::task::spawn_blocking(move || depot.list());
     let found = listing.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
     // A folder that cannot be read is told by whoever asks for what is in it.
-    let found = found.unwrap_or_default().into_iter().enumerate();
-    let view = |(at, artifact): (usize, Artifact)| ArtifactView {
-        at,
-        size: format!("{} files, {}", artifact.files, bytes(artifact.bytes)),
+    let view = |artifact: Artifact| ArtifactView {
+        id: artifact.id().to_owned(),
+        size: format!("{}, {}", crate::sinks::style::files(artifact.files), bytes(artifact.bytes)),
         name: artifact.name,
         job: artifact.job,
     };
-    found.map(view).collect()
+    found.unwrap_or_default().into_iter().map(view).collect()
 }
 
 #[derive(Template)]

@@ -70,6 +70,58 @@ fn a_root_that_is_missing_keeps_nothing_from_the_others() {
     assert_eq!(fs::read_to_string(repo.path().join("out/dist/404")).unwrap(), "x\n");
 }
 
+/// Those of a matrix were once put into one folder, where the last wrote over the others.
+#[test]
+fn artifacts_of_one_name_are_kept_apart_by_their_jobs() {
+    let repo = Repo::jobs(json!({
+        "test": {"image": BUSYBOX, "matrix": {"n": [1, 2]}, "steps": [{"run": "echo ${{ matrix.n }} > report"}],
+            "artifacts": {"name": "b", "paths": "report"}},
+        "other": {"image": BUSYBOX, "steps": [{"run": "echo 3 > report"}], "artifacts": {"name": "c", "paths": "report"}},
+    }));
+    repo.plain(&[]).run().exits(0);
+    let get = |args: &[&str]| repo.argon(&[&["artifacts"], args].concat()).without_engine();
+    let read =
+        |path: &str| fs::read_to_string(repo.path().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
+    get(&["--get", "b", "-o", "out"]).exits(0);
+    assert_eq!((read("out/test (n 1)/report"), read("out/test (n 2)/report")), ("1\n".to_owned(), "2\n".to_owned()));
+    get(&["--all", "-o", "all"]).exits(0);
+    assert_eq!(
+        (read("all/b/test (n 1)/report"), read("all/b/test (n 2)/report")),
+        ("1\n".to_owned(), "2\n".to_owned())
+    );
+    assert_eq!(read("all/c/report"), "3\n");
+    get(&["--get", "b", "--job", "test (n 2)", "-o", "one"]).exits(0);
+    assert_eq!(read("one/report"), "2\n");
+    get(&["--job", "test"]).exits(0).says("of test (n 1)").says("of test (n 2)").never_says("of other");
+    get(&["--job", "tset"]).exits(2).says("did you mean `test (");
+}
+
+#[test]
+fn who_asks_by_sudo_has_the_files_where_the_folder_is_theirs() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let make = "mkdir -p d/e; echo x > d/e/x; ln d/e/x d/y; ln -s e d/link";
+    let repo = Repo::jobs(json!({"job": {"image": BUSYBOX, "steps": [{"run": make}], "artifacts": {"paths": "d/**"}}}));
+    repo.plain(&[]).run().exits(0);
+    std::os::unix::fs::chown(repo.path(), Some(4711), Some(4712)).unwrap();
+    let get = |out: &str| {
+        let got =
+            repo.argon(&["artifacts", "1", "--get", "job", "-o", out]).env("SUDO_UID", "4711").env("SUDO_GID", "4712");
+        got.without_engine().exits(0);
+    };
+    let owner = |path: &Path| fs::symlink_metadata(path).map(|found| (found.uid(), found.gid())).unwrap();
+    get("new/out");
+    for path in ["new", "new/out", "new/out/d", "new/out/d/e", "new/out/d/e/x", "new/out/d/y", "new/out/d/link"] {
+        assert_eq!(owner(&repo.path().join(path)), (4711, 4712), "{path}");
+    }
+    // What is not that user's stays root's.
+    let elsewhere = repo.beside().join("roots");
+    fs::create_dir(&elsewhere).unwrap();
+    get(elsewhere.to_str().unwrap());
+    assert_eq!(owner(&elsewhere.join("d/e/x")), (0, 0));
+}
+
 #[test]
 fn an_artifact_that_leads_out_fails_its_job_and_is_not_kept() {
     for (script, why) in [
