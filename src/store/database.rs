@@ -1,13 +1,12 @@
 //! Opening a SQLite file: its settings, the migrations of its schema, and what is done with one that is damaged.
 
-use std::fs::{self, DirBuilder};
-use std::os::unix::fs::DirBuilderExt;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
-use super::StoreError;
+use super::{StoreError, private};
 
 /// How long a statement waits for another process that writes. Writers hold the file for a few milliseconds.
 const BUSY: Duration = Duration::from_secs(5);
@@ -50,7 +49,8 @@ pub(super) fn open(
     migrations: &[&str],
     look: Look,
 ) -> Result<(Connection, Option<MovedAside>), StoreError> {
-    make_folder(path)?;
+    private::folder(path.parent().unwrap_or(path))?;
+    private::file(path)?;
     match try_open(path, migrations, look) {
         Err(error) if error.is_damage() => {
             let moved = move_aside(path, &error)?;
@@ -58,13 +58,6 @@ pub(super) fn open(
         }
         opened => opened.map(|db| (db, None)),
     }
-}
-
-fn make_folder(path: &Path) -> Result<(), StoreError> {
-    let folder = path.parent().unwrap_or(path);
-    // What a pipeline prints is its owner's alone.
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
-    made.map_err(|source| StoreError::File { what: "make the folder", path: folder.to_owned(), source })
 }
 
 fn try_open(path: &Path, migrations: &[&str], look: Look) -> Result<Connection, StoreError> {
