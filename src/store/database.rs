@@ -50,7 +50,6 @@ pub(super) fn open(
     look: Look,
 ) -> Result<(Connection, Option<MovedAside>), StoreError> {
     private::folder(path.parent().unwrap_or(path))?;
-    private::file(path)?;
     match try_open(path, migrations, look) {
         Err(error) if error.is_damage() => {
             let moved = move_aside(path, &error)?;
@@ -64,6 +63,7 @@ fn try_open(path: &Path, migrations: &[&str], look: Look) -> Result<Connection, 
     let database = |source| StoreError::Database { path: path.to_owned(), source };
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut db = Connection::open_with_flags(path, flags).map_err(database)?;
+    private::database(path)?;
     db.busy_timeout(BUSY).map_err(database)?;
     if look == Look::Through && fs::metadata(path).is_ok_and(|file| file.len() <= CHECKED_BYTES) {
         check(&db).map_err(database)?;

@@ -1,8 +1,8 @@
 //! What the store keeps is its owner's alone: what pipelines print, and keep.
 
-use std::fs::{self, DirBuilder, File, Metadata, Permissions};
+use std::fs::{self, DirBuilder, Metadata, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use super::StoreError;
@@ -19,13 +19,12 @@ pub(super) fn folder(path: &Path) -> Result<(), StoreError> {
     made().map_err(|source| StoreError::File { what: "make the folder", path: path.to_owned(), source })
 }
 
-/// Makes the file for its owner alone, or mends it. What SQLite lays beside a database has the database's mode.
-pub(super) fn file(path: &Path) -> Result<(), StoreError> {
-    let made = || -> io::Result<()> {
-        let file = File::options().append(true).create(true).mode(0o600).open(path)?;
-        mend(path, &file.metadata()?)
-    };
-    made().map_err(|source| StoreError::File { what: "make", path: path.to_owned(), source })
+/// Makes a database that SQLite has open its owner's alone; what SQLite lays beside it has its mode.
+///
+/// By its name, and never through a descriptor: closing one would let go of all locks that this process has on the file.
+pub(super) fn database(path: &Path) -> Result<(), StoreError> {
+    let mended = fs::metadata(path).and_then(|found| mend(path, &found));
+    mended.map_err(|source| StoreError::File { what: "make private", path: path.to_owned(), source })
 }
 
 fn mend(path: &Path, found: &Metadata) -> io::Result<()> {
@@ -52,12 +51,12 @@ mod tests {
         let scratch = tempfile::tempdir().unwrap();
         let (folder_path, file_path) = (scratch.path().join("deep/state"), scratch.path().join("deep/state/x.db"));
         folder(&folder_path).unwrap();
-        file(&file_path).unwrap();
-        assert_eq!((mode(&folder_path), mode(&file_path)), (0o700, 0o600));
+        assert_eq!(mode(&folder_path), 0o700);
+        fs::write(&file_path, "").unwrap();
         fs::set_permissions(&folder_path, Permissions::from_mode(0o755)).unwrap();
         fs::set_permissions(&file_path, Permissions::from_mode(0o644)).unwrap();
         folder(&folder_path).unwrap();
-        file(&file_path).unwrap();
+        database(&file_path).unwrap();
         assert_eq!((mode(&folder_path), mode(&file_path)), (0o700, 0o600));
         fs::set_permissions(&folder_path, Permissions::from_mode(0o1777)).unwrap();
         folder(&folder_path).unwrap();
