@@ -186,6 +186,9 @@ impl<W: Write> Intake<W> {
         if let Some(why) = two_minded(&mut entry).map_err(Refused::Broken)? {
             return Err(refused(why));
         }
+        if !matches!(kind, EntryType::Regular | EntryType::Continuous) && entry.size() != 0 {
+            return Err(refused("has a content, which not every reader takes for its own"));
+        }
         let target = entry.link_name_bytes().map(|target| target.into_owned()).unwrap_or_default();
         match kind {
             EntryType::Regular | EntryType::Continuous => self.file(&mut entry, name),

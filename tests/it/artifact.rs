@@ -233,6 +233,9 @@ fn two_sizes_that_differ_are_refused_and_two_readers_find_other_files() {
     let mut plain = Archive::new(bytes.as_slice());
     let names = plain.entries().unwrap().raw(true).map(|entry| entry.unwrap().path_bytes().into_owned());
     assert_eq!(names.collect::<Vec<_>>(), [b"pax".as_slice(), b"a"], "the control: another");
+    for kind in [T::Link, T::Symlink, T::Directory] {
+        refused("has a content", |tar| entry(tar, kind, b"a", b"good", &inner));
+    }
     assert!(taken(&make("much"), Limits::default()).map(|_| ()).unwrap_err().contains("two sizes that differ"));
 }
 
@@ -241,7 +244,7 @@ fn a_sparse_entry_is_refused_and_a_reader_that_does_not_know_it_has_another_cont
     let folder = tempfile::tempdir().unwrap();
     let file = fs::File::create(folder.path().join("x")).unwrap();
     file.set_len(1 << 20).unwrap();
-    for (format, why) in [("--format=posix", "is sparse"), ("--format=gnu", "something else that an artifact")] {
+    for (format, why) in [("--format=posix", "is sparse"), ("--format=gnu", "has a content")] {
         let made =
             Command::new("tar").args(["-cS", format, "-f", "t", "x"]).current_dir(folder.path()).status().unwrap();
         assert!(made.success());
