@@ -142,8 +142,9 @@ pub(super) async fn run<E: Engine>(
         }
     }
     let mut waiting = stop.clone();
+    let mut tries = Tries::new(job.retry.as_ref());
     let ready = tokio::select! {
-        ready = prepare(job, images, slots) => ready,
+        ready = prepared(context, job, images, slots, &mut tries) => ready,
         reason = waiting.stopped() => Err(Broken::Stopped(reason.cause())),
     };
     let began = Instant::now();
@@ -154,7 +155,7 @@ pub(super) async fn run<E: Engine>(
             let image = images.swap_remove(0);
             let noting = None;
             let run = JobRun { context, job, image, service_images, deadline: None, stop, contexts, noting };
-            unless_remembered(run).await
+            unless_remembered(run, tries).await
         }
     };
     if outcome.status == Status::Skipped {
@@ -166,7 +167,7 @@ pub(super) async fn run<E: Engine>(
 }
 
 /// Lives a job, where what it came to before does not do.
-async fn unless_remembered<E: Engine>(mut run: JobRun<'_, E>) -> (Outcome, Vec<(String, String)>) {
+async fn unless_remembered<E: Engine>(mut run: JobRun<'_, E>, tries: Tries<'_>) -> (Outcome, Vec<(String, String)>) {
     let images = [std::slice::from_ref(&run.image), &run.service_images].concat();
     let mut stop = run.stop.clone();
     let remembered = tokio::select! {
@@ -190,7 +191,7 @@ async fn unless_remembered<E: Engine>(mut run: JobRun<'_, E>) -> (Outcome, Vec<(
     }
     let started = Event::JobStarted { job: run.job.id.clone(), image_id: run.image.id.clone() };
     run.context.emit(started).await;
-    let (outcome, outputs) = tried(&run).await;
+    let (outcome, outputs) = tried(&run, tries).await;
     if let Some(noting) = run.noting.take().and_then(Arc::into_inner)
         && outcome.status == Status::Success
     {
@@ -200,8 +201,7 @@ async fn unless_remembered<E: Engine>(mut run: JobRun<'_, E>) -> (Outcome, Vec<(
 }
 
 /// Lives a job, as often as its `retry` says; each try has the job's whole time.
-async fn tried<E: Engine>(job: &JobRun<'_, E>) -> (Outcome, Vec<(String, String)>) {
-    let mut tries = Tries::new(job.job.retry.as_ref());
+async fn tried<E: Engine>(job: &JobRun<'_, E>, mut tries: Tries<'_>) -> (Outcome, Vec<(String, String)>) {
     loop {
         let deadline = job.job.timeout.map(|limit| (Instant::now() + limit, limit));
         let (outcome, outputs) = JobRun { deadline, ..job.clone() }.live().await;
@@ -278,6 +278,31 @@ fn never_started(broken: Broken) -> Outcome {
         _ => broken.status(),
     };
     Outcome { status, cause: Some(broken.into_cause()), exit_code: None }
+}
+
+/// Has the images and a slot, as often as the job's `retry` says: a registry that is away for a moment is what that is for.
+async fn prepared<E: Engine>(
+    context: &Context<E>,
+    job: &PlannedJob,
+    images: &Images,
+    slots: &Arc<Semaphore>,
+    tries: &mut Tries<'_>,
+) -> Result<(Vec<Image>, tokio::sync::OwnedSemaphorePermit), Broken> {
+    loop {
+        let broken = match prepare(job, images, slots).await {
+            Ok(ready) => return Ok(ready),
+            Err(broken) => broken,
+        };
+        let (status, cause) = (broken.status(), broken.clone().into_cause());
+        let Some(wait) = tries.wait_after(status, Some(&cause)) else {
+            return Err(broken);
+        };
+        let (attempt, of) = (tries.attempt, tries.of());
+        context.emit(Event::Retrying { job: job.id.clone(), step: None, attempt, of, wait, cause }).await;
+        tokio::time::sleep(wait).await;
+        job.images().for_each(|image| images.again(&image));
+        tries.attempt += 1;
+    }
 }
 
 /// Waits for the image and those of the services, then for a slot: a slow pull holds no slot.
