@@ -8,6 +8,7 @@
 //! | `access` | who may look at the dashboard (feature `listen`) |
 //! | `overview` | branches with their latest runs, and how long things took (feature `listen`) |
 //! | `queue` | what `argon listen` accepted, and the runs that wait (feature `listen`) |
+//! | [`tries`] | tries that others followed |
 //! | [`retention`] | what is kept, and for how long |
 //! | `private` | that it is its owner's alone |
 //! | `database` | opening a SQLite file: settings, migrations, damage |
@@ -27,6 +28,7 @@ mod private;
 pub mod queue;
 pub mod record;
 pub mod retention;
+pub mod tries;
 
 use std::path::{Path, PathBuf};
 

@@ -9,6 +9,7 @@ use argon::sinks::style::{Style, Tone};
 use argon::store::StateDir;
 use argon::store::history::{History, Job, Phase, Run, RunName, Step};
 use argon::store::logs::{Log, LogId, events, services};
+use argon::store::tries::tries;
 
 use super::exit::{CommandError, Exit};
 use super::history::{self, StateArgs};
@@ -194,6 +195,8 @@ struct View<'a> {
 
 struct Shown {
     offset: u64,
+    /// How many ends of tries.
+    tries: usize,
     clean: Sanitizer,
     over: bool,
 }
@@ -215,8 +218,12 @@ impl View<'_> {
     fn show_step(&mut self, run: &Run, job: &Job, step: &Step) -> Result<(), Failed> {
         let at = (job.position, step.position);
         let color = self.style.color;
-        let shown =
-            self.steps.entry(at).or_insert_with(|| Shown { offset: 0, clean: Sanitizer::new(color), over: false });
+        let shown = self.steps.entry(at).or_insert_with(|| Shown {
+            offset: 0,
+            tries: 0,
+            clean: Sanitizer::new(color),
+            over: false,
+        });
         if shown.over {
             return Ok(());
         }
@@ -230,17 +237,20 @@ impl View<'_> {
         let mut piece = vec![0; PIECE];
         loop {
             let read = log.read(&mut piece).map_err(unreadable)?;
+            if self.args.raw {
+                shown.offset += read as u64;
+                out.write_all(&piece[..read]).map_err(Failed::Output)?;
+            } else {
+                // Looked at behind what was read: the end of a try is noted before the next one writes.
+                let tries = tries(&self.dir, &run.id).map_err(unreadable)?;
+                let ends = tries.iter().filter_map(|tried| Some((tried.end_in(at.0, at.1)?, tried.words())));
+                let mut lines = String::new();
+                shown.take(&piece[..read], &ends.collect::<Vec<_>>(), &self.style, &mut lines);
+                write_under(&mut out, &mut head, &mut self.last, at, &lines)?;
+            }
             if read == 0 {
                 break;
             }
-            shown.offset += read as u64;
-            if self.args.raw {
-                out.write_all(&piece[..read]).map_err(Failed::Output)?;
-                continue;
-            }
-            let mut lines = String::new();
-            shown.clean.push(&piece[..read], |line| push_line(&mut lines, line));
-            write_under(&mut out, &mut head, &mut self.last, at, &lines)?;
         }
         if !matches!(step.phase, Phase::Queued | Phase::Running) || run.phase != Phase::Running {
             shown.over = true;
@@ -254,6 +264,23 @@ impl View<'_> {
             }
         }
         Ok(())
+    }
+}
+
+impl Shown {
+    /// Takes a piece of the log, with a heading where a try ended in it.
+    fn take(&mut self, piece: &[u8], ends: &[(u64, String)], style: &Style, lines: &mut String) {
+        let begin = self.offset;
+        self.offset += piece.len() as u64;
+        let mut taken = 0;
+        while let Some((end, words)) = ends.get(self.tries).filter(|(end, _)| *end <= self.offset) {
+            let upto = usize::try_from(end.saturating_sub(begin)).map_or(taken, |upto| upto.clamp(taken, piece.len()));
+            self.clean.push(&piece[taken..upto], |line| push_line(lines, line));
+            self.clean.finish(|line| push_line(lines, line));
+            push_line(lines, &style.paint(Tone::Warn, &format!("{} {}", style.symbols.ellipsis(), one_line(words))));
+            (taken, self.tries) = (upto, self.tries + 1);
+        }
+        self.clean.push(&piece[taken..], |line| push_line(lines, line));
     }
 }
 

@@ -31,6 +31,7 @@ use crate::sinks::style::bytes;
 use crate::store::StoreError;
 use crate::store::history::{Filter, History, Job, Phase, Run, RunName, Step};
 use crate::store::logs::{Log, LogId};
+use crate::store::tries::tries;
 
 /// How many runs stand on a page of the history.
 const RUNS: usize = 50;
@@ -386,7 +387,10 @@ async fn run(
         }
         None => None,
     };
-    let views: Vec<JobView> = jobs.iter().map(JobView::of).collect();
+    let (state, id) = (board.state.clone(), run.id.clone());
+    let reading = tokio::task::spawn_blocking(move || tries(&state, &id));
+    let tries = reading.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?;
+    let views: Vec<JobView> = jobs.iter().map(|job| JobView::of(job, &tries)).collect();
     let is_running = run.phase == Phase::Running;
     let is_ours = board.shop.as_ref().is_some_and(|shop| shop.config.repository(&run.repository).is_some());
     Ok(page(&RunPage {
@@ -516,7 +520,7 @@ async fn log(
         frame: Frame::of(&board, &session),
         run: RunView::of(&run, Timestamp::now()),
         step: StepView::of(&job.steps[step]),
-        job: JobView::of(&job),
+        job: JobView::of(&job, &[]),
         before: (window.from > 0).then(|| window.from.saturating_sub(LINES)),
         behind: (end < window.total).then_some(end),
         window,

@@ -235,6 +235,54 @@ fn a_step_and_a_job_are_tried_again_in_a_real_container() {
     repo.plain(&["step"]).run().exits(0).says("try 2 of 4 of step 1");
 }
 
+#[test]
+fn every_output_shows_the_tries() {
+    let step = "echo x >> t; echo try $(wc -l < t); [ $(wc -l < t) = 3 ]";
+    let repo = Repo::jobs(json!({
+        "flaky": {"image": BUSYBOX, "steps": [{"name": "unit", "run": step, "retry": 2}]},
+        "bad": {"image": BUSYBOX, "retry": 1, "steps": [{"name": "fine", "run": "echo fine"}, {"name": "never", "run": "echo again; exit 4"}]},
+    }));
+    let report = repo.beside().join("report.xml");
+    repo.plain(&["-k", "-q", "--junit", report.to_str().unwrap()]).run().exits(1).says("try 2 of 2");
+    let report = std::fs::read_to_string(report).unwrap();
+    let case = |name: &str| {
+        report
+            .split(&format!("<testcase name=\"{name}\""))
+            .nth(1)
+            .unwrap()
+            .split("</testcase>")
+            .next()
+            .unwrap()
+            .to_owned()
+    };
+    let (unit, never) = (case("unit"), case("never"));
+    assert_eq!(unit.matches("<flakyFailure type=\"failure\" message=\"exit code 1\">").count(), 2, "{unit}");
+    assert!(unit.contains("<system-out>try 1\n") && !unit.contains("<failure"), "{unit}");
+    assert!(never.contains("<failure") && never.matches("<rerunFailure").count() == 1, "{never}");
+    assert!(report.contains("tests=\"3\" failures=\"1\""), "{report}");
+
+    repo.argon(&["runs", "1"])
+        .without_engine()
+        .exits(0)
+        .says("    try 1 of 3 failed: exit code 1\n    try 2 of 3 failed: exit code 1\n")
+        .says("  try 1 of 2 of the job failed: step 2 (never) failed\n");
+    let run = repo.argon(&["runs", "1", "--json"]).without_engine();
+    let run: Value = serde_json::from_slice(&run.stdout).unwrap();
+    assert_eq!(run["jobs"][1]["tries"][1], json!({"step": 1, "attempt": 2, "of": 3, "message": "exit code 1"}));
+    repo.argon(&["logs", "--job", "flaky"])
+        .without_engine()
+        .exits(0)
+        .says("try 1\n… try 1 of 3 failed: exit code 1\ntry 2\n… try 2 of 3 failed: exit code 1\ntry 3\n");
+    repo.argon(&["logs", "--step", "never"])
+        .without_engine()
+        .exits(0)
+        .says("again\n… try 1 of 2 of the job failed: step 2 (never) failed\nagain\n");
+    let raw = repo.argon(&["logs", "--job", "flaky", "--raw"]).without_engine();
+    assert_eq!(raw.text(), "try 1\ntry 2\ntry 3\n");
+    repo.plain(&["-q", "flaky"]).run().exits(0).says("flaky: step 1 at try 3 of 3");
+    repo.plain(&["flaky"]).run().exits(0).says("try 2 of 3 of step 1");
+}
+
 /// The try that failed was once told as the step's end, and what runs always was killed at once.
 #[test]
 fn the_time_of_a_job_that_is_over_between_two_tries_is_what_ends_it() {
