@@ -126,7 +126,8 @@ set edit:completion:arg-completer[argon] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
         }
         &'argon;artifacts'= {
-            cand --get 'Gets the artifact of this name; may be given more than once'
+            cand --job 'Those of this job alone: its name, or of a matrix the name of all or of one'
+            cand --get 'Gets the artifact of this name; may be given more than once. Where several jobs have it, each is below a folder of its job'
             cand -o 'The folder to put them in'
             cand --out 'The folder to put them in'
             cand --state 'The state folder, where history, logs and a listener''s queue are [default: $XDG_STATE_HOME/argon]'
@@ -259,6 +260,7 @@ set edit:completion:arg-completer[argon] = {|@words|
             cand --all 'Removes every container, network and volume of Argon''s: also those of runs that are going on, here or on another machine'
             cand --workspaces 'Also removes the snapshots of source trees that are kept for the next run'
             cand --cache 'Also removes all caches of jobs, and the results of those that declare their inputs'
+            cand --images 'Also removes the images that were built for jobs, but for those that run'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }

@@ -135,7 +135,8 @@ Register-ArgumentCompleter -Native -CommandName 'argon' -ScriptBlock {
             break
         }
         'argon;artifacts' {
-            [CompletionResult]::new('--get', '--get', [CompletionResultType]::ParameterName, 'Gets the artifact of this name; may be given more than once')
+            [CompletionResult]::new('--job', '--job', [CompletionResultType]::ParameterName, 'Those of this job alone: its name, or of a matrix the name of all or of one')
+            [CompletionResult]::new('--get', '--get', [CompletionResultType]::ParameterName, 'Gets the artifact of this name; may be given more than once. Where several jobs have it, each is below a folder of its job')
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'The folder to put them in')
             [CompletionResult]::new('--out', '--out', [CompletionResultType]::ParameterName, 'The folder to put them in')
             [CompletionResult]::new('--state', '--state', [CompletionResultType]::ParameterName, 'The state folder, where history, logs and a listener''s queue are [default: $XDG_STATE_HOME/argon]')
@@ -285,6 +286,7 @@ Register-ArgumentCompleter -Native -CommandName 'argon' -ScriptBlock {
             [CompletionResult]::new('--all', '--all', [CompletionResultType]::ParameterName, 'Removes every container, network and volume of Argon''s: also those of runs that are going on, here or on another machine')
             [CompletionResult]::new('--workspaces', '--workspaces', [CompletionResultType]::ParameterName, 'Also removes the snapshots of source trees that are kept for the next run')
             [CompletionResult]::new('--cache', '--cache', [CompletionResultType]::ParameterName, 'Also removes all caches of jobs, and the results of those that declare their inputs')
+            [CompletionResult]::new('--images', '--images', [CompletionResultType]::ParameterName, 'Also removes the images that were built for jobs, but for those that run')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
