@@ -188,12 +188,16 @@ _argon() {
             return 0
             ;;
         argon__subcmd__artifacts)
-            opts="-o -h --get --all --out --json --state --color --help"
+            opts="-o -h --job --get --all --out --json --state --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --job)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --get)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

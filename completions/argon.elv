@@ -126,7 +126,8 @@ set edit:completion:arg-completer[argon] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
         }
         &'argon;artifacts'= {
-            cand --get 'Gets the artifact of this name; may be given more than once'
+            cand --job 'Those of this job alone: its name, or of a matrix the name of all or of one'
+            cand --get 'Gets the artifact of this name; may be given more than once. Where several jobs have it, each is below a folder of its job'
             cand -o 'The folder to put them in'
             cand --out 'The folder to put them in'
             cand --state 'The state folder, where history, logs and a listener''s queue are [default: $XDG_STATE_HOME/argon]'

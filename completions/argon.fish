@@ -131,7 +131,8 @@ complete -c argon -n "__fish_argon_using_subcommand logs" -s f -l follow -d 'Goe
 complete -c argon -n "__fish_argon_using_subcommand logs" -l raw -d 'The bytes as the steps wrote them, and nothing else'
 complete -c argon -n "__fish_argon_using_subcommand logs" -l json -d 'The run\'s events as JSON, one a line, as `argon run --output json` has them, without the steps\' output'
 complete -c argon -n "__fish_argon_using_subcommand logs" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c argon -n "__fish_argon_using_subcommand artifacts" -l get -d 'Gets the artifact of this name; may be given more than once' -r
+complete -c argon -n "__fish_argon_using_subcommand artifacts" -l job -d 'Those of this job alone: its name, or of a matrix the name of all or of one' -r
+complete -c argon -n "__fish_argon_using_subcommand artifacts" -l get -d 'Gets the artifact of this name; may be given more than once. Where several jobs have it, each is below a folder of its job' -r
 complete -c argon -n "__fish_argon_using_subcommand artifacts" -s o -l out -d 'The folder to put them in' -r -F
 complete -c argon -n "__fish_argon_using_subcommand artifacts" -l state -d 'The state folder, where history, logs and a listener\'s queue are [default: $XDG_STATE_HOME/argon]' -r -F
 complete -c argon -n "__fish_argon_using_subcommand artifacts" -l color -d 'Colour in what people read; `auto` is on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE' -r -f -a "auto\t''

@@ -135,7 +135,8 @@ Register-ArgumentCompleter -Native -CommandName 'argon' -ScriptBlock {
             break
         }
         'argon;artifacts' {
-            [CompletionResult]::new('--get', '--get', [CompletionResultType]::ParameterName, 'Gets the artifact of this name; may be given more than once')
+            [CompletionResult]::new('--job', '--job', [CompletionResultType]::ParameterName, 'Those of this job alone: its name, or of a matrix the name of all or of one')
+            [CompletionResult]::new('--get', '--get', [CompletionResultType]::ParameterName, 'Gets the artifact of this name; may be given more than once. Where several jobs have it, each is below a folder of its job')
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'The folder to put them in')
             [CompletionResult]::new('--out', '--out', [CompletionResultType]::ParameterName, 'The folder to put them in')
             [CompletionResult]::new('--state', '--state', [CompletionResultType]::ParameterName, 'The state folder, where history, logs and a listener''s queue are [default: $XDG_STATE_HOME/argon]')

@@ -5,19 +5,23 @@
 //! believed when it is unpacked: no path leads through a symlink, and nothing is written outside.
 
 mod digest;
+mod holes;
 mod intake;
 mod unpack;
+mod whole;
 
 use std::fs;
 use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
 pub use digest::content_hash;
+use holes::Holes;
 pub use intake::{Intake, Limits, Refused};
-pub use unpack::unpack;
+pub use unpack::{Heir, unpack};
 
 /// The folder of one run's artifacts: for each a tar, and a note of what it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +44,14 @@ pub struct Artifact {
     file: String,
 }
 
+impl Artifact {
+    /// What tells it from the others of its run: a word that may stand in an address.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.file
+    }
+}
+
 impl Depot {
     /// This folder. It is made when something is kept.
     #[must_use]
@@ -52,11 +64,11 @@ impl Depot {
     /// # Errors
     /// Where the folder cannot be written to.
     pub fn begin(&self, job: &str, name: &str, limits: Limits) -> io::Result<Begun> {
-        fs::create_dir_all(&self.0)?;
+        private_folder(&self.0)?;
         // Names are people's: they are in the note, and not in a path.
         let file = blake3::hash(format!("{job}\n{name}").as_bytes()).to_hex()[..32].to_owned();
         let tar = tempfile::NamedTempFile::new_in(&self.0)?;
-        let intake = Intake::new(io::BufWriter::new(tar.reopen()?), limits);
+        let intake = Intake::new(Holes::new(tar.reopen()?), limits);
         Ok(Begun { depot: self.clone(), job: job.to_owned(), name: name.to_owned(), file, tar, intake })
     }
 
@@ -96,17 +108,31 @@ impl Depot {
         linked(&self.tar(artifact), to)
     }
 
-    /// Keeps an artifact whose tar lies elsewhere.
+    /// Keeps an artifact whose tar lies elsewhere, for so long from now on.
     ///
     /// # Errors
-    /// Where it is past its time, is not there any more, or cannot be written here.
-    pub fn adopt(&self, artifact: &Artifact, from: &Path) -> io::Result<()> {
-        if artifact.is_over() {
-            return Err(io::Error::other(format!("the artifact {} is past its time", artifact.name)));
+    /// Where it is not there any more, or cannot be written here.
+    pub fn adopt(&self, artifact: &Artifact, from: &Path, lasts: Option<Duration>) -> io::Result<Artifact> {
+        let artifact = Artifact { until: until(lasts), ..artifact.clone() };
+        private_folder(&self.0)?;
+        linked(from, &self.tar(&artifact))?;
+        self.note(&artifact)?;
+        Ok(artifact)
+    }
+
+    /// Removes an artifact. One that is gone is gone.
+    ///
+    /// # Errors
+    /// Where it cannot be removed.
+    pub fn remove(&self, artifact: &Artifact) -> io::Result<()> {
+        // The note first: one without a tar would be a promise.
+        for path in [self.0.join(format!("{}.json", artifact.file)), self.tar(artifact)] {
+            match fs::remove_file(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
         }
-        fs::create_dir_all(&self.0)?;
-        linked(from, &self.tar(artifact))?;
-        self.note(artifact)
+        Ok(())
     }
 
     fn note(&self, artifact: &Artifact) -> io::Result<()> {
@@ -130,13 +156,42 @@ impl Depot {
                 continue;
             }
             let note: Option<Artifact> = serde_json::from_slice(&fs::read(&path)?).ok();
-            if note.is_some_and(|artifact| artifact.is_over()) {
-                fs::remove_file(path.with_extension("tar"))?;
-                fs::remove_file(path)?;
+            if let Some(artifact) = note.filter(Artifact::is_over) {
+                self.remove(&artifact)?;
                 removed += 1;
             }
         }
         Ok(removed)
+    }
+
+    /// Removes what belongs to no artifact, and the folder where it has none: of a run that is over.
+    ///
+    /// # Errors
+    /// Where the folder cannot be read, or something not be removed.
+    pub fn tidy(&self) -> io::Result<()> {
+        let Ok(entries) = fs::read_dir(&self.0) else { return Ok(()) };
+        for entry in entries {
+            let path = entry?.path();
+            if !path.with_extension("json").exists() {
+                fs::remove_file(path)?;
+            }
+        }
+        match fs::remove_dir(&self.0) {
+            Err(error) if error.kind() != io::ErrorKind::DirectoryNotEmpty => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// How many bytes of the disk it takes.
+    ///
+    /// # Errors
+    /// Where the folder cannot be read.
+    pub fn bytes_on_disk(&self) -> io::Result<u64> {
+        let mut bytes = 0;
+        for entry in fs::read_dir(&self.0)? {
+            bytes += entry?.metadata()?.blocks() * 512;
+        }
+        Ok(bytes)
     }
 }
 
@@ -155,6 +210,15 @@ fn linked(from: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
+/// Makes a folder, and those above it, for their owner alone.
+fn private_folder(folder: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+fn until(lasts: Option<Duration>) -> Option<u64> {
+    lasts.map(|lasts| now().saturating_add(lasts.as_secs()))
+}
+
 fn now() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
 }
@@ -168,7 +232,7 @@ pub struct Begun {
     file: String,
     tar: tempfile::NamedTempFile,
     /// Where it is taken in.
-    pub intake: Intake<io::BufWriter<fs::File>>,
+    pub intake: Intake<Holes>,
 }
 
 impl Begun {
@@ -182,7 +246,7 @@ impl Begun {
         if files == 0 {
             return Ok(None);
         }
-        let until = lasts.map(|lasts| now() + lasts.as_secs());
+        let until = until(lasts);
         let artifact = Artifact { name: self.name, job: self.job, files, bytes, until, file: self.file };
         // The tar first: a note without one would be a promise.
         self.tar.persist(self.depot.tar(&artifact))?;
@@ -200,21 +264,29 @@ fn parts(path: &[u8]) -> Option<Vec<&[u8]>> {
     (!parts.contains(&b"..".as_slice())).then_some(parts)
 }
 
-/// Whether a link at `path` that says `target` stays inside.
-fn stays_inside(path: &[&[u8]], target: &[u8]) -> bool {
+/// Why a symlink of this name that says `target` may lead out; `None` where it stays inside.
+///
+/// Folders above a name are folders and no symlinks, so `..` at the beginning is counted by them. Behind a name it is not: that
+/// may be a symlink, and what is above its end is not what is above its name. Where each holds to this, no chain of them leads out.
+fn leads_out(name: &[u8], target: &[u8]) -> Option<&'static str> {
+    const OUT: Option<&str> = Some("is a symlink that leads out of the artifact");
     if target.starts_with(b"/") || target.is_empty() || target.contains(&0) {
-        return false;
+        return OUT;
     }
-    let mut depth = path.len() - 1;
+    let mut above = name.iter().filter(|byte| **byte == b'/').count();
+    let mut is_below_a_name = false;
     for part in target.split(|byte| *byte == b'/') {
         match part {
             b"" | b"." => {}
-            b".." if depth == 0 => return false,
-            b".." => depth -= 1,
-            _ => depth += 1,
+            b".." if is_below_a_name => {
+                return Some("is a symlink with `..` behind a name, so it may lead out of the artifact");
+            }
+            b".." if above == 0 => return OUT,
+            b".." => above -= 1,
+            _ => is_below_a_name = true,
         }
     }
-    true
+    None
 }
 
 /// A path for people.

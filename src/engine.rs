@@ -586,6 +586,12 @@ pub enum EngineError {
     /// The container is gone.
     #[error("the container is gone")]
     Gone,
+    /// The container has no such file or folder.
+    #[error("the container has no `{path}`")]
+    PathMissing {
+        /// What was asked for.
+        path: String,
+    },
     /// The engine answered with an error.
     #[error("the engine said: {message}")]
     Refused {
@@ -626,7 +632,7 @@ impl EngineError {
             Self::DiskFull { .. } => "make room: `argon clean --workspaces --cache --images` removes what Argon keeps there, `docker system df` shows what else there is".into(),
             Self::Gone => "it was removed from outside, or the engine restarted; run again".into(),
             Self::Connection(_) => "did the engine stop or restart? `argon doctor` tells; then run again".into(),
-            Self::Refused { .. } => return None,
+            Self::PathMissing { .. } | Self::Refused { .. } => return None,
         };
         Some(text)
     }

@@ -8,7 +8,9 @@
 //! | `access` | who may look at the dashboard (feature `listen`) |
 //! | `overview` | branches with their latest runs, and how long things took (feature `listen`) |
 //! | `queue` | what `argon listen` accepted, and the runs that wait (feature `listen`) |
+//! | [`tries`] | tries that others followed |
 //! | [`retention`] | what is kept, and for how long |
+//! | `private` | that it is its owner's alone |
 //! | `search` | finding runs by text |
 //! | `inspect` | whether a state folder can be used, without changing it (feature `listen`) |
 //! | `database` | opening a SQLite file: settings, migrations, damage |
@@ -25,11 +27,13 @@ pub mod inspect;
 pub mod logs;
 #[cfg(feature = "listen")]
 pub mod overview;
+mod private;
 #[cfg(feature = "listen")]
 pub mod queue;
 pub mod record;
 pub mod retention;
 mod search;
+pub mod tries;
 
 use std::path::{Path, PathBuf};
 

@@ -1,11 +1,12 @@
 //! `argon artifacts`: what the jobs of a run kept, and getting it.
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
-use argon::artifact::{self, Artifact, Depot};
+use argon::artifact::{self, Artifact, Depot, Heir};
 use argon::sinks::sanitize::one_line;
-use argon::sinks::style::{Tone, bytes};
+use argon::sinks::style::{Tone, bytes, files};
 
 use super::exit::{CommandError, Exit};
 use super::history::{self, StateArgs};
@@ -19,7 +20,10 @@ pub(crate) struct ArtifactsArgs {
     /// A number of `argon runs`, or the end of an id [default: the latest run of the repository here]
     #[arg(value_name = "RUN")]
     run: Option<String>,
-    /// Gets the artifact of this name; may be given more than once
+    /// Those of this job alone: its name, or of a matrix the name of all or of one
+    #[arg(long, value_name = "JOB")]
+    job: Option<String>,
+    /// Gets the artifact of this name; may be given more than once. Where several jobs have it, each is below a folder of its job
     #[arg(long, value_name = "NAME")]
     get: Vec<String>,
     /// Gets all of them, each below a folder of its name
@@ -41,9 +45,16 @@ pub(crate) fn run(args: &ArtifactsArgs, look: &Look) -> Result<Exit, CommandErro
     let history = history::look(&dir)?.ok_or_else(history::no_run)?;
     let run = history::named(&history, args.run.as_deref())?;
     let depot = dir.artifacts_of(&run.id);
-    let found = depot
+    let mut found = depot
         .list()
         .map_err(|error| CommandError::infrastructure(format!("the artifacts cannot be read: {error}"), None))?;
+    if let Some(job) = &args.job {
+        let jobs = history.jobs(&run)?;
+        if !jobs.iter().any(|known| history::is_job(job, &known.name)) {
+            return Err(history::unknown("job", job, jobs.iter().map(|job| job.name.as_str())));
+        }
+        found.retain(|artifact| history::is_job(job, &artifact.job));
+    }
     if args.json {
         let list: Vec<serde_json::Value> = found
             .iter()
@@ -67,10 +78,42 @@ pub(crate) fn run(args: &ArtifactsArgs, look: &Look) -> Result<Exit, CommandErro
         };
         return Err(CommandError::usage(format!("run {} has no artifact `{name}`", run.number), hint));
     }
-    for artifact in found.iter().filter(|artifact| args.all || args.get.contains(&artifact.name)) {
-        get(&depot, artifact, args, look)?;
+    let wanted: Vec<&Artifact> =
+        found.iter().filter(|artifact| args.all || args.get.contains(&artifact.name)).collect();
+    for (artifact, into) in wanted.iter().zip(folders(&wanted, args)) {
+        get(&depot, artifact, &into, look)?;
     }
     Ok(Exit::Success)
+}
+
+/// Where each is put: no two of one name into one folder, where the one would write over the other.
+fn folders(wanted: &[&Artifact], args: &ArtifactsArgs) -> Vec<PathBuf> {
+    let base = |artifact: &Artifact| if args.all { args.out.join(folder_of(&artifact.name)) } else { args.out.clone() };
+    let mut taken: Vec<PathBuf> = Vec::new();
+    for artifact in wanted {
+        let clashes =
+            |other: &&Artifact| other.id() != artifact.id() && folder_of(&other.name) == folder_of(&artifact.name);
+        let mut own = base(artifact);
+        if wanted.iter().any(clashes) {
+            own.push(folder_of(&artifact.job));
+            // Names that differ may make one folder.
+            let plain = own.clone();
+            for nth in 2.. {
+                if !taken.contains(&own) {
+                    break;
+                }
+                own = PathBuf::from(format!("{}-{nth}", plain.display()));
+            }
+        }
+        taken.push(own);
+    }
+    taken
+}
+
+/// A name is a person's: it is one folder, whatever is in it.
+fn folder_of(name: &str) -> String {
+    let own: String = name.chars().map(|c| if c == '/' || c.is_control() { '-' } else { c }).collect();
+    if own.chars().all(|c| c == '.') { format!("artifact{own}") } else { own }
 }
 
 fn list(found: &[Artifact], run: i64, look: &Look) -> String {
@@ -81,25 +124,34 @@ fn list(found: &[Artifact], run: i64, look: &Look) -> String {
     let width = found.iter().map(|artifact| artifact.name.chars().count()).max().unwrap_or(0);
     let lines = found.iter().map(|artifact| {
         let name = style.paint(Tone::Bold, &format!("{:width$}", one_line(&artifact.name)));
-        let files = if artifact.files == 1 { "1 file".to_owned() } else { format!("{} files", artifact.files) };
+        let files = files(artifact.files);
         let from = style.paint(Tone::Dim, &format!("of {}", one_line(&artifact.job)));
         format!("{name}  {files}, {}  {from}\n", bytes(artifact.bytes))
     });
     lines.collect()
 }
 
-fn get(depot: &Depot, artifact: &Artifact, args: &ArtifactsArgs, look: &Look) -> Result<(), CommandError> {
-    // A name is a person's: it is one folder, whatever is in it.
-    let own: String = artifact.name.chars().map(|c| if c == '/' || c.is_control() { '-' } else { c }).collect();
-    let own = if own.chars().all(|c| c == '.') { format!("artifact{own}") } else { own };
-    let into = if args.all { args.out.join(own) } else { args.out.clone() };
+fn get(depot: &Depot, artifact: &Artifact, into: &Path, look: &Look) -> Result<(), CommandError> {
     let failed = |error: std::io::Error| {
         let message = format!("the artifact {} cannot be put into {}: {error}", artifact.name, into.display());
         CommandError::infrastructure(message, Some("is something in the way, or the disk full?".to_owned()))
     };
     let tar = File::open(depot.tar(artifact)).map_err(failed)?;
-    artifact::unpack(std::io::BufReader::new(tar), &into).map_err(failed)?;
+    artifact::unpack(std::io::BufReader::new(tar), into, heir(into)).map_err(failed)?;
     let style = look.stdout();
     let name = style.paint(Tone::Bold, &one_line(&artifact.name));
-    output::print(&format!("{name}: {} files into {}\n", artifact.files, into.display()))
+    output::print(&format!("{name}: {} into {}\n", files(artifact.files), into.display()))
+}
+
+/// Whose the files are to be: who asked by sudo has them where the folder is that user's, else they are root's in a home where their
+/// owner cannot remove them.
+fn heir(into: &Path) -> Option<Heir> {
+    if !rustix::process::geteuid().is_root() {
+        return None;
+    }
+    let id = |name: &str| std::env::var(name).ok()?.parse::<u32>().ok();
+    let heir = Heir { uid: id("SUDO_UID")?, gid: id("SUDO_GID")? };
+    let absolute = std::path::absolute(into).ok()?;
+    let there = absolute.ancestors().find_map(|folder| folder.metadata().ok())?;
+    (there.uid() == heir.uid).then_some(heir)
 }

@@ -72,6 +72,14 @@ pub(crate) fn no_run() -> CommandError {
     CommandError::usage("no run was recorded yet", "start one: `argon run`")
 }
 
+/// Nothing was recorded of the repository here: another's latest run is not what was asked for.
+fn no_run_here() -> CommandError {
+    CommandError::usage(
+        "no run of this repository was recorded yet",
+        "start one: `argon run`; `argon runs --all` lists those of other repositories, to be named by number",
+    )
+}
+
 /// Tells runs as interrupted whose argon is dead.
 pub(crate) fn interrupt_dead(history: &History) -> Result<usize, StoreError> {
     let me = Owner::current();
@@ -85,17 +93,33 @@ pub(crate) fn repository_here() -> Option<String> {
     (root.join(".git").exists() || root.join(".runnerci.yml").exists()).then(|| root.display().to_string())
 }
 
-/// The run that was named, else the latest of the repository here, else the latest of all.
+/// A name that a run does not have, with the nearest that it has.
+pub(crate) fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str>) -> CommandError {
+    let known: Vec<&str> = known.collect();
+    let near = known.iter().max_by(|a, b| {
+        let far = |text: &str| strsim::jaro_winkler(text, name);
+        far(a).total_cmp(&far(b))
+    });
+    let hint = match near {
+        Some(near) if strsim::jaro_winkler(near, name) > 0.7 => format!("did you mean `{near}`?"),
+        _ => format!("it has: {}", known.join(", ")),
+    };
+    CommandError::usage(format!("the run has no {what} `{name}`"), hint)
+}
+
+/// Whether a name given for a job means this one: its id, or what all of its matrix are called.
+pub(crate) fn is_job(name: &str, job: &str) -> bool {
+    name == job || Some(name) == job.split(" (").next()
+}
+
+/// The run that was named, else the latest of the repository here; the latest of all where there is none here.
 pub(crate) fn named(history: &History, name: Option<&str>) -> Result<Run, CommandError> {
     let Some(text) = name else {
-        let latest = |repository| Filter { repository, ..Filter::default() };
-        let here = repository_here().map(|here| history.runs(&latest(Some(here)), 1)).transpose()?;
-        let mut found = here.unwrap_or_default();
-        if found.is_empty() {
-            found = history.runs(&latest(None), 1)?;
-        }
+        let repository = repository_here();
+        let is_here = repository.is_some();
+        let mut found = history.runs(&Filter { repository, ..Filter::default() }, 1)?;
         let latest = found.pop().map(|found| found.run);
-        return latest.ok_or_else(no_run);
+        return latest.ok_or_else(|| if is_here { no_run_here() } else { no_run() });
     };
     let name = RunName::parse(text).ok_or_else(|| {
         CommandError::usage(format!("`{text}` names no run"), "give a number of `argon runs`, or the end of an id")

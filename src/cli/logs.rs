@@ -9,6 +9,7 @@ use argon::sinks::style::{Style, Tone};
 use argon::store::StateDir;
 use argon::store::history::{History, Job, Phase, Run, RunName, Step};
 use argon::store::logs::{Log, LogId, events, services};
+use argon::store::tries::tries;
 
 use super::exit::{CommandError, Exit};
 use super::history::{self, StateArgs};
@@ -163,33 +164,19 @@ fn follow(history: &History, mut run: Run, view: &mut View<'_>) -> Result<(), Fa
 fn check_names(args: &LogsArgs, jobs: &[Job]) -> Result<(), CommandError> {
     let of_job: Vec<&Job> = jobs.iter().filter(|job| wants_job(args, job)).collect();
     if let (Some(name), true) = (&args.job, of_job.is_empty()) {
-        return Err(unknown("job", name, jobs.iter().map(|job| job.name.as_str())));
+        return Err(history::unknown("job", name, jobs.iter().map(|job| job.name.as_str())));
     }
     let steps = || of_job.iter().flat_map(|job| &job.steps);
     match &args.step {
         Some(name) if !steps().any(|step| wants_step(args, step)) => {
-            Err(unknown("step", name, steps().map(|step| step.name.as_str())))
+            Err(history::unknown("step", name, steps().map(|step| step.name.as_str())))
         }
         _ => Ok(()),
     }
 }
 
-fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str>) -> CommandError {
-    let known: Vec<&str> = known.collect();
-    let near = known.iter().max_by(|a, b| {
-        let far = |text: &str| strsim::jaro_winkler(text, name);
-        far(a).total_cmp(&far(b))
-    });
-    let hint = match near {
-        Some(near) if strsim::jaro_winkler(near, name) > 0.7 => format!("did you mean `{near}`?"),
-        _ => format!("it has: {}", known.join(", ")),
-    };
-    CommandError::usage(format!("the run has no {what} `{name}`"), hint)
-}
-
 fn wants_job(args: &LogsArgs, job: &Job) -> bool {
-    let base = job.name.split(" (").next().unwrap_or(&job.name);
-    args.job.as_deref().is_none_or(|name| name == job.name || name == base)
+    args.job.as_deref().is_none_or(|name| history::is_job(name, &job.name))
 }
 
 fn wants_step(args: &LogsArgs, step: &Step) -> bool {
@@ -208,6 +195,8 @@ struct View<'a> {
 
 struct Shown {
     offset: u64,
+    /// How many ends of tries.
+    tries: usize,
     clean: Sanitizer,
     over: bool,
 }
@@ -229,8 +218,12 @@ impl View<'_> {
     fn show_step(&mut self, run: &Run, job: &Job, step: &Step) -> Result<(), Failed> {
         let at = (job.position, step.position);
         let color = self.style.color;
-        let shown =
-            self.steps.entry(at).or_insert_with(|| Shown { offset: 0, clean: Sanitizer::new(color), over: false });
+        let shown = self.steps.entry(at).or_insert_with(|| Shown {
+            offset: 0,
+            tries: 0,
+            clean: Sanitizer::new(color),
+            over: false,
+        });
         if shown.over {
             return Ok(());
         }
@@ -244,17 +237,20 @@ impl View<'_> {
         let mut piece = vec![0; PIECE];
         loop {
             let read = log.read(&mut piece).map_err(unreadable)?;
+            if self.args.raw {
+                shown.offset += read as u64;
+                out.write_all(&piece[..read]).map_err(Failed::Output)?;
+            } else {
+                // Looked at behind what was read: the end of a try is noted before the next one writes.
+                let tries = tries(&self.dir, &run.id).map_err(unreadable)?;
+                let ends = tries.iter().filter_map(|tried| Some((tried.end_in(at.0, at.1)?, tried.words())));
+                let mut lines = String::new();
+                shown.take(&piece[..read], &ends.collect::<Vec<_>>(), &self.style, &mut lines);
+                write_under(&mut out, &mut head, &mut self.last, at, &lines)?;
+            }
             if read == 0 {
                 break;
             }
-            shown.offset += read as u64;
-            if self.args.raw {
-                out.write_all(&piece[..read]).map_err(Failed::Output)?;
-                continue;
-            }
-            let mut lines = String::new();
-            shown.clean.push(&piece[..read], |line| push_line(&mut lines, line));
-            write_under(&mut out, &mut head, &mut self.last, at, &lines)?;
         }
         if !matches!(step.phase, Phase::Queued | Phase::Running) || run.phase != Phase::Running {
             shown.over = true;
@@ -268,6 +264,23 @@ impl View<'_> {
             }
         }
         Ok(())
+    }
+}
+
+impl Shown {
+    /// Takes a piece of the log, with a heading where a try ended in it.
+    fn take(&mut self, piece: &[u8], ends: &[(u64, String)], style: &Style, lines: &mut String) {
+        let begin = self.offset;
+        self.offset += piece.len() as u64;
+        let mut taken = 0;
+        while let Some((end, words)) = ends.get(self.tries).filter(|(end, _)| *end <= self.offset) {
+            let upto = usize::try_from(end.saturating_sub(begin)).map_or(taken, |upto| upto.clamp(taken, piece.len()));
+            self.clean.push(&piece[taken..upto], |line| push_line(lines, line));
+            self.clean.finish(|line| push_line(lines, line));
+            push_line(lines, &style.paint(Tone::Warn, &format!("{} {}", style.symbols.ellipsis(), one_line(words))));
+            (taken, self.tries) = (upto, self.tries + 1);
+        }
+        self.clean.push(&piece[taken..], |line| push_line(lines, line));
     }
 }
 

@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 
 use argon::sinks::sanitize::one_line;
 use argon::sinks::style::{Style, Tone, ago, human};
+use argon::store::StateDir;
 use argon::store::history::{Filter, Found, FoundIn, History, Job, Phase, Run, Step};
+use argon::store::tries::{Try, tries};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -74,9 +76,10 @@ impl From<PhaseArg> for Phase {
 
 /// Lists them, or shows one.
 pub(crate) fn run(args: &RunsArgs, look: &Look) -> Result<Exit, CommandError> {
-    let history = history::look(&args.state.dir()?)?;
+    let dir = args.state.dir()?;
+    let history = history::look(&dir)?;
     let text = match (&args.run, &history) {
-        (Some(name), Some(history)) => one(history, name, args, &look.stdout())?,
+        (Some(name), Some(history)) => one(history, &dir, name, args, &look.stdout())?,
         (None, Some(history)) => list(history, args, &look.stdout())?,
         // Nothing to list is no failure of a list.
         (None, None) if args.json => "[]\n".to_owned(),
@@ -86,10 +89,12 @@ pub(crate) fn run(args: &RunsArgs, look: &Look) -> Result<Exit, CommandError> {
     Ok(Exit::Success)
 }
 
-fn one(history: &History, name: &str, args: &RunsArgs, style: &Style) -> Result<String, CommandError> {
+fn one(history: &History, dir: &StateDir, name: &str, args: &RunsArgs, style: &Style) -> Result<String, CommandError> {
     let run = history::named(history, Some(name))?;
     let jobs = history.jobs(&run)?;
-    Ok(if args.json { format!("{:#}\n", whole(&run, &jobs)) } else { describe(&run, &jobs, style) })
+    let tries = tries(dir, &run.id)
+        .map_err(|error| CommandError::infrastructure(format!("cannot read the tries of run {name}: {error}"), None))?;
+    Ok(if args.json { format!("{:#}\n", whole(&run, &jobs, &tries)) } else { describe(&run, &jobs, &tries, style) })
 }
 
 fn list(history: &History, args: &RunsArgs, style: &Style) -> Result<String, CommandError> {
@@ -192,7 +197,7 @@ impl Row {
 }
 
 /// A run in full, for people.
-fn describe(run: &Run, jobs: &[Job], style: &Style) -> String {
+fn describe(run: &Run, jobs: &[Job], tries: &[Try], style: &Style) -> String {
     let mut text = String::new();
     let title = format!("Run {}", run.number);
     let phase = style.paint(history::tone(run.phase), run.phase.word());
@@ -218,10 +223,17 @@ fn describe(run: &Run, jobs: &[Job], style: &Style) -> String {
         for line in job.message.iter().flat_map(|message| message.lines().skip(1)) {
             let _ = writeln!(text, "  {} {}", style.paint(Tone::Dim, style.symbols.bar()), one_line(line));
         }
+        let tried_again = |step: Option<usize>, indent: &str| {
+            let of = tries.iter().filter(move |tried| tried.job == job.position && tried.step == step);
+            let line = |tried: &Try| format!("{indent}{}\n", style.paint(Tone::Dim, &one_line(&tried.words())));
+            of.map(line).collect::<String>()
+        };
+        text.push_str(&tried_again(None, "  "));
         for step in &job.steps {
             let took = step.duration.map(|took| format!("  {}", human(took))).unwrap_or_default();
             let sign = history::sign(step.phase, style);
             let _ = writeln!(text, "  {sign} {}{took}{}", one_line(&step.name), because(step.message.as_deref()));
+            text.push_str(&tried_again(Some(step.position), "    "));
         }
     }
     let _ = writeln!(text, "\nIts output: argon logs {}", run.number);
@@ -251,10 +263,10 @@ fn listed(found: &Found) -> Value {
     value
 }
 
-fn whole(run: &Run, jobs: &[Job]) -> Value {
+fn whole(run: &Run, jobs: &[Job], tries: &[Try]) -> Value {
     let mut value = facts(run);
     if let Value::Object(fields) = &mut value {
-        fields.insert("jobs".to_owned(), jobs.iter().map(job_facts).collect());
+        fields.insert("jobs".to_owned(), jobs.iter().map(|job| job_facts(job, tries)).collect());
     }
     value
 }
@@ -280,8 +292,14 @@ fn facts(run: &Run) -> Value {
     })
 }
 
-fn job_facts(job: &Job) -> Value {
+fn job_facts(job: &Job, tries: &[Try]) -> Value {
+    let of_job = tries.iter().filter(|tried| tried.job == job.position);
+    let tries = of_job.map(|tried| {
+        let step = tried.step.map(|step| step + 1);
+        json!({"step": step, "attempt": tried.attempt, "of": tried.of, "message": tried.message})
+    });
     json!({
+        "tries": tries.collect::<Value>(),
         "job": job.name,
         "name": job.title,
         "image": job.image,

@@ -23,7 +23,8 @@ use super::{
 use crate::event::{PullEvent, Stream};
 
 /// The scripted engine. Images are there unless their name begins with `missing`; those that begin with `gone` cannot be
-/// pulled either. The first start of a container of an image whose name begins with `initless` fails for want of an init. A build of the stage `broken` fails.
+/// pulled either, and those that begin with `late` at the first time. The first start of a container of an image whose name
+/// begins with `initless` fails for want of an init. A build of the stage `broken` fails.
 #[derive(Debug, Clone, Default)]
 pub struct Fake(Arc<Mutex<State>>);
 
@@ -110,7 +111,7 @@ impl Engine for Fake {
     }
 
     async fn image(&self, image: &str) -> Result<Option<Image>, EngineError> {
-        let there = !["missing", "gone", "argon-built"].iter().any(|head| image.starts_with(head))
+        let there = !["missing", "gone", "late", "argon-built"].iter().any(|head| image.starts_with(head))
             || self.with(|state| state.pulled.contains(image) || state.built.iter().any(|name| name == image));
         Ok(there.then(|| Image {
             name: image.to_owned(),
@@ -122,7 +123,13 @@ impl Engine for Fake {
 
     async fn pull(&self, image: &str, progress: mpsc::Sender<PullEvent>) -> Result<Image, EngineError> {
         let _ = progress.send(PullEvent::Started).await;
-        self.with(|state| state.pulls += 1);
+        let pulls = self.with(|state| {
+            state.pulls += 1;
+            state.pulls
+        });
+        if image.starts_with("late") && pulls == 1 {
+            return Err(EngineError::Registry { image: image.to_owned(), detail: "503".into() });
+        }
         if image.starts_with("gone") {
             return Err(EngineError::ImageNotFound { image: image.to_owned(), detail: "manifest unknown".into() });
         }
@@ -274,7 +281,7 @@ impl Engine for Fake {
     }
 
     async fn download(&self, _: &ContainerId, path: &str) -> Result<TarStream, EngineError> {
-        Err(EngineError::Refused { status: 404, message: format!("no {path}") })
+        Err(EngineError::PathMissing { path: path.to_owned() })
     }
 
     async fn owned_volumes(&self) -> Result<Vec<OwnedVolume>, EngineError> {

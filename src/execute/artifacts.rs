@@ -1,16 +1,22 @@
 //! The artifacts of a job: taken out of its container when its steps are over, and put into those of the jobs that need it.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::io;
+use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
+use std::task::Poll;
 
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::sync::oneshot;
 use tokio_util::io::SyncIoBridge;
 
 use super::conversation::Conversation;
 use super::job::{Broken, JobRun};
 use super::supervisor::Unpacker;
-use crate::artifact::{Artifact, Begun, Depot, Limits, Refused};
-use crate::engine::{ContainerId, Engine, EngineError};
-use crate::event::{Cause, Event, JobId, Level, Status};
+use crate::artifact::{Artifact, Begun, Limits, Refused};
+use crate::engine::{ContainerId, Engine, EngineError, TarStream};
+use crate::event::{Event, JobId, Level, Status};
 use crate::glob::Globs;
 use crate::pipeline::ArtifactWhen;
 use crate::plan::{PlannedArtifact, WORKSPACE};
@@ -23,9 +29,13 @@ impl Shelf {
     pub(super) fn put(&self, job: &JobId, artifact: Artifact) {
         let mut shelf = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let of_job = shelf.entry(job.clone()).or_default();
-        // An earlier try's of the same name is written over.
+        // Of two of one name the last was written over the first.
         of_job.retain(|other| other.name != artifact.name);
         of_job.push(artifact);
+    }
+
+    fn clear(&self, job: &JobId) -> Vec<Artifact> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(job).unwrap_or_default()
     }
 
     pub(super) fn of(&self, job: &JobId) -> Vec<Artifact> {
@@ -37,51 +47,89 @@ impl Shelf {
 enum NotKept {
     Refused(Refused),
     Engine(EngineError),
-    Disk(std::io::Error),
+    Disk(io::Error),
+}
+
+impl From<Refused> for NotKept {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            // What broke is what it came through.
+            Refused::Broken(error) => match error.downcast::<EngineError>() {
+                Ok(error) => Self::Engine(error),
+                Err(error) => Self::Refused(Refused::Broken(error)),
+            },
+            Refused::Write(error) => Self::Disk(error),
+            other => Self::Refused(other),
+        }
+    }
 }
 
 impl<E: Engine> JobRun<'_, E> {
-    /// Keeps the artifacts of a job that ended so. What keeps one from it is the job's failure.
-    pub(super) async fn keep_artifacts(&self, container: &ContainerId, status: Status) -> Option<Cause> {
+    /// Keeps the artifacts of a job that ended so. What keeps one from it is told when the others were tried; a stop, and the end of
+    /// the job's time, at once.
+    pub(super) async fn keep_artifacts(&self, container: &ContainerId, status: Status) -> Result<(), Broken> {
         let mut trouble = None;
         for artifact in self.job.artifacts.iter().filter(|artifact| is_wanted(artifact.when, status)) {
-            let failed = match self.keep(container, artifact).await {
-                Ok(()) => continue,
-                Err(NotKept::Refused(why)) => why.to_string(),
-                Err(NotKept::Engine(error)) => error.to_string(),
-                Err(NotKept::Disk(error)) => format!("it cannot be written: {error}"),
-            };
-            let name = self.context.mask.text(&artifact.name);
-            trouble.get_or_insert(Cause::Artifact { name, message: self.context.mask.text(&failed) });
+            let kept = async { Ok(self.keep(container, artifact).await) };
+            if let Err(why) = self.until_stopped(kept).await? {
+                trouble.get_or_insert(self.not_kept(artifact, why));
+            }
         }
-        trouble
+        trouble.map_or(Ok(()), Err)
+    }
+
+    fn not_kept(&self, artifact: &PlannedArtifact, why: NotKept) -> Broken {
+        let name = self.context.mask.text(&artifact.name);
+        let (why, hint) = match why {
+            NotKept::Refused(why) => {
+                return Broken::Artifact { name, message: self.context.mask.text(&why.to_string()) };
+            }
+            NotKept::Engine(error) => (error.to_string(), error.hint()),
+            NotKept::Disk(error) => (
+                format!("it cannot be written: {error}"),
+                Some("make room on the disk of the state folder, or see that you may write there".to_owned()),
+            ),
+        };
+        let message = format!("the artifact {name} cannot be kept: {}", self.context.mask.text(&why));
+        Broken::Infrastructure { message, hint }
     }
 
     async fn keep(&self, container: &ContainerId, artifact: &PlannedArtifact) -> Result<(), NotKept> {
         let Some(depot) = &self.context.settings.artifacts else {
-            return Err(NotKept::Disk(std::io::Error::other("there is no home to keep artifacts in")));
+            return Err(NotKept::Disk(io::Error::other("there is no home to keep artifacts in")));
         };
         let begun = depot.begin(self.job.id.as_str(), &artifact.name, Limits::default()).map_err(NotKept::Disk)?;
         let begun = self.take_in(container, artifact, begun).await?;
         let lasts = artifact.expire;
-        let keeping = tokio::task::spawn_blocking(move || begun.keep(lasts));
-        let kept = match keeping.await {
-            Ok(kept) => kept.map_err(NotKept::Disk)?,
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
-        };
-        let job = self.job.id.clone();
+        let kept = joined(tokio::task::spawn_blocking(move || begun.keep(lasts))).await.map_err(NotKept::Disk)?;
         match kept {
-            Some(kept) => {
-                let name = self.context.mask.text(&kept.name);
-                self.context.emit(Event::Artifact { job, name, files: kept.files, bytes: kept.bytes }).await;
-                self.context.shelf.put(&self.job.id, kept);
-            }
+            Some(kept) => self.put_on_shelf(kept).await,
             None => {
                 let message = format!("artifact {}: no file matches {}", artifact.name, artifact.paths.join(", "));
-                self.context.emit(Event::Notice { level: Level::Warn, job: Some(job), message }).await;
+                let job = Some(self.job.id.clone());
+                self.context.emit(Event::Notice { level: Level::Warn, job, message }).await;
             }
         }
         Ok(())
+    }
+
+    /// Tells of an artifact that is kept, and has it ready for the jobs behind this one.
+    pub(super) async fn put_on_shelf(&self, artifact: Artifact) {
+        let (job, name) = (self.job.id.clone(), self.context.mask.text(&artifact.name));
+        self.context.emit(Event::Artifact { job, name, files: artifact.files, bytes: artifact.bytes }).await;
+        self.context.shelf.put(&self.job.id, artifact);
+    }
+
+    /// Takes back what an earlier try of the job kept: jobs behind it are to see the last one's alone.
+    pub(super) async fn forget_artifacts(&self) {
+        let Some(depot) = self.context.settings.artifacts.clone() else { return };
+        let of_before = self.context.shelf.clear(&self.job.id);
+        let removing = tokio::task::spawn_blocking(move || of_before.iter().try_for_each(|old| depot.remove(old)));
+        if let Err(error) = joined(removing).await {
+            let message = format!("an artifact of the try before cannot be removed: {error}");
+            let job = Some(self.job.id.clone());
+            self.context.emit(Event::Notice { level: Level::Warn, job, message }).await;
+        }
     }
 
     async fn take_in(
@@ -90,33 +138,41 @@ impl<E: Engine> JobRun<'_, E> {
         artifact: &PlannedArtifact,
         mut begun: Begun,
     ) -> Result<Begun, NotKept> {
-        let globs = Globs::parse(&artifact.paths).map_err(|error| NotKept::Disk(std::io::Error::other(error)))?;
+        let globs = Globs::parse(&artifact.paths).map_err(|error| NotKept::Disk(io::Error::other(error)))?;
         for root in roots(&artifact.paths) {
             let path = if root.is_empty() { format!("{WORKSPACE}/.") } else { format!("{WORKSPACE}/{root}") };
             let tar = match self.context.engine.download(container, &path).await {
                 Ok(tar) => tar,
-                Err(EngineError::Refused { status: 404, .. }) => continue,
+                Err(EngineError::PathMissing { .. }) => continue,
                 Err(error) => return Err(NotKept::Engine(error)),
             };
             // The engine names what it sends by the last part of the path that it was asked for.
             let below = root.rsplit_once('/').map_or("", |(above, _)| above).to_owned();
             let globs = globs.clone();
-            let taking = tokio::task::spawn_blocking(move || {
-                let taken = begun.intake.take(SyncIoBridge::new(tar), &below, &|path| globs.matches(path));
-                taken.map(|()| begun)
-            });
-            begun = match taking.await {
-                Ok(Ok(begun)) => begun,
-                // A path that is not there is told with the first bytes.
-                Ok(Err(Refused::Broken(error))) if error.to_string().contains("404") => {
-                    let depot: &Depot = self.context.settings.artifacts.as_ref().ok_or(NotKept::Disk(error))?;
-                    depot.begin(self.job.id.as_str(), &artifact.name, Limits::default()).map_err(NotKept::Disk)?
-                }
-                Ok(Err(refused)) => return Err(NotKept::Refused(refused)),
-                Err(error) => std::panic::resume_unwind(error.into_panic()),
-            };
+            begun = taking(tar, begun, move |begun, tar| begun.intake.take(tar, &below, &|path| globs.matches(path)))
+                .await?;
+        }
+        for name in begun.intake.owed() {
+            begun = self.settle(container, begun, name).await?;
         }
         Ok(begun)
+    }
+
+    /// Asks for a file whose content came by a name that nobody wants, as of cargo's `target/debug/*`: the engine sends the content
+    /// once, with the first of its names. Not the whole once more, of which little may be wanted.
+    async fn settle(&self, container: &ContainerId, begun: Begun, name: Vec<u8>) -> Result<Begun, NotKept> {
+        let nowhere = |name: &[u8]| Refused::Entry {
+            path: name.escape_ascii().to_string(),
+            why: "is a link to a file that cannot be asked for",
+        };
+        let text = String::from_utf8(name.clone()).map_err(|_| NotKept::Refused(nowhere(&name)))?;
+        let tar = match self.context.engine.download(container, &format!("{WORKSPACE}/{text}")).await {
+            Ok(tar) => tar,
+            Err(EngineError::PathMissing { .. }) => return Err(NotKept::Refused(nowhere(&name))),
+            Err(error) => return Err(NotKept::Engine(error)),
+        };
+        let below = text.rsplit_once('/').map_or("", |(above, _)| above).to_owned();
+        taking(tar, begun, move |begun, tar| begun.intake.settle(tar, &below, &name)).await
     }
 
     /// Puts what the needed jobs kept into the workspace.
@@ -143,6 +199,44 @@ impl<E: Engine> JobRun<'_, E> {
             self.context.emit(Event::Notice { level: Level::Debug, job, message }).await;
         }
         Ok(())
+    }
+}
+
+/// Reads an archive on a thread that may wait. Dropped, it ends there, too, with what it read from.
+async fn taking(
+    tar: TarStream,
+    mut begun: Begun,
+    take: impl FnOnce(&mut Begun, SyncIoBridge<Leashed>) -> Result<(), Refused> + Send + 'static,
+) -> Result<Begun, NotKept> {
+    let (_leash, held) = oneshot::channel();
+    let tar = SyncIoBridge::new(Leashed { tar, held });
+    let taken = tokio::task::spawn_blocking(move || take(&mut begun, tar).map(|()| begun));
+    Ok(joined(taken).await?)
+}
+
+async fn joined<T>(task: tokio::task::JoinHandle<T>) -> T {
+    match task.await {
+        Ok(done) => done,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+/// An archive that breaks off when who wanted it is gone: a thread that reads cannot be dropped.
+struct Leashed {
+    tar: TarStream,
+    held: oneshot::Receiver<Infallible>,
+}
+
+impl AsyncRead for Leashed {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if Pin::new(&mut self.held).poll(cx).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
+        self.tar.as_mut().poll_read(cx, into)
     }
 }
 

@@ -42,7 +42,9 @@ pub(super) enum When {
 
 /// All images of a plan, on their way. Dropping this ends the pulls and builds.
 pub(super) struct Images {
-    pending: BTreeMap<PlannedImage, PendingImage>,
+    pending: Mutex<BTreeMap<PlannedImage, PendingImage>>,
+    /// Begins with one anew.
+    anew: Box<dyn Fn(&PlannedImage) -> PendingImage + Send + Sync>,
     /// Drives those that are looked for from the first moment.
     tasks: BTreeMap<PlannedImage, tokio::task::JoinHandle<()>>,
 }
@@ -54,24 +56,32 @@ impl Images {
         images: impl Iterator<Item = (PlannedImage, When)>,
     ) -> Self {
         let named = Arc::new(Named { context: context.clone(), pending: Mutex::default() });
-        let mut this = Self { pending: BTreeMap::new(), tasks: BTreeMap::new() };
+        let (mut all, mut tasks) = (BTreeMap::new(), BTreeMap::new());
         for (image, when) in images {
-            let pending = this.pending.entry(image.clone()).or_insert_with(|| named.on_its_way(&image));
-            if when == When::Now && !this.tasks.contains_key(&image) {
+            let pending = all.entry(image.clone()).or_insert_with(|| named.on_its_way(&image));
+            if when == When::Now && !tasks.contains_key(&image) {
                 // A task drives it, so that it moves before a job waits for it.
                 let driver = pending.clone();
                 let task = tokio::spawn(async move {
                     let _ = driver.await;
                 });
-                this.tasks.insert(image, task);
+                tasks.insert(image, task);
             }
         }
-        this
+        Self { pending: Mutex::new(all), anew: Box::new(move |image| named.on_its_way(image)), tasks }
     }
 
     /// The image's future.
     pub(super) fn get(&self, image: &PlannedImage) -> Option<PendingImage> {
-        self.pending.get(image).cloned()
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner).get(image).cloned()
+    }
+
+    /// Looks for an image once more where it was not to be had: for a job that is tried again. Of several such jobs the first does.
+    pub(super) fn again(&self, image: &PlannedImage) {
+        let mut all = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pending) = all.get_mut(image).filter(|pending| has_failed(pending)) {
+            *pending = (self.anew)(image);
+        }
     }
 
     /// Warns of images that were built for another platform than the engine's.
@@ -80,9 +90,9 @@ impl Images {
     /// programs, in the very moment in which it should start containers.
     pub(super) async fn check_platforms<E: Engine>(self: &Arc<Self>, engine: &E, events: &mpsc::Sender<Event>) {
         let mut foreign = Vec::new();
-        let named = self.pending.iter().filter(|(image, _)| matches!(image, PlannedImage::Named(_)));
-        for (name, pending) in named.filter(|(name, _)| self.tasks.contains_key(*name)) {
-            if let Ok(Image { platform: Some(platform), .. }) = pending.clone().await
+        let named = self.tasks.keys().filter(|image| matches!(image, PlannedImage::Named(_)));
+        for (name, pending) in named.filter_map(|name| Some((name, self.get(name)?))) {
+            if let Ok(Image { platform: Some(platform), .. }) = pending.await
                 && platform != own_platform()
             {
                 foreign.push((name, platform));
@@ -144,8 +154,15 @@ impl<E: Engine> Named<E> {
     fn get(&self, name: &str) -> PendingImage {
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         let begin = || ensure(self.context.clone(), name.to_owned()).map_err(Broken::from).boxed().shared();
-        pending.entry(name.to_owned()).or_insert_with(begin).clone()
+        match pending.get(name).filter(|pending| !has_failed(pending)) {
+            Some(pending) => pending.clone(),
+            None => pending.entry(name.to_owned()).insert_entry(begin()).get().clone(),
+        }
     }
+}
+
+fn has_failed(pending: &PendingImage) -> bool {
+    matches!(pending.peek(), Some(Err(_)))
 }
 
 async fn ensure<E: Engine>(context: Arc<Context<E>>, image: String) -> Result<Image, EngineError> {

@@ -41,6 +41,8 @@ pub(super) enum Broken {
     ImageBuild { message: String, output: String },
     /// A service did not become ready.
     Service { service: String, message: String },
+    /// An artifact of it is not fit to be kept.
+    Artifact { name: String, message: String },
     /// An expression has no value.
     NoValue(Cause),
     /// The engine cannot lay volumes over one another.
@@ -53,7 +55,9 @@ impl Broken {
     fn status(&self) -> Status {
         match self {
             Self::Infrastructure { .. } | Self::NoOverlay { .. } | Self::NoInit => Status::Error,
-            Self::Service { .. } | Self::ImageBuild { .. } | Self::NoValue(_) => Status::Failure,
+            Self::Service { .. } | Self::ImageBuild { .. } | Self::Artifact { .. } | Self::NoValue(_) => {
+                Status::Failure
+            }
             Self::Stopped(Cause::TimedOut { scope: TimeoutScope::Job, .. }) => Status::Failure,
             Self::Stopped(_) => Status::Cancelled,
         }
@@ -66,6 +70,7 @@ impl Broken {
             | Self::NoOverlay { message }
             | Self::ImageBuild { message, .. }
             | Self::Service { message, .. } => message.clone(),
+            Self::Artifact { name, message } => format!("the artifact {name} cannot be kept: {message}"),
             Self::Stopped(_) | Self::NoValue(_) => "it was stopped".to_owned(),
             Self::NoInit => EngineError::InitMissing.to_string(),
         }
@@ -78,6 +83,7 @@ impl Broken {
             Self::Stopped(cause) | Self::NoValue(cause) => cause,
             Self::Service { service, message } => Cause::Service { service, message },
             Self::ImageBuild { message, output } => Cause::ImageBuild { message, output },
+            Self::Artifact { name, message } => Cause::Artifact { name, message },
             Self::NoInit => {
                 let error = EngineError::InitMissing;
                 Cause::Infrastructure { message: error.to_string(), hint: error.hint() }
@@ -139,8 +145,9 @@ pub(super) async fn run<E: Engine>(
         }
     }
     let mut waiting = stop.clone();
+    let mut tries = Tries::new(job.retry.as_ref());
     let ready = tokio::select! {
-        ready = prepare(job, images, slots) => ready,
+        ready = prepared(context, job, images, slots, &mut tries) => ready,
         reason = waiting.stopped() => Err(Broken::Stopped(reason.cause())),
     };
     let began = Instant::now();
@@ -151,7 +158,7 @@ pub(super) async fn run<E: Engine>(
             let image = images.swap_remove(0);
             let noting = None;
             let run = JobRun { context, job, image, service_images, deadline: None, stop, contexts, noting };
-            unless_remembered(run).await
+            unless_remembered(run, tries).await
         }
     };
     if outcome.status == Status::Skipped {
@@ -163,7 +170,7 @@ pub(super) async fn run<E: Engine>(
 }
 
 /// Lives a job, where what it came to before does not do.
-async fn unless_remembered<E: Engine>(mut run: JobRun<'_, E>) -> (Outcome, Vec<(String, String)>) {
+async fn unless_remembered<E: Engine>(mut run: JobRun<'_, E>, tries: Tries<'_>) -> (Outcome, Vec<(String, String)>) {
     let images = [std::slice::from_ref(&run.image), &run.service_images].concat();
     let mut stop = run.stop.clone();
     let remembered = tokio::select! {
@@ -174,18 +181,18 @@ async fn unless_remembered<E: Engine>(mut run: JobRun<'_, E>) -> (Outcome, Vec<(
         Found::Nothing => {}
         Found::Runs(noting) => run.noting = Some(Arc::new(noting)),
         Found::Spared(spared) => {
-            for artifact in spared.artifacts {
-                run.context.shelf.put(&run.job.id, artifact);
-            }
             for event in spared.events {
                 run.context.emit(event).await;
+            }
+            for artifact in spared.artifacts {
+                run.put_on_shelf(artifact).await;
             }
             return (Outcome { status: Status::Success, cause: None, exit_code: None }, spared.outputs);
         }
     }
     let started = Event::JobStarted { job: run.job.id.clone(), image_id: run.image.id.clone() };
     run.context.emit(started).await;
-    let (outcome, outputs) = tried(&run).await;
+    let (outcome, outputs) = tried(&run, tries).await;
     if let Some(noting) = run.noting.take().and_then(Arc::into_inner)
         && outcome.status == Status::Success
     {
@@ -195,24 +202,24 @@ async fn unless_remembered<E: Engine>(mut run: JobRun<'_, E>) -> (Outcome, Vec<(
 }
 
 /// Lives a job, as often as its `retry` says; each try has the job's whole time.
-async fn tried<E: Engine>(job: &JobRun<'_, E>) -> (Outcome, Vec<(String, String)>) {
-    let mut tries = Tries::new(job.job.retry.as_ref());
+async fn tried<E: Engine>(job: &JobRun<'_, E>, mut tries: Tries<'_>) -> (Outcome, Vec<(String, String)>) {
     loop {
         let deadline = job.job.timeout.map(|limit| (Instant::now() + limit, limit));
         let (outcome, outputs) = JobRun { deadline, ..job.clone() }.live().await;
         let is_green = outcome.status == Status::Success;
-        let wait = tries.wait_after(outcome.status, outcome.cause.as_ref()).filter(|_| !is_green);
+        let wait = tries.wait_after(outcome.status, outcome.cause.as_ref()).filter(|_| !is_green && job.goes_on());
         let (Some(wait), Some(cause)) = (wait, outcome.cause.clone()) else {
             return (outcome, outputs);
         };
         let (attempt, of) = (tries.attempt, tries.of());
         job.context.emit(Event::Retrying { job: job.job.id.clone(), step: None, attempt, of, wait, cause }).await;
-        if !job.waited(wait).await {
-            return (outcome, outputs);
+        if let Err(cause) = job.waited(wait).await {
+            return (job.broken(Broken::Stopped(cause), 0, None).await, Vec::new());
         }
         if let Some(noting) = &job.noting {
             noting.again();
         }
+        job.forget_artifacts().await;
         tries.attempt += 1;
     }
 }
@@ -272,6 +279,31 @@ fn never_started(broken: Broken) -> Outcome {
         _ => broken.status(),
     };
     Outcome { status, cause: Some(broken.into_cause()), exit_code: None }
+}
+
+/// Has the images and a slot, as often as the job's `retry` says: a registry that is away for a moment is what that is for.
+async fn prepared<E: Engine>(
+    context: &Context<E>,
+    job: &PlannedJob,
+    images: &Images,
+    slots: &Arc<Semaphore>,
+    tries: &mut Tries<'_>,
+) -> Result<(Vec<Image>, tokio::sync::OwnedSemaphorePermit), Broken> {
+    loop {
+        let broken = match prepare(job, images, slots).await {
+            Ok(ready) => return Ok(ready),
+            Err(broken) => broken,
+        };
+        let (status, cause) = (broken.status(), broken.clone().into_cause());
+        let Some(wait) = tries.wait_after(status, Some(&cause)) else {
+            return Err(broken);
+        };
+        let (attempt, of) = (tries.attempt, tries.of());
+        context.emit(Event::Retrying { job: job.id.clone(), step: None, attempt, of, wait, cause }).await;
+        tokio::time::sleep(wait).await;
+        job.images().for_each(|image| images.again(&image));
+        tries.attempt += 1;
+    }
 }
 
 /// Waits for the image and those of the services, then for a slot: a slow pull holds no slot.
@@ -358,13 +390,8 @@ impl<E: Engine> JobRun<'_, E> {
             let began = async { tokio::try_join!(self.begin(&mut talk, &place, &caches.hidden), services.ready()) };
             let (outcome, outputs) = match self.until_stopped(began).await {
                 Ok((counters, ())) => {
-                    let (mut outcome, outputs) = self.steps(&mut talk, counters).await;
-                    if let Some(cause) = self.keep_artifacts(&id, outcome.status).await
-                        && outcome.status == Status::Success
-                    {
-                        outcome = Outcome { status: Status::Failure, cause: Some(cause), exit_code: None };
-                    }
-                    (outcome, outputs)
+                    let (outcome, outputs) = self.steps(&mut talk, counters).await;
+                    (self.with_artifacts(&id, outcome).await, outputs)
                 }
                 Err(broken) => {
                     // Removed before anything is drained: it may be in the middle of an upload.
@@ -398,6 +425,35 @@ impl<E: Engine> JobRun<'_, E> {
             }
             _ => false,
         }
+    }
+
+    /// Keeps the artifacts of a job that ended so. A failure elsewhere does not keep this job from it; where its own time is over,
+    /// it has a grace for it.
+    async fn with_artifacts(&self, container: &ContainerId, outcome: Outcome) -> Outcome {
+        let deadline = match &outcome.cause {
+            Some(Cause::TimedOut { scope: TimeoutScope::Job, limit }) => {
+                Some((Instant::now() + self.context.settings.grace, *limit))
+            }
+            _ => self.deadline,
+        };
+        let stop = self.stop.clone().beyond_fail_fast();
+        match (JobRun { deadline, stop, ..self.clone() }).keep_artifacts(container, outcome.status).await {
+            Err(broken) if outcome.status == Status::Success => {
+                Outcome { status: broken.status(), cause: Some(broken.into_cause()), exit_code: None }
+            }
+            // What went wrong first is what the job says of itself.
+            Err(broken) if !matches!(broken, Broken::Stopped(_)) => {
+                let (job, message) = (Some(self.job.id.clone()), broken.words());
+                self.context.emit(Event::Notice { level: Level::Warn, job, message }).await;
+                outcome
+            }
+            Ok(()) | Err(_) => outcome,
+        }
+    }
+
+    /// Whether it may be tried again: the run is not being stopped.
+    fn goes_on(&self) -> bool {
+        self.stop.now() == Stop::No
     }
 
     async fn finish_step(&self, step: StepIndex, result: StepResult) {
@@ -449,8 +505,8 @@ impl<E: Engine> JobRun<'_, E> {
         }
     }
 
-    /// Races what comes before the steps against stops and the job's timeout.
-    async fn until_stopped<T>(&self, work: impl Future<Output = Result<T, Broken>>) -> Result<T, Broken> {
+    /// Races what comes before the steps, and behind them, against stops and the job's timeout.
+    pub(super) async fn until_stopped<T>(&self, work: impl Future<Output = Result<T, Broken>>) -> Result<T, Broken> {
         let mut stop = self.stop.clone();
         let timeout = async {
             match self.deadline {

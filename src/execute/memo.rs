@@ -155,7 +155,11 @@ impl<E: Engine> JobRun<'_, E> {
 
     async fn look(&self, place: &Place, basis: &Basis) -> Known {
         let (place, rests, depot) = (place.clone(), basis.rests.clone(), self.context.settings.artifacts.clone());
-        let looking = tokio::task::spawn_blocking(move || place.find(&rests, depot.as_ref()));
+        let artifacts = self.job.artifacts.clone();
+        let looking = tokio::task::spawn_blocking(move || {
+            let lasts = |name: &str| artifacts.iter().find(|planned| planned.name == name)?.expire;
+            place.find(&rests, depot.as_ref(), &lasts)
+        });
         looking.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
     }
 
@@ -177,14 +181,9 @@ impl<E: Engine> JobRun<'_, E> {
             step: StepIndex(step.step),
             markdown: step.summary.clone(),
         });
-        let artifacts: Vec<Artifact> = kept.artifacts.into_iter().map(|kept| kept.artifact).collect();
-        let events = std::iter::once(cached).chain(summaries).chain(artifacts.iter().map(|artifact| Event::Artifact {
-            job: job(),
-            name: artifact.name.clone(),
-            files: artifact.files,
-            bytes: artifact.bytes,
-        }));
-        Spared { outputs: kept.outputs, events: events.collect(), artifacts }
+        let events = std::iter::once(cached).chain(summaries).collect();
+        let artifacts = kept.artifacts.into_iter().map(|kept| kept.artifact).collect();
+        Spared { outputs: kept.outputs, events, artifacts }
     }
 
     /// Keeps what the job came to.

@@ -566,3 +566,27 @@ async fn what_cannot_be_removed_keeps_nothing_else_and_is_named() {
     assert!(left.contains("the volume stuck: the engine said: volume is in use"), "{left}");
     assert_eq!(engine.owned_volumes().await.unwrap().len(), 1);
 }
+
+/// An image that is not to be had was once outside of what a job's `retry` covers.
+#[tokio::test]
+async fn a_job_that_is_tried_again_after_errors_looks_for_its_image_once_more() {
+    let retry = |when: &str| {
+        let jobs = job("a", &format!("    retry: {{max: 2, when: {when}}}\n"), &["say hi"]);
+        jobs.replace("box:1", "late:1")
+    };
+    let ran = play(&retry("error"), settings(), |_| {}).await;
+    assert_eq!((ran.result.status, ran.engine.pulls()), (Status::Success, 2));
+    insta::assert_snapshot!(ran.story().join("\n"), @r"
+    late:1 Started
+    late:1 Failed
+    a again after try 1 of 3
+    late:1 Started
+    late:1 Finished
+    a started
+    a says hi
+    a/1 success
+    a success
+    ");
+    let ran = play(&retry("failure"), settings(), |_| {}).await;
+    assert_eq!((ran.result.status, ran.engine.pulls()), (Status::Error, 1));
+}

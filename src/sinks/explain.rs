@@ -132,8 +132,7 @@ pub fn aside(event: &Event, about: About<'_>) -> Option<(Level, String)> {
             (Level::Info, format!("cached: nothing that it rests on has changed since run {}", short(from)))
         }
         Event::Artifact { name, files, bytes: size, .. } => {
-            let files = if *files == 1 { "1 file".to_owned() } else { format!("{files} files") };
-            (Level::Info, format!("artifact {name}: {files}, {}", bytes(*size)))
+            (Level::Info, format!("artifact {name}: {}, {}", super::style::files(*files), bytes(*size)))
         }
         _ => return None,
     };

@@ -1,5 +1,5 @@
 //! `--junit PATH`: a JUnit XML report, one suite a job, one case a step. If it cannot be written, the run is told at its
-//! end; what was at the path before stays.
+//! end; what was at the path before stays. Tries that others followed are told as Maven's Surefire does, which other tools know.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::explain::{About, explain};
 use super::sanitize::Sanitizer;
 use super::style::Color;
-use super::tracker::{JobTrack, Keep, StepTrack, Tail, Tracker};
+use super::tracker::{FailedTry, JobTrack, Keep, StepTrack, Tail, Tracker};
 use super::{Sink, SinkError};
 use crate::event::{Cause, Envelope, Status};
 
@@ -100,13 +100,23 @@ fn suite(job: &JobTrack) -> (String, Counts) {
         .fold((String::new(), Counts::default()), |(text, all), (case, counts)| (text + &case, all + counts));
     // A job that could not run has no step that tells: it gets a case of its own, so that nobody takes it for green.
     if let Some(result) = job.result().filter(|result| result.status == Status::Error && job.failed_step().is_none()) {
-        let outcome = outcome("error", result.cause.as_ref(), result.status, job);
+        let outcome =
+            outcome("error", result.cause.as_ref(), result.status, job) + &earlier(&job.tries, result.status, job);
         let _ = writeln!(
             cases,
             "    <testcase name=\"(job)\" classname=\"{}\" time=\"0.000\">\n{outcome}    </testcase>",
             escape(job.info.id.as_str())
         );
         counts = counts + Counts { tests: 1, errors: 1, ..Counts::default() };
+    } else if !job.tries.is_empty() {
+        let status = job.result().map_or(Status::Skipped, |result| result.status);
+        let _ = writeln!(
+            cases,
+            "    <testcase name=\"(job)\" classname=\"{}\" time=\"0.000\">\n{}    </testcase>",
+            escape(job.info.id.as_str()),
+            earlier(&job.tries, status, job)
+        );
+        counts = counts + Counts { tests: 1, ..Counts::default() };
     }
     let time = seconds(job.result().map(|result| result.duration).unwrap_or_default());
     let name = escape(job.info.id.as_str());
@@ -131,7 +141,7 @@ fn case(job: &JobTrack, index: usize, step: &StepTrack) -> (String, Counts) {
     let name = escape(job.info.steps.get(index).map_or("", |step| step.name.as_str()));
     let class = escape(job.info.id.as_str());
     let time = seconds(step.result.as_ref().map(|result| result.duration).unwrap_or_default());
-    let output = output(&step.tail);
+    let output = earlier(&step.tries, status, job) + &output(&step.tail);
     (
         format!(
             "    <testcase name=\"{name}\" classname=\"{class}\" time=\"{time}\">\n{body}{output}    </testcase>\n"
@@ -148,6 +158,27 @@ fn outcome(element: &str, cause: Option<&Cause>, status: Status, job: &JobTrack)
         "skipped" => format!("      <skipped message=\"{}\"/>\n", escape(&message)),
         _ => format!("      <{element} type=\"{status}\" message=\"{}\"/>\n", escape(&message)),
     }
+}
+
+/// Tries that did not go well, of what ended so after them.
+fn earlier(tries: &[FailedTry], end: Status, job: &JobTrack) -> String {
+    let one = |tried: &FailedTry| {
+        let element = match (end, tried.status) {
+            (Status::Success, Status::Failure) => "flakyFailure",
+            (Status::Success, _) => "flakyError",
+            (_, Status::Failure) => "rerunFailure",
+            _ => "rerunError",
+        };
+        let about = About { image: Some(&job.info.image), steps: &job.info.steps };
+        let message =
+            tried.cause.as_ref().map_or_else(|| tried.status.word().to_owned(), |cause| explain(cause, about).what);
+        let head = format!("      <{element} type=\"{}\" message=\"{}\"", tried.status, escape(&message));
+        match output(&tried.tail) {
+            output if output.is_empty() => format!("{head}/>\n"),
+            output => format!("{head}>\n{output}      </{element}>\n"),
+        }
+    };
+    tries.iter().map(one).collect()
 }
 
 fn output(tail: &Tail) -> String {

@@ -191,6 +191,11 @@ pub fn bytes(size: u64) -> String {
     }
 }
 
+/// So many files, as people say it.
+pub fn files(count: u64) -> String {
+    if count == 1 { "1 file".to_owned() } else { format!("{count} files") }
+}
+
 /// How long ago that was: `12s ago`, `5 min ago`, `3 h ago`, `2 days ago`; a date beyond a month.
 pub fn ago(then: Timestamp, now: Timestamp) -> String {
     let past = Duration::try_from(now.duration_since(then)).unwrap_or_default().as_secs();

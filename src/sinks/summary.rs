@@ -22,7 +22,7 @@ pub enum Width {
 }
 
 /// The summary, ending in a newline. `rerun` is the command that a job's name is put behind. With
-/// [`Verbosity::Quiet`] a run that went well has none, and others have failures only.
+/// [`Verbosity::Quiet`] a run that went well has a line for each job that did not at once, and others have failures only.
 pub fn summary(
     tracker: &Tracker,
     result: &RunResult,
@@ -33,7 +33,7 @@ pub fn summary(
 ) -> String {
     let mut text = String::new();
     if verbosity == Verbosity::Quiet && result.status == Status::Success {
-        return text;
+        return flaky(tracker, style);
     }
     if verbosity != Verbosity::Quiet {
         for left in &tracker.summaries {
@@ -58,6 +58,15 @@ pub fn summary(
     text.push_str(&verdict(tracker, result, style));
     text.push_str(&reruns(tracker, style, rerun));
     text
+}
+
+/// What went well, and not at once: somebody wants to know that, also in a run that is to be quiet.
+fn flaky(tracker: &Tracker, style: &Style) -> String {
+    let line = |job: &JobTrack| {
+        let (tries, name) = (job.tries_note()?, style.paint(Tone::Bold, &job.called()));
+        Some(format!("{} {name}: {tries}\n", style.status(job.result()?.status)))
+    };
+    tracker.jobs.iter().filter_map(line).collect()
 }
 
 /// What a step left for the end of the run: Markdown is made to be read as it is, headings stand out.
@@ -133,6 +142,10 @@ pub(super) fn job_note(job: &JobTrack, result: &JobResult) -> String {
     if result.forgiven {
         note.push_str(" (forgiven)");
     }
+    if let Some(tries) = job.tries_note() {
+        let comma = if note.is_empty() { "" } else { ", " };
+        note.push_str(&format!("{comma}{tries}"));
+    }
     note
 }
 
@@ -175,6 +188,9 @@ fn failure(job: &JobTrack, style: &Style) -> String {
     if let Some(cause) = cause {
         let explanation = explain(cause, job.about());
         text.push_str(&format!("  {}\n", style.paint(Tone::Bad, &explanation.what)));
+        if let Some(tries) = job.tries_note() {
+            text.push_str(&format!("  {}\n", style.paint(Tone::Dim, &tries)));
+        }
         if let Some(hint) = explanation.hint {
             text.push_str(&format!("  {} {hint}\n", style.paint(Tone::Bold, "hint:")));
         }

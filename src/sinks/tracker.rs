@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use super::explain::About;
 use super::sanitize::one_line;
 use crate::event::{
-    Envelope, Event, JobId, JobInfo, JobResult, RunResult, ServiceState, SourceInfo, Status, StepIndex, StepInfo,
-    StepResult,
+    Cause, Envelope, Event, JobId, JobInfo, JobResult, RunResult, ServiceState, SourceInfo, Status, StepIndex,
+    StepInfo, StepResult,
 };
 
 /// The most that is kept of a step's output, in bytes.
@@ -85,6 +85,30 @@ pub struct StepTrack {
     pub result: Option<StepResult>,
     /// The end of its output.
     pub tail: Tail,
+    /// Which try of it goes on, or was the last; `None` where there was one.
+    pub nth: Option<Nth>,
+    /// Tries of it that did not go well, and were followed by others; those of earlier tries of its job among them.
+    pub tries: Vec<FailedTry>,
+}
+
+/// Which try.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Nth {
+    /// From 1.
+    pub attempt: u32,
+    /// How many there are at most.
+    pub of: u32,
+}
+
+/// A try that did not go well.
+#[derive(Debug, Clone)]
+pub struct FailedTry {
+    /// How it ended.
+    pub status: Status,
+    /// Why.
+    pub cause: Option<Cause>,
+    /// The end of its output, where all output is kept.
+    pub tail: Tail,
 }
 
 /// A job, so far.
@@ -100,6 +124,10 @@ pub struct JobTrack {
     pub services: Vec<ServiceTrack>,
     /// It was spared: nothing that it rests on has changed.
     pub is_cached: bool,
+    /// Which try of it goes on, or was the last; `None` where there was one.
+    pub nth: Option<Nth>,
+    /// Tries of it that no step of it failed: its image was not to be had, its container went away.
+    pub tries: Vec<FailedTry>,
 }
 
 /// A service of a job, so far.
@@ -156,6 +184,43 @@ impl JobTrack {
             let failed = !matches!(result.status, Status::Success | Status::Skipped) && !result.forgiven;
             failed.then_some((StepIndex(index), step, result))
         })
+    }
+
+    /// Which tries it and its steps came to, for people; `None` where each had one.
+    pub fn tries_note(&self) -> Option<String> {
+        let of_job = self.nth.map(|nth| format!("try {} of {}", nth.attempt, nth.of));
+        let of_steps = self.steps.iter().enumerate().filter_map(|(index, step)| {
+            let nth = step.nth?;
+            Some(format!("step {} at try {} of {}", index + 1, nth.attempt, nth.of))
+        });
+        let notes: Vec<String> = of_job.into_iter().chain(of_steps).collect();
+        (!notes.is_empty()).then(|| notes.join(", "))
+    }
+
+    /// Begins anew; what failed is kept.
+    fn again(&mut self, nth: Nth, cause: &Cause, keep: Keep) {
+        let no_step_failed = self.failed_step().is_none();
+        for step in &mut self.steps {
+            let mut before = std::mem::take(step);
+            if let Some(result) =
+                before.result.filter(|result| !matches!(result.status, Status::Success | Status::Skipped))
+            {
+                before.tries.push(FailedTry {
+                    status: result.status,
+                    cause: result.cause,
+                    tail: kept(before.tail, keep),
+                });
+            }
+            step.tries = before.tries;
+        }
+        if no_step_failed {
+            self.tries.push(FailedTry { status: Status::Error, cause: Some(cause.clone()), tail: Tail::default() });
+        }
+        self.nth = Some(nth);
+        self.services.clear();
+        if let Phase::Running { step, .. } = &mut self.phase {
+            *step = None;
+        }
     }
 
     /// How many steps failed and were forgiven.
@@ -246,18 +311,19 @@ impl Tracker {
                     }
                 }
             }),
-            Event::Retrying { job, step: None, .. } => self.update(job, |track| {
-                track.steps = vec![StepTrack::default(); track.info.steps.len()];
-                track.services.clear();
-                if let Phase::Running { step, .. } = &mut track.phase {
-                    *step = None;
-                }
-            }),
-            Event::Retrying { job, step: Some(step), .. } => self.update(job, |track| {
-                if let Some(step) = track.steps.get_mut(step.0) {
-                    step.tail = Tail::default();
-                }
-            }),
+            Event::Retrying { job, step, attempt, of, cause, .. } => {
+                let (keep, nth) = (self.keep, Nth { attempt: attempt + 1, of: *of });
+                self.update(job, |track| match step {
+                    None => track.again(nth, cause, keep),
+                    Some(step) => {
+                        if let Some(step) = track.steps.get_mut(step.0) {
+                            let tail = kept(std::mem::take(&mut step.tail), keep);
+                            step.tries.push(FailedTry { status: Status::Failure, cause: Some(cause.clone()), tail });
+                            step.nth = Some(nth);
+                        }
+                    }
+                });
+            }
             Event::ServiceLog { job, service, bytes } => {
                 self.update(job, |track| track.service(service).tail.push(bytes));
             }
@@ -285,6 +351,8 @@ impl Tracker {
                 steps: vec![StepTrack::default(); info.steps.len()],
                 services: Vec::new(),
                 is_cached: false,
+                nth: None,
+                tries: Vec::new(),
             })
             .collect();
     }
@@ -341,6 +409,11 @@ fn shown(info: &JobInfo) -> JobInfo {
         needs: info.needs.clone(),
         steps: info.steps.iter().map(|step| StepInfo { name: one_line(&step.name) }).collect(),
     }
+}
+
+/// A tail of a try that another followed.
+fn kept(tail: Tail, keep: Keep) -> Tail {
+    if keep == Keep::Everything { tail } else { Tail::default() }
 }
 
 fn keeps(keep: Keep, result: Option<&StepResult>) -> bool {

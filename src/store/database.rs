@@ -1,13 +1,12 @@
 //! Opening a SQLite file: its settings, the migrations of its schema, and what is done with one that is damaged.
 
-use std::fs::{self, DirBuilder};
-use std::os::unix::fs::DirBuilderExt;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
-use super::StoreError;
+use super::{StoreError, private};
 
 /// How long a statement waits for another process that writes. Writers hold the file for a few milliseconds.
 const BUSY: Duration = Duration::from_secs(5);
@@ -50,7 +49,7 @@ pub(super) fn open(
     migrations: &[&str],
     look: Look,
 ) -> Result<(Connection, Option<MovedAside>), StoreError> {
-    make_folder(path)?;
+    private::folder(path.parent().unwrap_or(path))?;
     match try_open(path, migrations, look) {
         Err(error) if error.is_damage() => {
             let moved = move_aside(path, &error)?;
@@ -87,17 +86,11 @@ pub(super) fn inspect(path: &Path, migrations: &[&str]) -> Result<(), StoreError
     Ok(())
 }
 
-fn make_folder(path: &Path) -> Result<(), StoreError> {
-    let folder = path.parent().unwrap_or(path);
-    // What a pipeline prints is its owner's alone.
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
-    made.map_err(|source| StoreError::File { what: "make the folder", path: folder.to_owned(), source })
-}
-
 fn try_open(path: &Path, migrations: &[&str], look: Look) -> Result<Connection, StoreError> {
     let database = |source| StoreError::Database { path: path.to_owned(), source };
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut db = Connection::open_with_flags(path, flags).map_err(database)?;
+    private::database(path)?;
     db.busy_timeout(BUSY).map_err(database)?;
     if look == Look::Through && fs::metadata(path).is_ok_and(|file| file.len() <= CHECKED_BYTES) {
         check(&db).map_err(database)?;

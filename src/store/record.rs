@@ -13,6 +13,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::logs::{LogId, events_of, service_log};
+use super::tries::{self, Try};
 use super::{StateDir, StoreError, history::History};
 use crate::event::wire::Encoder;
 use crate::event::{
@@ -255,8 +256,10 @@ impl Recording {
                 self.close_log(dir, job)?;
             }
             // What follows the end of a step reads its whole log.
-            Event::StepFinished { job, .. } | Event::JobFinished { job, .. } | Event::Retrying { job, .. } => {
+            Event::StepFinished { job, .. } | Event::JobFinished { job, .. } => self.close_log(dir, job)?,
+            Event::Retrying { job, step, attempt, of, cause, .. } => {
                 self.close_log(dir, job)?;
+                self.note_try(dir, job, *step, (*attempt, *of), cause)?;
             }
             Event::RunFinished { .. } => self.flush(dir)?,
             _ => {}
@@ -420,6 +423,37 @@ impl Recording {
             file.write_all(&bytes)
         });
         written.map_err(|source| StoreError::File { what: "write the log", path, source })
+    }
+
+    /// Notes where in the logs a try ended.
+    fn note_try(
+        &self,
+        dir: &StateDir,
+        job: &JobId,
+        step: Option<StepIndex>,
+        (attempt, of): (u32, u32),
+        cause: &Cause,
+    ) -> Result<(), StoreError> {
+        let (Some(job_at), Some(message)) =
+            (self.jobs.get(job).map(|job| job.position), self.message(job, Some(cause)))
+        else {
+            return Ok(());
+        };
+        let steps = self.jobs.get(job).map_or(0, |job| job.info.steps.len());
+        let length =
+            |step| fs::metadata(LogId { run: self.run.clone(), job: job_at, step }.path(dir)).map(|log| log.len());
+        let ends = match step {
+            Some(step) => vec![(step.0, length(step.0).unwrap_or(0))],
+            // Steps that it did not come to have no log.
+            None => (0..steps).filter_map(|step| Some((step, length(step).ok()?))).collect(),
+        };
+        let message = message.lines().next().unwrap_or_default().to_owned();
+        let tried = Try { job: job_at, step: step.map(|step| step.0), attempt, of, message, ends };
+        tries::note(dir, &self.run, &tried).map_err(|source| StoreError::File {
+            what: "write",
+            path: dir.logs_of(&self.run),
+            source,
+        })
     }
 
     fn close_log(&mut self, dir: &StateDir, job: &JobId) -> Result<(), StoreError> {

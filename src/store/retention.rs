@@ -2,19 +2,20 @@
 
 use std::fs;
 use std::io::ErrorKind;
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
+use rusqlite::OptionalExtension;
 
 use super::StoreError;
 use super::history::History;
-use crate::artifact::Depot;
 use crate::event::RunId;
 
 /// A folder of logs without a run is left alone for so long: its run may just begin.
 const ORPHAN: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How much is kept. What goes beyond any of the three goes, the oldest first.
+/// How much is kept. What goes beyond any of these goes, the oldest first: of artifacts alone, where it is they that are too much.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Keep {
     /// Runs.
@@ -23,11 +24,13 @@ pub struct Keep {
     pub age: Duration,
     /// Bytes of their logs, all together.
     pub bytes: u64,
+    /// Bytes of their artifacts on the disk, all together.
+    pub artifacts: u64,
 }
 
 impl Default for Keep {
     fn default() -> Self {
-        Self { runs: 10_000, age: Duration::from_secs(180 * 24 * 60 * 60), bytes: 2 << 30 }
+        Self { runs: 10_000, age: Duration::from_secs(180 * 24 * 60 * 60), bytes: 2 << 30, artifacts: 10 << 30 }
     }
 }
 
@@ -47,6 +50,7 @@ impl History {
         }
         self.remove_orphans()?;
         self.remove_expired();
+        self.remove_surplus(keep.artifacts)?;
         Ok(doomed.len())
     }
 
@@ -67,43 +71,89 @@ impl History {
     }
 
     fn remove_logs(&self, run: &RunId) -> Result<(), StoreError> {
-        let artifacts = self.dir().artifacts_of(run);
-        for (what, path) in
-            [("remove the artifacts", artifacts.as_ref()), ("remove the logs", &self.dir().logs_of(run))]
-        {
-            match fs::remove_dir_all(path) {
-                Err(source) if source.kind() != ErrorKind::NotFound => {
-                    return Err(StoreError::File { what, path: path.to_owned(), source });
-                }
-                _ => {}
-            }
-        }
-        Ok(())
+        remove("remove the artifacts", self.dir().artifacts_of(run).as_ref())?;
+        remove("remove the logs", &self.dir().logs_of(run))
     }
 
-    /// Artifacts whose own time is over.
+    /// Artifacts whose own time is over, and what a run that is over left besides.
     fn remove_expired(&self) {
-        let Ok(folders) = fs::read_dir(self.dir().all_artifacts()) else { return };
-        for folder in folders.flatten() {
+        for run in folders(&self.dir().all_artifacts()) {
+            let depot = self.dir().artifacts_of(&run);
             // What cannot be removed now is tried again the next time; it is not shown any more.
-            let _ = Depot::new(folder.path()).prune();
+            let is_over = matches!(self.standing(&run), Ok(Some((_, Standing::Over))));
+            let _ = depot.prune().and_then(|_| if is_over { depot.tidy() } else { Ok(()) });
         }
     }
 
-    /// Logs whose run is not known: of a history that was moved aside.
-    fn remove_orphans(&self) -> Result<(), StoreError> {
-        let Ok(folders) = fs::read_dir(self.dir().all_logs()) else { return Ok(()) };
-        let old = SystemTime::now().checked_sub(ORPHAN).unwrap_or(SystemTime::UNIX_EPOCH);
-        for folder in folders.flatten() {
-            let is_old = folder.metadata().and_then(|meta| meta.modified()).is_ok_and(|time| time < old);
-            let name = folder.file_name();
-            let Some(id) = name.to_str().filter(|_| is_old) else { continue };
-            let known =
-                self.db().prepare_cached("SELECT 1 FROM runs WHERE id = ?1").and_then(|mut run| run.exists([id]));
-            if !known.map_err(|source| self.database(source))? {
-                self.remove_logs(&RunId::from_text(id))?;
+    /// Artifacts beyond so many bytes, those of the oldest runs first. What the latest run has stays.
+    fn remove_surplus(&self, limit: u64) -> Result<(), StoreError> {
+        let mut found = Vec::new();
+        for run in folders(&self.dir().all_artifacts()) {
+            if let Some((number, standing)) = self.standing(&run).map_err(|source| self.database(source))? {
+                // One that cannot be read is removed with its run.
+                let bytes = self.dir().artifacts_of(&run).bytes_on_disk().unwrap_or(0);
+                found.push((number, standing, bytes, run));
+            }
+        }
+        let latest: Option<i64> = self
+            .db()
+            .query_row("SELECT MAX(number) FROM runs", [], |row| row.get(0))
+            .map_err(|source| self.database(source))?;
+        found.sort_by_key(|(number, ..)| std::cmp::Reverse(*number));
+        let mut sum = 0u64;
+        for (number, standing, bytes, run) in found {
+            sum = sum.saturating_add(bytes);
+            if sum > limit && Some(number) != latest && standing == Standing::Over {
+                remove("remove the artifacts", self.dir().artifacts_of(&run).as_ref())?;
             }
         }
         Ok(())
+    }
+
+    /// The number of a run and whether it goes on; `None` where it is not known.
+    fn standing(&self, run: &RunId) -> rusqlite::Result<Option<(i64, Standing)>> {
+        self.db()
+            .prepare_cached("SELECT number, status = 'running' FROM runs WHERE id = ?1")?
+            .query_row([run.as_str()], |row| {
+                Ok((row.get(0)?, if row.get(1)? { Standing::GoesOn } else { Standing::Over }))
+            })
+            .optional()
+    }
+
+    /// Logs and artifacts whose run is not known: of a history that was moved aside.
+    fn remove_orphans(&self) -> Result<(), StoreError> {
+        let old = SystemTime::now().checked_sub(ORPHAN).unwrap_or(SystemTime::UNIX_EPOCH);
+        for above in [self.dir().all_logs(), self.dir().all_artifacts()] {
+            for run in folders(&above) {
+                let modified = fs::metadata(above.join(run.as_str())).and_then(|found| found.modified());
+                let is_old = modified.is_ok_and(|time| time < old);
+                if is_old && self.standing(&run).map_err(|source| self.database(source))?.is_none() {
+                    self.remove_logs(&run)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a run goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    GoesOn,
+    Over,
+}
+
+/// The runs that have a folder here.
+fn folders(above: &Path) -> Vec<RunId> {
+    let Ok(entries) = fs::read_dir(above) else { return Vec::new() };
+    entries.flatten().filter_map(|entry| Some(RunId::from_text(entry.file_name().to_str()?))).collect()
+}
+
+fn remove(what: &'static str, path: &Path) -> Result<(), StoreError> {
+    match fs::remove_dir_all(path) {
+        Err(source) if source.kind() != ErrorKind::NotFound => {
+            Err(StoreError::File { what, path: path.to_owned(), source })
+        }
+        _ => Ok(()),
     }
 }

@@ -180,6 +180,50 @@ fn nobody_is_let_in_without_a_link_and_a_link_is_good_once() {
 }
 
 #[test]
+fn the_page_of_a_run_shows_tries() {
+    let repo = Repo::jobs(json!({"job": {"image": BUSYBOX, "steps": [{"name": "unit", "run": "exit 3", "retry": 1}]}}));
+    repo.plain(&[]).run().exits(1);
+    let (running, link) = ui(&repo);
+    let base = base(&link);
+    let (_, head, _) = ask(&base, "GET", &format!("/login/{}", link.split("/login/").nth(1).unwrap()), &[], "");
+    let cookie = head.lines().find_map(|line| line.strip_prefix("set-cookie: ")).unwrap().split(';').next().unwrap();
+    let page = ask(&base, "GET", "/runs/1", &[("cookie", cookie)], "").2;
+    assert!(page.contains("unit: try 1 of 2 failed: exit code 3"), "{page}");
+    end(running).exits(0);
+}
+
+/// An artifact is named by what it is, and not by its place among those that were there when the page was made.
+#[test]
+fn the_page_of_a_run_hands_its_artifacts_out() {
+    let repo = Repo::jobs(json!({"pack": {"image": BUSYBOX, "steps": [{"run": "echo one > one; echo two > two"}],
+        "artifacts": [{"name": "a<b>", "paths": "one", "expire": "8s"}, {"name": "second", "paths": "two"}]}}));
+    repo.plain(&[]).run().exits(0);
+    let kept = std::time::Instant::now();
+    let (running, link) = ui(&repo);
+    let base = base(&link);
+    let (_, head, _) = ask(&base, "GET", &format!("/login/{}", link.split("/login/").nth(1).unwrap()), &[], "");
+    let cookie = head.lines().find_map(|line| line.strip_prefix("set-cookie: ")).unwrap().split(';').next().unwrap();
+    let get = |path: &str| ask(&base, "GET", path, &[("cookie", cookie)], "");
+    let page = get("/runs/1").2;
+    assert!(page.contains("second</a>") && page.contains("1 file") && page.contains("of pack"), "{page}");
+    assert!(!page.contains("a<b>"), "{page}");
+    let links: Vec<&str> = page.split("/artifacts/").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+    let [first, second] = links[..] else { panic!("{links:?}") };
+    let (status, head, tar) = get(&format!("/runs/1/artifacts/{first}"));
+    assert_eq!(status, 200);
+    assert!(head.contains("content-type: application/x-tar") && head.contains("filename=\"run-1-a-b-.tar\""), "{head}");
+    assert!(tar.contains("one\0") && tar.contains("one\n"));
+    assert_eq!(ask(&base, "GET", &format!("/runs/1/artifacts/{second}"), &[], "").0, 401, "not signed in");
+    std::thread::sleep(Duration::from_secs(9).saturating_sub(kept.elapsed()));
+    assert_eq!(get(&format!("/runs/1/artifacts/{first}")).0, 404, "its time is over");
+    assert!(get(&format!("/runs/1/artifacts/{second}")).2.contains("two\n"), "and the other is still the other");
+    for strange in ["0", "..%2f..%2fhistory.db", "x"] {
+        assert_eq!(get(&format!("/runs/1/artifacts/{strange}")).0, 404, "{strange}");
+    }
+    end(running).exits(0);
+}
+
+#[test]
 fn a_dashboard_for_others_needs_tls() {
     let forge = Forge::script("true");
     let listen = |args: &[&str]| {

@@ -2,9 +2,11 @@
 
 use std::fs;
 use std::io::{Seek, SeekFrom, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use argon::event::RunId;
 use argon::store::StateDir;
 use argon::store::history::{Filter, History};
 use argon::store::retention::Keep;
@@ -288,13 +290,13 @@ fn filled(runs: u64) -> (tempfile::TempDir, StateDir) {
 
 #[test]
 fn what_is_too_old_or_too_much_goes_with_its_logs_and_the_latest_stays() {
-    let keep = Keep { runs: 100, age: Duration::from_secs(1000 * 86_400), bytes: 1 << 30 };
+    let keep = Keep { runs: 100, age: Duration::from_secs(1000 * 86_400), bytes: 1 << 30, artifacts: 1 << 30 };
     for (keep, left) in [
         (keep, 10),
         (Keep { runs: 3, ..keep }, 3),
         (Keep { bytes: 4500, ..keep }, 4),
         (Keep { age: Duration::from_secs(5 * 86_400 - 3600), ..keep }, 5),
-        (Keep { runs: 0, age: Duration::ZERO, bytes: 0 }, 1),
+        (Keep { runs: 0, age: Duration::ZERO, bytes: 0, artifacts: 0 }, 1),
     ] {
         let (_folder, dir) = filled(10);
         let history = History::open(&dir).unwrap().0;
@@ -307,6 +309,85 @@ fn what_is_too_old_or_too_much_goes_with_its_logs_and_the_latest_stays() {
         );
         assert_eq!(fs::read_dir(dir.path().join("logs")).unwrap().count(), left, "{keep:?}");
     }
+}
+
+/// `argon secret set` once made the folder as any other program would, and the history was laid into it as it was.
+#[test]
+fn the_state_folder_is_its_owners_alone_whoever_made_it() {
+    let repo = Repo::script(BUSYBOX, "echo said > kept");
+    let mode = |path: &str| fs::metadata(state(&repo).join(path)).unwrap().permissions().mode() & 0o777;
+    fs::create_dir_all(state(&repo)).unwrap();
+    fs::set_permissions(state(&repo), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::write(state(&repo).join("history.db"), "").unwrap();
+    fs::set_permissions(state(&repo).join("history.db"), fs::Permissions::from_mode(0o644)).unwrap();
+    repo.plain(&[]).run().exits(0);
+    assert_eq!((mode(""), mode("history.db")), (0o700, 0o600));
+}
+
+/// `argon artifacts` and `argon logs` once took another repository's latest run where this one had none.
+#[test]
+fn a_repository_without_a_run_is_not_given_anothers() {
+    let repo = Repo::script(BUSYBOX, "echo said");
+    repo.plain(&[]).run().exits(0);
+    let other = Repo::script(BUSYBOX, "true");
+    for command in ["logs", "artifacts"] {
+        let asked = other.argon(&[command, "--state", state(&repo).to_str().unwrap()]).without_engine();
+        asked.exits(2).says("no run of this repository was recorded yet").says("argon runs --all").never_says("said");
+        other.argon(&[command, "1", "--state", state(&repo).to_str().unwrap()]).without_engine().exits(0);
+    }
+}
+
+/// Artifacts of a run, made without one.
+fn keeps(dir: &StateDir, run: &RunId, name: &str, bytes: usize, lasts: Option<Duration>) {
+    let mut tar = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_size(bytes as u64);
+    header.set_cksum();
+    tar.append_data(&mut header, "file", vec![b'x'; bytes].as_slice()).unwrap();
+    let mut begun = dir.artifacts_of(run).begin("job", name, argon::artifact::Limits::default()).unwrap();
+    begun.intake.take(tar.into_inner().unwrap().as_slice(), "", &|_| true).unwrap();
+    begun.keep(lasts).unwrap().unwrap();
+}
+
+#[test]
+fn artifacts_go_by_their_own_time_and_by_their_bytes_and_with_what_is_left_of_them() {
+    let (_folder, dir) = filled(5);
+    let history = History::open(&dir).unwrap().0;
+    let keep = Keep { runs: 100, age: Duration::from_secs(1000 * 86_400), bytes: 1 << 30, artifacts: 1 << 30 };
+    let runs: Vec<RunId> =
+        history.runs(&Filter::default(), 100).unwrap().into_iter().map(|found| found.run.id).collect();
+    let folder = |run: &RunId| dir.path().join("artifacts").join(run.as_str());
+    let names =
+        |run: &RunId| dir.artifacts_of(run).list().unwrap().into_iter().map(|kept| kept.name).collect::<Vec<_>>();
+    runs.iter().for_each(|run| keeps(&dir, run, "large", 1 << 20, None));
+    keeps(&dir, &runs[0], "short", 10, Some(Duration::from_secs(1)));
+    keeps(&dir, &runs[1], "short", 10, Some(Duration::from_secs(3600)));
+    // What a killed argon was taking in.
+    fs::write(folder(&runs[1]).join(".tmpX"), "half").unwrap();
+    // Of a history that was moved aside: old, and just begun.
+    let (old, young) = (RunId::from_text("old"), RunId::from_text("young"));
+    for run in [&old, &young] {
+        keeps(&dir, run, "orphan", 10, None);
+    }
+    let day = std::time::SystemTime::now() - Duration::from_secs(2 * 86_400);
+    fs::File::open(folder(&old)).unwrap().set_modified(day).unwrap();
+    std::thread::sleep(Duration::from_millis(1100));
+    history.prune(&keep, Timestamp::now()).unwrap();
+    assert_eq!(
+        (names(&runs[0]), names(&runs[1])),
+        (vec!["large".to_owned()], vec!["large".to_owned(), "short".to_owned()])
+    );
+    assert_eq!(fs::read_dir(folder(&runs[0])).unwrap().count(), 2, "a tar, and its note");
+    assert!(!folder(&runs[1]).join(".tmpX").exists() && !folder(&old).exists() && folder(&young).exists());
+    // The oldest first; their runs stay, and the latest run has what it has.
+    for (limit, left) in [(5 << 19, 2), (0, 1)] {
+        history.prune(&Keep { artifacts: limit, ..keep }, Timestamp::now()).unwrap();
+        assert_eq!(runs.iter().filter(|run| folder(run).exists()).count(), left, "{limit}");
+        assert_eq!(history.runs(&Filter::default(), 100).unwrap().len(), 5);
+    }
+    dir.artifacts_of(&runs[0]).remove(&dir.artifacts_of(&runs[0]).list().unwrap()[0]).unwrap();
+    history.prune(&keep, Timestamp::now()).unwrap();
+    assert!(!folder(&runs[0]).exists(), "an empty folder");
 }
 
 #[test]

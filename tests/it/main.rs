@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::needless_pass_by_value)]
 
 mod architecture;
+mod artifact;
 mod cli;
 #[cfg(feature = "listen")]
 mod dashboard;

@@ -4,11 +4,12 @@ use std::io::Read;
 
 use bollard::query_parameters::{DownloadFromContainerOptions, UploadToContainerOptions};
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt};
+use futures_util::StreamExt;
 use tokio::sync::mpsc;
 use tokio_util::io::{ReaderStream, StreamReader};
 
 use super::Docker;
+use super::error::of_path;
 use crate::engine::{ContainerId, EngineError, TarStream};
 
 /// What is read of the archive at a time.
@@ -30,31 +31,34 @@ pub(super) async fn upload(
     Ok(docker.client.upload_to_container(&id.0, Some(options), body).await?)
 }
 
-/// A path of a container as a tar.
+/// A path of a container as a tar. Its first bytes have come: an engine that has no such path says so in their stead.
 pub(super) async fn download(docker: &Docker, id: &ContainerId, path: &str) -> Result<TarStream, EngineError> {
-    let options = DownloadFromContainerOptions { path: path.to_owned() };
-    let (client, id) = (docker.client.clone(), id.0.clone());
-    let pieces = async_stream(client, id, options);
-    Ok(Box::pin(StreamReader::new(pieces)))
+    let mut pieces = pieces(docker.client.clone(), id.0.clone(), path.to_owned());
+    let first = pieces.recv().await.transpose()?;
+    let rest = futures_util::stream::unfold(pieces, async |mut pieces| Some((pieces.recv().await?, pieces)));
+    let all = futures_util::stream::iter(first.map(Ok)).chain(rest);
+    Ok(Box::pin(StreamReader::new(all.map(|piece| piece.map_err(std::io::Error::other)))))
 }
 
-/// The pieces of an archive, as a stream that has all that it needs.
-fn async_stream(
-    client: bollard::Docker,
-    id: String,
-    options: DownloadFromContainerOptions,
-) -> impl Stream<Item = std::io::Result<Bytes>> + Send {
+/// The pieces of an archive, from a task that has all that it needs, and ends when nobody wants more.
+fn pieces(client: bollard::Docker, id: String, path: String) -> mpsc::Receiver<Result<Bytes, EngineError>> {
     let (send, receive) = mpsc::channel(4);
     tokio::spawn(async move {
+        let options = DownloadFromContainerOptions { path: path.clone() };
         let mut pieces = std::pin::pin!(client.download_from_container(&id, Some(options)));
-        while let Some(piece) = pieces.next().await {
-            // Who reads it may have had enough.
-            if send.send(piece.map_err(std::io::Error::other)).await.is_err() {
+        loop {
+            // The engine holds the container for as long as it is asked.
+            let piece = tokio::select! {
+                piece = pieces.next() => piece,
+                () = send.closed() => return,
+            };
+            let Some(piece) = piece else { return };
+            if send.send(piece.map_err(|error| of_path(error, &path))).await.is_err() {
                 return;
             }
         }
     });
-    futures_util::stream::unfold(receive, async |mut receive| Some((receive.recv().await?, receive)))
+    receive
 }
 
 /// Reads one regular file. What a container keeps in memory (its scratch directory) is not seen by every engine.

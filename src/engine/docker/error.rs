@@ -60,6 +60,15 @@ fn is_being_removed(words: &str) -> bool {
     words.contains("removal of container") || words.contains("marked for removal") || words.contains("is being removed")
 }
 
+/// What a refusal to hand a path of a container out means.
+pub(super) fn of_path(error: Error, path: &str) -> EngineError {
+    let is_not_found = is_not_found(&error);
+    match error.into() {
+        EngineError::Refused { .. } if is_not_found => EngineError::PathMissing { path: path.to_owned() },
+        other => other,
+    }
+}
+
 /// Whether the engine lost the container, or never had it.
 pub(super) fn is_not_found(error: &Error) -> bool {
     matches!(error, Error::DockerResponseServerError { status_code: 404, .. })
@@ -151,6 +160,20 @@ mod tests {
             let name = format!("{:?}", EngineError::from(of(status, message)));
             assert!(name.starts_with(kind), "{message}: {name}");
         }
+    }
+
+    #[test]
+    fn a_path_that_is_not_there_is_told_from_a_container_that_is_not() {
+        for (message, expected) in [
+            (
+                "Could not find the file /workspace/x in container abc",
+                EngineError::PathMissing { path: "/x".to_owned() },
+            ),
+            ("No such container: abc", EngineError::Gone),
+        ] {
+            assert_eq!(of_path(of(404, message), "/x"), expected);
+        }
+        assert!(matches!(of_path(of(500, "a file named 404"), "/x"), EngineError::Refused { status: 500, .. }));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 
-use super::{JobRun, Outcome, no_value};
+use super::{Broken, JobRun, Outcome, no_value};
 use crate::engine::Engine;
 use crate::event::{Cause, Event, Status, StepIndex, StepResult, TimeoutScope};
 use crate::execute::StepColor;
@@ -122,7 +122,7 @@ impl<E: Engine> JobRun<'_, E> {
             };
             let (result, handed) = run.run(talk).await?;
             let is_over = matches!(result.cause, Some(Cause::TimedOut { scope: TimeoutScope::Job, .. }));
-            let wait = tries.wait_after(result.status, result.cause.as_ref()).filter(|_| !is_over);
+            let wait = tries.wait_after(result.status, result.cause.as_ref()).filter(|_| !is_over && self.goes_on());
             let (Some(wait), Some(cause)) = (wait, result.cause.clone()) else {
                 return Ok((StepResult { duration: began.elapsed(), ..result }, handed));
             };
@@ -136,27 +136,28 @@ impl<E: Engine> JobRun<'_, E> {
                     cause,
                 })
                 .await;
-            if !self.waited(wait).await {
-                return Ok((StepResult { duration: began.elapsed(), ..result }, handed));
+            if let Err(cause) = self.waited(wait).await {
+                // Not the failure that is behind it: it was to be tried again, and it is this that keeps it from that.
+                let status = Broken::Stopped(cause.clone()).status();
+                let ended = StepResult { status, duration: began.elapsed(), ..StepResult::skipped(cause) };
+                return Ok((ended, HandedOn::default()));
             }
             tries.attempt += 1;
         }
     }
 
-    /// Waits before another try. False where a stop of the run came, or the job's time was up: then there is none.
-    pub(super) async fn waited(&self, wait: Duration) -> bool {
-        let mut stop = self.stop.clone();
-        let deadline = async {
-            match self.deadline {
-                Some((at, _)) => tokio::time::sleep_until(at.into()).await,
-                None => std::future::pending().await,
-            }
+    /// Waits before another try; the cause of there being none where a stop of the run came, or the job's time was up.
+    pub(super) async fn waited(&self, wait: Duration) -> Result<(), Cause> {
+        let waiting = async {
+            tokio::time::sleep(wait).await;
+            Ok(())
         };
-        tokio::select! {
-            biased;
-            _ = stop.stopped() => false,
-            () = deadline => false,
-            () = tokio::time::sleep(wait) => true,
+        match self.until_stopped(waiting).await {
+            Err(broken) => Err(broken.into_cause()),
+            Ok(()) => match self.stop.now().reason() {
+                Some(reason) => Err(reason.cause()),
+                None => Ok(()),
+            },
         }
     }
 

@@ -112,17 +112,18 @@ impl Place {
     }
 
     /// Looks for a result, and where it is one of `rests`, makes its artifacts this run's.
-    pub(super) fn find(&self, rests: &Rests, depot: Option<&Depot>) -> Known {
+    /// `lasts` says how long one of a name is kept, from now on: what time it had when it was made may be over.
+    pub(super) fn find(&self, rests: &Rests, depot: Option<&Depot>, lasts: &dyn Fn(&str) -> Option<Duration>) -> Known {
         let locked = match Locked::wait(&self.lock(), Want::Read) {
             Ok(Some(locked)) => locked,
             Ok(None) => return Known::Nothing,
             Err(error) => return Known::Broken(error),
         };
-        let Some(kept) = self.read() else { return Known::Nothing };
+        let Some(mut kept) = self.read() else { return Known::Nothing };
         if let Some(why) = differences(&kept.rests, rests) {
             return Known::Differs(why);
         }
-        if let Err(error) = self.hand_out(&kept, depot) {
+        if let Err(error) = self.hand_out(&mut kept, depot, lasts) {
             return Known::Broken(error);
         }
         // What is used is not old; where its time cannot be set, it goes a little sooner.
@@ -137,7 +138,12 @@ impl Place {
         postcard::from_bytes(&bytes).ok().filter(|kept: &Kept| kept.form == FORM)
     }
 
-    fn hand_out(&self, kept: &Kept, depot: Option<&Depot>) -> io::Result<()> {
+    fn hand_out(
+        &self,
+        kept: &mut Kept,
+        depot: Option<&Depot>,
+        lasts: &dyn Fn(&str) -> Option<Duration>,
+    ) -> io::Result<()> {
         let Some(depot) = depot.filter(|_| !kept.artifacts.is_empty()) else {
             return match kept.artifacts.is_empty() {
                 true => Ok(()),
@@ -151,7 +157,10 @@ impl Place {
                 return Err(io::Error::other(format!("its artifact {} was changed", artifact.artifact.name)));
             }
         }
-        kept.artifacts.iter().try_for_each(|artifact| depot.adopt(&artifact.artifact, &tar(artifact)))
+        for artifact in &mut kept.artifacts {
+            artifact.artifact = depot.adopt(&artifact.artifact, &tar(artifact), lasts(&artifact.artifact.name))?;
+        }
+        Ok(())
     }
 
     /// Keeps a result with these artifacts.
@@ -334,7 +343,7 @@ mod tests {
         /// What a later run finds: its outputs, and its artifacts' tars.
         fn found(&self) -> Result<(String, Vec<String>), String> {
             let depot = Depot::new(self.scratch.path().join("later"));
-            match self.place.find(&Rests::new(), Some(&depot)) {
+            match self.place.find(&Rests::new(), Some(&depot), &|_| None) {
                 Known::Same(kept) => {
                     let listed = depot.list().unwrap();
                     let tars = listed.iter().map(|one| fs::read(depot.tar(one)).unwrap());
@@ -391,7 +400,8 @@ mod tests {
                 });
             }
             for _ in 0..40 {
-                let known = home.place.find(&Rests::new(), Some(&Depot::new(home.scratch.path().join("reader"))));
+                let known =
+                    home.place.find(&Rests::new(), Some(&Depot::new(home.scratch.path().join("reader"))), &|_| None);
                 assert!(!matches!(known, Known::Broken(_) | Known::Differs(_)));
             }
         });

@@ -83,6 +83,8 @@ pub struct KeepTable {
     pub days: Option<u64>,
     /// Their logs.
     pub megabytes: Option<u64>,
+    /// Their artifacts, in megabytes.
+    pub artifacts: Option<u64>,
 }
 
 impl From<KeepTable> for Keep {
@@ -92,6 +94,7 @@ impl From<KeepTable> for Keep {
             runs: table.runs.unwrap_or(usual.runs),
             age: table.days.map_or(usual.age, |days| Duration::from_secs(days.saturating_mul(24 * 60 * 60))),
             bytes: table.megabytes.map_or(usual.bytes, |megabytes| megabytes.saturating_mul(1 << 20)),
+            artifacts: table.artifacts.map_or(usual.artifacts, |megabytes| megabytes.saturating_mul(1 << 20)),
         }
     }
 }

@@ -104,6 +104,7 @@ mod tests {
             forgiven: false,
             message: None,
             took: String::new(),
+            tries: Vec::new(),
             steps: Vec::new(),
         }
     }

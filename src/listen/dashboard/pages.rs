@@ -32,6 +32,7 @@ use crate::store::StoreError;
 use crate::store::history::{Filter, History, Job, Phase, Run, RunName, Step};
 use crate::store::logs::{Log, LogId};
 use crate::store::queue::Queue;
+use crate::store::tries::tries;
 
 /// How many runs stand on a page of the history.
 const RUNS: usize = 50;
@@ -73,7 +74,7 @@ pub(super) fn routes(board: Arc<Board>) -> Router {
         .route("/runs/{id}/log/{job}/{step}", get(log))
         .route("/runs/{id}/log/{job}/{step}/lines", get(lines))
         .route("/runs/{id}/log/{job}/{step}/raw", get(raw))
-        .route("/runs/{id}/artifacts/{at}", get(artifact))
+        .route("/runs/{id}/artifacts/{artifact}", get(artifact))
         .route("/trends", get(trends))
         .route("/badge/{name}", get(picture))
         .route("/trigger", post(actions::trigger))
@@ -358,9 +359,9 @@ struct RunPage {
     can_run_again: bool,
 }
 
-/// An artifact of a run, by its place among them.
+/// An artifact of a run.
 struct ArtifactView {
-    at: usize,
+    id: String,
     name: String,
     job: String,
     size: String,
@@ -396,7 +397,10 @@ async fn run(
         }
         None => None,
     };
-    let views: Vec<JobView> = jobs.iter().map(JobView::of).collect();
+    let (state, id) = (board.state.clone(), run.id.clone());
+    let reading = tokio::task::spawn_blocking(move || tries(&state, &id));
+    let tries = reading.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?;
+    let views: Vec<JobView> = jobs.iter().map(|job| JobView::of(job, &tries)).collect();
     let is_running = run.phase == Phase::Running;
     let is_ours = board.shop.as_ref().is_some_and(|shop| shop.config.repository(&run.repository).is_some());
     // The button stands where the same question lets it through.
@@ -530,7 +534,7 @@ async fn log(
         frame: Frame::of(&board, &session),
         run: RunView::of(&run, Timestamp::now()),
         step: StepView::of(&job.steps[step]),
-        job: JobView::of(&job),
+        job: JobView::of(&job, &[]),
         before: (window.from > 0).then(|| window.from.saturating_sub(LINES)),
         behind: (end < window.total).then_some(end),
         window,
@@ -566,12 +570,12 @@ async fn raw(
 /// An artifact as a tar. Whoever gets it unpacks it: nothing of it is shown here, whatever it has.
 async fn artifact(
     State(board): State<Arc<Board>>,
-    Path((id, at)): Path<(String, usize)>,
+    Path((id, asked)): Path<(String, String)>,
 ) -> Result<impl IntoResponse, Failed> {
     let (run, _) = found(&board, &id).await?.ok_or(Failed::NotFound)?;
     let depot = board.state.artifacts_of(&run.id);
     let opening = tokio::task::spawn_blocking(move || -> std::io::Result<Option<(Artifact, std::fs::File)>> {
-        let Some(artifact) = depot.list()?.into_iter().nth(at) else { return Ok(None) };
+        let Some(artifact) = depot.list()?.into_iter().find(|artifact| artifact.id() == asked) else { return Ok(None) };
         let file = std::fs::File::open(depot.tar(&artifact))?;
         Ok(Some((artifact, file)))
     });
@@ -589,14 +593,13 @@ async fn artifacts(board: &Board, run: &RunId) -> Vec<ArtifactView> {
     let listing = tokio::task::spawn_blocking(move || depot.list());
     let found = listing.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
     // A folder that cannot be read is told by whoever asks for what is in it.
-    let found = found.unwrap_or_default().into_iter().enumerate();
-    let view = |(at, artifact): (usize, Artifact)| ArtifactView {
-        at,
-        size: format!("{} files, {}", artifact.files, bytes(artifact.bytes)),
+    let view = |artifact: Artifact| ArtifactView {
+        id: artifact.id().to_owned(),
+        size: format!("{}, {}", crate::sinks::style::files(artifact.files), bytes(artifact.bytes)),
         name: artifact.name,
         job: artifact.job,
     };
-    found.map(view).collect()
+    found.unwrap_or_default().into_iter().map(view).collect()
 }
 
 #[derive(Template)]

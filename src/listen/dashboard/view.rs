@@ -12,6 +12,7 @@ use crate::store::StoreError;
 use crate::store::history::{FoundLine, History, Job, Phase, Run, Step};
 use crate::store::overview::Took;
 use crate::store::queue::{Ignored, Waiting};
+use crate::store::tries::Try;
 
 /// The height of a bar for what took longest.
 const BAR: u128 = 28;
@@ -88,6 +89,8 @@ pub(super) struct JobView {
     pub(super) forgiven: bool,
     pub(super) message: Option<String>,
     pub(super) took: String,
+    /// Tries of it and its steps that others followed.
+    pub(super) tries: Vec<String>,
     pub(super) steps: Vec<StepView>,
 }
 
@@ -104,8 +107,13 @@ pub(super) struct StepView {
 }
 
 impl JobView {
-    pub(super) fn of(job: &Job) -> Self {
+    pub(super) fn of(job: &Job, tries: &[Try]) -> Self {
+        let tries = tries.iter().filter(|tried| tried.job == job.position).map(|tried| {
+            let step = tried.step.and_then(|step| job.steps.get(step)).map(|step| format!("{}: ", step.name));
+            format!("{}{}", step.unwrap_or_default(), tried.words())
+        });
         Self {
+            tries: tries.collect(),
             position: job.position,
             name: job.name.clone(),
             image: job.image.clone(),

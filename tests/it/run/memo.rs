@@ -35,6 +35,21 @@ fn repository() -> Repo {
 
 const MAKE: &str = "echo making; mkdir out; cat src/a > out/file; echo version=7 >> \"$ARGON_OUTPUT\"";
 
+/// A restored artifact once had the time of the run that made it: later runs gave their jobs what was over, and kept nothing.
+#[test]
+fn the_time_of_an_artifact_is_counted_anew_when_a_job_is_spared() {
+    let repo = Repo::jobs(json!({"job": {"image": BUSYBOX, "inputs": ["src/**"], "steps": [{"run": "echo x > x"}],
+        "artifacts": {"name": "out", "paths": "x", "expire": "2s"}}}));
+    let repo = repo.file("src/a", "a");
+    repo.plain(&[]).run().exits(0);
+    std::thread::sleep(std::time::Duration::from_millis(2100));
+    repo.argon(&["artifacts"]).without_engine().exits(0).says("kept no artifacts");
+    let second = repo.json(&[]).run();
+    assert_eq!(cached(&second), ["job"]);
+    assert_eq!(second.all("artifact")[0]["name"], "out", "told of a spared job, too");
+    repo.argon(&["artifacts"]).without_engine().exits(0).says("out");
+}
+
 #[test]
 fn a_job_is_spared_with_its_log_outputs_and_artifacts_and_runs_again_with_the_reason() {
     let repo = repository();

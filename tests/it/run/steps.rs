@@ -1,5 +1,8 @@
 //! What a step sees: its environment, its streams, its signals, and what earlier steps left.
 
+use std::time::Duration;
+
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::support::{BUSYBOX, Engine, NONROOT, NOSETSID, PYTHON, Repo};
@@ -230,4 +233,100 @@ fn a_step_and_a_job_are_tried_again_in_a_real_container() {
     assert_eq!(ran.job("late")["status"], "success");
     assert_eq!(ran.job("job")["exit_code"], 4);
     repo.plain(&["step"]).run().exits(0).says("try 2 of 4 of step 1");
+}
+
+#[test]
+fn every_output_shows_the_tries() {
+    let step = "echo x >> t; echo try $(wc -l < t); [ $(wc -l < t) = 3 ]";
+    let repo = Repo::jobs(json!({
+        "flaky": {"image": BUSYBOX, "steps": [{"name": "unit", "run": step, "retry": 2}]},
+        "bad": {"image": BUSYBOX, "retry": 1, "steps": [{"name": "fine", "run": "echo fine"}, {"name": "never", "run": "echo again; exit 4"}]},
+    }));
+    let report = repo.beside().join("report.xml");
+    repo.plain(&["-k", "-q", "--junit", report.to_str().unwrap()]).run().exits(1).says("try 2 of 2");
+    let report = std::fs::read_to_string(report).unwrap();
+    let case = |name: &str| {
+        report
+            .split(&format!("<testcase name=\"{name}\""))
+            .nth(1)
+            .unwrap()
+            .split("</testcase>")
+            .next()
+            .unwrap()
+            .to_owned()
+    };
+    let (unit, never) = (case("unit"), case("never"));
+    assert_eq!(unit.matches("<flakyFailure type=\"failure\" message=\"exit code 1\">").count(), 2, "{unit}");
+    assert!(unit.contains("<system-out>try 1\n") && !unit.contains("<failure"), "{unit}");
+    assert!(never.contains("<failure") && never.matches("<rerunFailure").count() == 1, "{never}");
+    assert!(report.contains("tests=\"3\" failures=\"1\""), "{report}");
+
+    repo.argon(&["runs", "1"])
+        .without_engine()
+        .exits(0)
+        .says("    try 1 of 3 failed: exit code 1\n    try 2 of 3 failed: exit code 1\n")
+        .says("  try 1 of 2 of the job failed: step 2 (never) failed\n");
+    let run = repo.argon(&["runs", "1", "--json"]).without_engine();
+    let run: Value = serde_json::from_slice(&run.stdout).unwrap();
+    assert_eq!(run["jobs"][1]["tries"][1], json!({"step": 1, "attempt": 2, "of": 3, "message": "exit code 1"}));
+    repo.argon(&["logs", "--job", "flaky"])
+        .without_engine()
+        .exits(0)
+        .says("try 1\n… try 1 of 3 failed: exit code 1\ntry 2\n… try 2 of 3 failed: exit code 1\ntry 3\n");
+    repo.argon(&["logs", "--step", "never"])
+        .without_engine()
+        .exits(0)
+        .says("again\n… try 1 of 2 of the job failed: step 2 (never) failed\nagain\n");
+    let raw = repo.argon(&["logs", "--job", "flaky", "--raw"]).without_engine();
+    assert_eq!(raw.text(), "try 1\ntry 2\ntry 3\n");
+    repo.plain(&["-q", "flaky"]).run().exits(0).says("flaky: step 1 at try 3 of 3");
+    repo.plain(&["flaky"]).run().exits(0).says("try 2 of 3 of step 1");
+}
+
+/// The try that failed was once told as the step's end, and what runs always was killed at once.
+#[test]
+fn the_time_of_a_job_that_is_over_between_two_tries_is_what_ends_it() {
+    let repo = Repo::jobs(json!({"job": {"image": BUSYBOX, "timeout": "3s", "steps": [
+        {"run": "exit 3", "retry": {"max": 3, "backoff": "1h"}},
+        {"run": "sleep 1; echo cleaned", "if": "always()"}]}}));
+    let ran = repo.json(&[]).run();
+    ran.exits(1);
+    for end in [ran.step("job", 1), ran.job("job")] {
+        assert_eq!((&end["status"], &end["cause"]["kind"]), (&json!("failure"), &json!("timed-out")), "{end}");
+        assert_eq!((&end["cause"]["scope"], &end["exit_code"]), (&json!("job"), &Value::Null), "{end}");
+    }
+    assert_eq!((ran.said("job", 2).as_str(), &ran.step("job", 2)["status"]), ("cleaned\n", &json!("success")));
+}
+
+/// The job was once said to be tried again, and the step to have failed.
+#[test]
+fn an_interruption_between_two_tries_of_a_step_cancels_step_and_job() {
+    let repo = Repo::jobs(json!({"job": {"image": BUSYBOX, "retry": {"max": 3, "backoff": "30s"},
+        "steps": [{"run": "exit 3", "retry": {"max": 3, "backoff": "30s"}}, {"run": "echo never"}]}}));
+    let mut run = repo.json(&[]).spawn();
+    run.wait_for("\"retry\"");
+    std::thread::sleep(Duration::from_millis(200));
+    run.signal(Signal::INT);
+    let ran = run.end();
+    ran.exits(130);
+    assert_eq!(ran.all("retry").len(), 1, "the job is not to be tried again");
+    let statuses = [ran.step("job", 1), ran.step("job", 2), ran.job("job")].map(|end| end["status"].clone());
+    assert_eq!(statuses, ["cancelled", "skipped", "cancelled"]);
+}
+
+#[test]
+fn an_interruption_between_two_tries_of_a_job_cancels_it_and_its_steps_are_not_left_waiting() {
+    let repo = Repo::jobs(
+        json!({"job": {"image": BUSYBOX, "retry": {"max": 1, "backoff": "30s"}, "steps": [{"run": "exit 3"}]}}),
+    );
+    let mut run = repo.json(&[]).spawn();
+    run.wait_for("\"retry\"");
+    run.signal(Signal::INT);
+    let ran = run.end();
+    ran.exits(130);
+    assert_eq!(ran.job("job")["status"], "cancelled");
+    repo.argon(&["runs", "1"]).without_engine().exits(0).says("exit 3").never_says("queued");
+    let run = repo.argon(&["runs", "1", "--json"]).without_engine();
+    let run: Value = serde_json::from_slice(&run.stdout).unwrap();
+    assert_eq!(run["jobs"][0]["steps"][0]["status"], "skipped");
 }
