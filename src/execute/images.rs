@@ -145,7 +145,7 @@ impl<E: Engine> Named<E> {
             PlannedImage::Named(name) => self.get(name),
             PlannedImage::Built(planned) => {
                 let (this, planned) = (self.clone(), planned.clone());
-                let work = async move { build::image(&this.context, &planned, |name| this.get(&name)).await };
+                let work = async move { build::image(&this.context, &planned, |name| this.get(name)).await };
                 work.boxed().shared()
             }
         }

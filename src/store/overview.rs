@@ -124,11 +124,12 @@ mod tests {
     use super::*;
     use crate::event::{RunId, Status};
     use crate::store::StateDir;
-    use crate::store::record::Subject;
+    use crate::store::record::{Ending, Subject};
 
     fn ended(history: &History, branch: &str, status: Status) {
         let subject = Subject { repository: "repo".into(), branch: Some(branch.into()), ..Subject::default() };
-        history.note(&RunId::generate(), &subject, None, (status, "it ended")).unwrap();
+        let ending = Ending { status, message: Some("it ended".into()), time: jiff::Timestamp::now() };
+        history.note(&RunId::generate(), &subject, None, &ending).unwrap();
     }
 
     #[test]

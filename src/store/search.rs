@@ -185,7 +185,7 @@ mod tests {
     use crate::event::*;
     use crate::sinks::Sink;
     use crate::store::StateDir;
-    use crate::store::record::{Recorder, Subject};
+    use crate::store::record::{Ending, Recorder, Subject};
 
     /// A run of a job with a service, each of which says `words` in its own way.
     fn record(dir: &StateDir, words: &str) {
@@ -229,7 +229,8 @@ mod tests {
         record(&dir, "two");
         let history = History::open(&dir).unwrap().0;
         let why = "`other` matches none of on.push.branches";
-        history.note(&RunId::generate(), &Subject::default(), None, (Status::Skipped, why)).unwrap();
+        let ending = Ending { status: Status::Skipped, message: Some(why.to_owned()), time: Timestamp::now() };
+        history.note(&RunId::generate(), &Subject::default(), None, &ending).unwrap();
         for (searched, shown, line) in [
             ("two pri", "test › unit", "two printed"),
             ("two ser", "test › db", "two served"),

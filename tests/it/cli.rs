@@ -300,20 +300,6 @@ fn files_that_git_ignores_are_told() {
 }
 
 #[test]
-fn what_is_not_built_is_refused_by_name() {
-    let sandbox = Sandbox::empty();
-    sandbox.write(
-        ".runnerci.yml",
-        "jobs:\n  a:\n    image: {build: .}\n    steps: [{run: make}]\n  b: {image: 'box:1', steps: [{run: make}]}\n",
-    );
-    let said = sandbox.argon(&["run", "--dry-run"]).to_string();
-    assert!(said.contains("status 2"), "{said}");
-    assert!(said.contains("has `image: {build}`, which `argon run` does not do yet"), "{said}");
-    assert!(sandbox.argon(&["validate"]).to_string().contains("is valid"));
-    assert!(sandbox.argon(&["run", "--dry-run", "b"]).to_string().contains("status 0"));
-}
-
-#[test]
 fn what_a_job_asks_for_beyond_the_sandbox_is_refused_unless_it_is_allowed() {
     let sandbox = Sandbox::empty();
     let write = |security: &str| {

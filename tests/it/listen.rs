@@ -109,6 +109,12 @@ impl Forge {
         serde_json::from_slice(&told.stdout).unwrap()
     }
 
+    /// What the steps of the latest run printed.
+    pub(crate) fn logs(&self) -> Ended {
+        let latest = self.runs().iter().filter_map(|run| run["number"].as_u64()).max().expect("a run");
+        self.repo.argon(&["logs", &latest.to_string()]).without_engine()
+    }
+
     /// A delivery, signed.
     pub(crate) fn push(&self, branch: &str, commit: &str, id: &str) -> Answer {
         let body = body(branch, commit);
@@ -187,7 +193,7 @@ fn a_signed_push_runs_the_exact_commit_once_and_is_recorded() {
     let runs = forge.runs();
     let told = [&runs[0]["id"], &runs[0]["commit"], &runs[0]["branch"], &runs[0]["event"], &runs[0]["status"]];
     assert_eq!((runs.len(), told), (1, [&run, &json!(first), &json!("main"), &json!("push"), &json!("failure")]));
-    forge.repo.argon(&["logs"]).without_engine().says("push main ada");
+    forge.logs().says("push main ada");
     end(running).exits(0);
     assert!(!std::path::Path::new("/tmp/owned").exists());
 }

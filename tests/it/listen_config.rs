@@ -234,7 +234,7 @@ fn a_run_reaches_neither_this_machine_nor_its_network_where_that_can_be_seen_to(
         let running = forge.listen(args);
         forge.push(&format!("topic/{}", args.len()), &forge.commit(), &args.len().to_string());
         forge.outcomes();
-        let logs = forge.repo.argon(&["logs"]).without_engine();
+        let logs = forge.logs();
         let told = end(running);
         told.exits(0);
         let warned = String::from_utf8_lossy(&told.stderr).contains("containers reach this machine");
@@ -294,7 +294,7 @@ fn a_job_with_services_reaches_those_and_no_more_of_the_local_network_than_other
     let running = forge.listen(&[]);
     forge.push("main", &forge.commit(), "1");
     assert_eq!(forge.outcomes(), ["success"]);
-    let log = String::from_utf8(forge.repo.argon(&["logs"]).without_engine().stdout).unwrap();
+    let log = String::from_utf8(forge.logs().stdout).unwrap();
     let told = end(running);
     let warned = String::from_utf8_lossy(&told.stderr).contains("containers reach this machine");
     assert!(log.contains("served"), "{log}");

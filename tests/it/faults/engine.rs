@@ -107,7 +107,7 @@ fn a_full_disk_of_the_engine_is_named_and_recovered_from() {
         |script: &str| Repo::jobs(json!({"job": {"image": BUSYBOX, "network": "none", "steps": [{"run": script}]}}));
     let large = pipeline("true").file("large", vec![7; 100 << 20]);
     let ended = large.plain(&[]).engine(&private.engine).run();
-    ended.exits(3).says("the engine's disk is full").says("`argon clean --workspaces --cache`");
+    ended.exits(3).says("the engine's disk is full").says("`argon clean --workspaces --cache --images`");
     // A step that fills it fails by itself: it is the step's own doing.
     let ended = pipeline("dd if=/dev/zero of=large bs=1M count=200").plain(&[]).engine(&private.engine).run();
     ended.exits(1).says("No space left on device");

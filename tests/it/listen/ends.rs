@@ -294,7 +294,7 @@ fn none_is_run_twice_to_an_end_when_its_listener_is_killed_at_that_moment() {
         caught += usize::from(forge.entries().last().unwrap().state == "leased");
         let running = forge.listen(&["-e", &format!("LISTENER=second-{round}")]);
         assert!(forge.outcomes().iter().all(|outcome| outcome == "success"));
-        forge.repo.argon(&["logs"]).without_engine().says(&format!("by first-{round}")).never_says("by second");
+        forge.logs().says(&format!("by first-{round}")).never_says("by second");
         end(running).exits(0);
     }
     assert!(caught > 0, "no kill came between the two");

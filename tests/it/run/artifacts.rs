@@ -242,7 +242,7 @@ fn a_job_whose_time_is_over_keeps_what_it_keeps_of_failures() {
 #[test]
 fn a_try_that_goes_well_takes_back_what_the_one_before_it_kept() {
     let repo = Repo::jobs(json!({
-        "job": {"image": BUSYBOX, "retry": 1, "cache": {"key": "k", "paths": "seen", "mode": "shared"},
+        "job": {"image": BUSYBOX, "retry": 1, "cache": {"key": "k", "paths": "seen", "mode": "locked", "save": "always"},
             "steps": [{"run": "echo $((1 + $(cat seen/n || echo 0))) > seen/n; cp seen/n n; [ $(cat n) = 2 ]"}],
             "artifacts": [{"name": "bad", "paths": "n", "when": "failure"}, {"name": "good", "paths": "n"}]},
         "use": {"image": BUSYBOX, "needs": "job", "steps": [{"run": "cat n"}]},

@@ -46,7 +46,7 @@ fn an_image_is_built_from_what_the_run_sees_and_again_when_that_changed() {
     let ran = repo.json(&[]).run();
     ran.exits(0);
     assert!(was_built(&ran));
-    assert_eq!(ran.said("job", 1), format!("{}read me\nint main;\nDockerfile\nREADME.md\nmain.c\n", dockerfile));
+    assert_eq!(ran.said("job", 1), format!("{dockerfile}read me\nint main;\nDockerfile\nREADME.md\nmain.c\n"));
     let events: Vec<String> = ran.all("image.build").iter().map(|event| event["message"].to_string()).collect();
     assert!(events.iter().any(|message| message.contains("COPY . /built/")), "{events:?}");
 
