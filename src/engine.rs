@@ -262,6 +262,9 @@ pub enum Reach {
     Inside,
 }
 
+/// How the names of images begin that Argon built.
+pub const BUILT: &str = "argon-built:";
+
 /// An image to be built.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BuildSpec {
@@ -302,10 +305,10 @@ pub enum Building {
     Log(Bytes),
 }
 
-/// An image that Argon built, by one of its names.
+/// An image that Argon built, by one of its names, or by its id where it has none any more.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BuiltImage {
-    /// The name.
+    /// The name, or the id.
     pub name: String,
     /// Whose it is.
     pub scope: String,

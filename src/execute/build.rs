@@ -17,13 +17,11 @@ use super::images::PendingImage;
 use super::job::Broken;
 use super::{Context, Reuse};
 use crate::dockerfile::{Dockerfile, Ignore};
-use crate::engine::{BuildSpec, Building, Engine, EngineError, Image, LayerCache};
+use crate::engine::{BUILT, BuildSpec, Building, Engine, EngineError, Image, LayerCache};
 use crate::event::{BuildEvent, Event, Level};
 use crate::plan::PlannedBuild;
 use crate::source::{SourceError, Workspace};
 
-/// What images that Argon built are called; their tag is the digest.
-const NAME: &str = "argon-built";
 /// How a Dockerfile is called in a context that it is no part of.
 const FOREIGN_DOCKERFILE: &str = ".argon.Dockerfile";
 /// How many images of one build are kept: those of the branches that one goes to and fro between.
@@ -48,7 +46,7 @@ pub(super) async fn image<E: Engine>(
     let found = try_join_all(bases.iter().map(|base| pulled(base))).await?;
     let bases: Vec<String> = bases.into_iter().zip(found).map(|(name, image)| format!("{name} {}", image.id)).collect();
     let rests = sight.rests(&context.workspace, &bases, context.settings.trust).await?;
-    let name = format!("{NAME}:{rests}");
+    let name = format!("{BUILT}{rests}");
     let anew = context.settings.memo.as_ref().is_some_and(|memo| memo.reuse == Reuse::Never);
     if !anew && let Some(image) = context.engine.image(&name).await? {
         return Ok(image);
@@ -69,7 +67,7 @@ pub(super) async fn image<E: Engine>(
     } else {
         let message = format!("{build}: files changed while they were sent; the next run builds it anew");
         context.emit(Event::Notice { level: Level::Warn, job: None, message }).await;
-        format!("{NAME}:{}", context.settings.run)
+        format!("{BUILT}{}", context.settings.run)
     };
     context.engine.name_image(&id, &name).await?;
     tidy(context, &scope, &name).await;
@@ -262,7 +260,9 @@ async fn tidy<E: Engine>(context: &Context<E>, scope: &str, new: &str) {
     for image in images {
         in_all += 1;
         of_this += usize::from(image.scope == scope);
-        let is_old = image.scope == scope && of_this > KEPT || in_all > KEPT_IN_ALL;
+        // One without a name was built anew under it, and is found by nobody.
+        let is_nameless = !image.name.starts_with(BUILT);
+        let is_old = is_nameless || image.scope == scope && of_this > KEPT || in_all > KEPT_IN_ALL;
         // One that a container has stays: the engine refuses, and a later run finds it again.
         if is_old && image.name != new && context.engine.remove_image(&image.name).await.is_ok() {
             let message = format!("the image {} is old, and gone", image.name);

@@ -528,6 +528,10 @@ async fn tidy<E: Engine>(
     let mut found = Vec::new();
     for volume in volumes {
         let Purpose::Base(key) = volume.purpose else { continue };
+        // Another folder notes it: it is not ours to remove, and does not count against what is.
+        if !bases.notes(&volume.name) {
+            continue;
+        }
         match bases.free(&volume.name) {
             Ok(free) => found.push((free, key, volume.name)),
             Err(error) => {
@@ -566,7 +570,32 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+    use crate::engine::fake::Fake;
     use crate::source::Manifest;
+
+    /// What other folders note, as those of another user, was once counted against one's own.
+    #[tokio::test]
+    async fn snapshots_that_another_folder_notes_do_not_count() {
+        let folder = tempfile::tempdir().unwrap();
+        let (bases, engine) = (Bases::new(folder.path()), Fake::default());
+        let volume = |name: &str, key: &str| OwnedVolume {
+            name: name.to_owned(),
+            mountpoint: String::new(),
+            purpose: Purpose::Base(key.to_owned()),
+            labels: Labels { run: String::new(), job: String::new(), owner: String::new() },
+        };
+        let mut volumes: Vec<OwnedVolume> = (0..20).map(|n| volume(&format!("theirs-{n}"), "theirs")).collect();
+        for name in ["one", "two", "three"] {
+            drop(bases.keep(name, Manifest::default()).unwrap());
+            volumes.push(volume(name, "ours"));
+        }
+        assert_eq!(
+            tidy(&engine, &bases, volumes, KEPT, KEPT_BYTES, &mut Left::default()).await,
+            1,
+            "of three, two stay"
+        );
+        assert_eq!(["one", "two", "three"].iter().filter(|name| bases.notes(name)).count(), 2);
+    }
 
     #[tokio::test]
     async fn a_snapshot_that_another_only_looks_at_is_waited_for() {

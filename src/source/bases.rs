@@ -71,6 +71,12 @@ impl Bases {
         Ok(Manifest::from_bytes(&bytes).is_some())
     }
 
+    /// Whether there is a note of this snapshot in the folder, whatever it says.
+    #[must_use]
+    pub fn notes(&self, name: &str) -> bool {
+        self.path(name).exists()
+    }
+
     /// Forgets a snapshot that is gone.
     pub fn forget(&self, name: &str) {
         // One that stays is a snapshot that no engine has: it is never found.

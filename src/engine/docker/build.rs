@@ -21,7 +21,7 @@ use tokio::sync::mpsc;
 use tokio_util::io::StreamReader;
 
 use super::{Docker, endpoint, error};
-use crate::engine::{BuildSpec, Building, BuiltImage, EngineError, LayerCache, Network, TarStream};
+use crate::engine::{BUILT, BuildSpec, Building, BuiltImage, EngineError, LayerCache, Network, TarStream};
 
 /// Whose image it is, among those that Argon built.
 const LABEL_SCOPE: &str = "dev.argon.image";
@@ -233,14 +233,24 @@ pub(super) async fn built(docker: &Docker) -> Result<Vec<BuiltImage>, EngineErro
         };
         let named = facts.metadata.and_then(|metadata| metadata.last_tag_time);
         let bytes = u64::try_from(image.size).unwrap_or_default();
-        for name in image.repo_tags {
-            let built =
-                BuiltImage { name: name.trim_start_matches("localhost/").to_owned(), scope: scope.clone(), bytes };
+        for name in names(image.repo_tags, &image.id) {
+            let built = BuiltImage { name, scope: scope.clone(), bytes };
             found.push((named.clone().and_then(|time| time.parse::<jiff::Timestamp>().ok()), built));
         }
     }
     found.sort_by_key(|(named, _)| std::cmp::Reverse(*named));
     Ok(found.into_iter().map(|(_, image)| image).collect())
+}
+
+/// What an image that Argon built can be removed by: its names of Argon's; of one without any name, as its own went to another, its
+/// id. Other names are somebody else's.
+fn names(tags: Vec<String>, id: &str) -> Vec<String> {
+    let tags: Vec<String> = tags.into_iter().filter(|tag| tag != "<none>:<none>").collect();
+    if tags.is_empty() {
+        return vec![id.to_owned()];
+    }
+    let own = tags.iter().map(|tag| tag.trim_start_matches("localhost/")).filter(|tag| tag.starts_with(BUILT));
+    own.map(str::to_owned).collect()
 }
 
 /// `moby.buildkit.v1.StatusResponse`, as far as it is read.
@@ -301,6 +311,16 @@ mod tests {
         );
         let closed = BuildSpec { network: Network::Named("inner".to_owned()), layers: LayerCache::Ignored, ..spec() };
         assert!(super::query(&closed, Builder::Classic).ends_with("&target=test&nocache=1&networkmode=inner"));
+    }
+
+    #[test]
+    fn a_name_that_somebody_else_gave_is_not_ours_to_take() {
+        let of = |tags: &[&str]| names(tags.iter().map(ToString::to_string).collect(), "sha256:1");
+        assert_eq!(of(&["argon-built:a", "me/app:1", "localhost/argon-built:b"]), ["argon-built:a", "argon-built:b"]);
+        assert_eq!(of(&["me/app:1"]), Vec::<String>::new());
+        // Older engines and newer ones.
+        assert_eq!(of(&["<none>:<none>"]), ["sha256:1"]);
+        assert_eq!(of(&[]), ["sha256:1"]);
     }
 
     #[test]

@@ -47,7 +47,10 @@ fn a_project_with_a_database_runs_green_and_then_only_what_an_edit_touches() {
     let third = repo.json(&args).run();
     third.exits(0);
     let (cached, ran) = went(&third);
-    assert_eq!((cached.len(), ran), (5, vec!["build: hash('dependencies.lock') changed, dependencies.lock changed".to_owned()]));
+    assert_eq!(
+        (cached.len(), ran),
+        (5, vec!["build: hash('dependencies.lock') changed, dependencies.lock changed".to_owned()])
+    );
     assert_eq!(
         (third.said("build", 1), &third.all("cache")[0]["found"]),
         ("fetching gamma 3\n".to_owned(), &"partial".into())

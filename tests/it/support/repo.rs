@@ -13,6 +13,26 @@ pub(crate) struct Repo {
     scratch: TempDir,
 }
 
+/// What is kept on the engine for later runs goes with the home that notes it.
+impl Drop for Repo {
+    fn drop(&mut self) {
+        let cache = self.home().join("cache/argon");
+        let has_notes =
+            |folder: &str| std::fs::read_dir(cache.join(folder)).is_ok_and(|mut entries| entries.next().is_some());
+        // Where the test fails, or its engine is gone, there is nobody to tell.
+        if has_notes("bases") || has_notes("caches") {
+            let mut clean = Command::new(env!("CARGO_BIN_EXE_argon"));
+            let home = self.home();
+            let _ = clean
+                .args(["clean", "--workspaces", "--cache"])
+                .env("HOME", &home)
+                .env("XDG_STATE_HOME", home.join("state"))
+                .env("XDG_CACHE_HOME", home.join("cache"))
+                .output();
+        }
+    }
+}
+
 impl Repo {
     /// A repository whose `.runnerci.yml` is this text; the indentation that all its lines share is taken off.
     pub(crate) fn new(pipeline: &str) -> Self {
