@@ -41,11 +41,12 @@ pub(super) async fn image<E: Engine>(
     build: &PlannedBuild,
     pulled: impl Fn(&str) -> PendingImage,
 ) -> Result<Image, Broken> {
-    let sight = Arc::new(Sight::of(&context.workspace, build.clone()).await?);
+    let workspace = context.kept.workspace().await?;
+    let sight = Arc::new(Sight::of(&workspace, build.clone()).await?);
     let bases = sight.file.images(build.target.as_deref(), &build.args);
     let found = try_join_all(bases.iter().map(|base| pulled(base))).await?;
     let bases: Vec<String> = bases.into_iter().zip(found).map(|(name, image)| format!("{name} {}", image.id)).collect();
-    let rests = sight.rests(&context.workspace, &bases, context.settings.trust).await?;
+    let rests = sight.rests(&workspace, &bases, context.settings.trust).await?;
     let name = format!("{BUILT}{rests}");
     let anew = context.settings.memo.as_ref().is_some_and(|memo| memo.reuse == Reuse::Never);
     if !anew && let Some(image) = context.engine.image(&name).await? {
@@ -60,9 +61,10 @@ pub(super) async fn image<E: Engine>(
         layers: if anew { LayerCache::Ignored } else { LayerCache::Used },
         scope: scope.clone(),
     };
-    let id = told(context, build, &spec, &sight).await?;
-    // A file that was edited while it was sent: what was built is no image of these files, nor of those.
-    let name = if sight.rests(&context.workspace, &bases, context.settings.trust).await? == rests {
+    let id = told(context, build, &spec, &sight, &workspace).await?;
+    // A file that a snapshot has is read from the tree, where it may have been edited since: what was built then is no image of these
+    // files, nor of those.
+    let name = if sight.rests(&workspace, &bases, context.settings.trust).await? == rests {
         name
     } else {
         let message = format!("{build}: files changed while they were sent; the next run builds it anew");
@@ -181,6 +183,7 @@ async fn told<E: Engine>(
     build: &PlannedBuild,
     spec: &BuildSpec,
     sight: &Arc<Sight>,
+    workspace: &Arc<Workspace>,
 ) -> Result<String, Broken> {
     let image: Arc<str> = build.to_string().into();
     let tell = async |build: BuildEvent| context.emit(Event::ImageBuild { image: image.clone(), build }).await;
@@ -188,7 +191,7 @@ async fn told<E: Engine>(
     tell(BuildEvent::Started).await;
     let (reader, writer) = tokio::io::duplex(PIPE);
     let sending = {
-        let (workspace, sight) = (context.workspace.clone(), sight.clone());
+        let (workspace, sight) = (workspace.clone(), sight.clone());
         spawn_blocking(move || {
             let beside = sight.beside.as_deref().map(|path| (path, FOREIGN_DOCKERFILE));
             workspace.write_context(SyncIoBridge::new(writer), &sight.folder, &|path| sight.sees(path), beside)

@@ -122,6 +122,9 @@ async fn note(shop: &Shop, lease: &Lease, subject: Subject, commit: Option<Strin
     }
 }
 
+/// How the reason begins of a run that was given up.
+const GIVEN_UP: &str = "the argon that ran it died";
+
 fn subject(lease: &Lease, trigger: Option<&Trigger>) -> Subject {
     Subject {
         event: lease.event.clone(),
@@ -139,7 +142,7 @@ async fn settled(shop: &Shop, lease: &Lease, trigger: Trigger, stopper: Stopper)
         return Ok(End::Over(outcome, Record::Written));
     }
     if lease.tries >= MAX_TRIES {
-        let why = format!("the argon that ran it died {} times while it ran", lease.tries);
+        let why = format!("{GIVEN_UP} {} times while it ran", lease.tries);
         return Err(End::over("given-up", why));
     }
     let repository = shop.config.repository(&lease.repository);
@@ -229,7 +232,10 @@ fn recorded(shop: &Shop, lease: &Lease) -> Option<Outcome> {
     let run = history.run(&RunName::Id(lease.run.to_string())).ok()??;
     match run.phase {
         Phase::Ended(status @ (Status::Success | Status::Failure | Status::Error)) => {
-            Some(Outcome { word: status.word().to_owned(), reason: run.message })
+            // What was given up stands in the history as an error: the queue has a word of its own for it.
+            let is_given_up = run.message.as_ref().is_some_and(|message| message.starts_with(GIVEN_UP));
+            let word = if is_given_up { "given-up" } else { status.word() };
+            Some(Outcome { word: word.to_owned(), reason: run.message })
         }
         // One that was cancelled may have been handed back by a listener that ended; why one was skipped is found out again.
         Phase::Ended(Status::Cancelled | Status::Skipped) | Phase::Queued | Phase::Running | Phase::Interrupted => None,

@@ -247,6 +247,30 @@ fn a_run_whose_record_has_its_end_is_not_run_again_whatever_the_number_of_tries(
     end(running).exits(0);
 }
 
+/// What the test of random kills met once in some hundreds: a run was given up, and its listener died before the queue heard of it.
+#[test]
+fn a_run_that_was_given_up_is_so_also_where_its_record_alone_tells() {
+    let forge = Forge::script("true");
+    let running = forge.listen(&[]);
+    forge.push("main", &forge.commit(), "1");
+    assert_eq!(forge.outcomes(), ["success"]);
+    end(running).exits(0);
+    let state = forge.state();
+    for file in ["history.db", "history.db-wal", "history.db-shm"] {
+        let _ = std::fs::remove_file(state.path().join(file));
+    }
+    for tries in [3, 4] {
+        let queue = rusqlite::Connection::open(state.path().join("queue.db")).unwrap();
+        let back = "UPDATE queue SET state = 'queued', outcome = NULL, finished = NULL, payload = ?1, tries = ?2";
+        assert_eq!(queue.execute(back, (super::body("main", &forge.commit()), tries)).unwrap(), 1);
+        drop(queue);
+        let running = forge.listen(&[]);
+        assert_eq!(forge.outcomes(), ["given-up"], "{tries}");
+        assert_eq!(forge.runs()[0]["status"], "error");
+        end(running).exits(0);
+    }
+}
+
 /// FAULTS 6: a worker is stopped past its lease, another one has its run by then, and it goes on.
 #[test]
 fn a_worker_that_was_stopped_past_its_lease_changes_nothing_any_more() {

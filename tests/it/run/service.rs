@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use crate::support::{Ended, Repo};
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::support::{BUSYBOX, Ended, Engine, Repo};
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/repos/service");
 
@@ -71,4 +74,42 @@ fn a_project_with_a_database_runs_green_and_then_only_what_an_edit_touches() {
     repo.argon(&["artifacts", "2", "--get", "release", "-o", "out"]).without_engine().exits(0);
     assert!(repo.path().join("out/contents.txt").exists());
     repo.argon(&["clean", "--cache"]).run().exits(0);
+}
+
+#[test]
+fn after_cancelled_and_killed_runs_the_engine_has_only_what_is_accounted_for() {
+    let work = "if [ -e slow ]; then echo up; sleep 60; fi; echo x >> deps/x; mkdir -p out; cp deps/x out/";
+    let repo = Repo::jobs(json!({"job": {
+        "image": BUSYBOX, "cache": {"key": "${{ hash('lock') }}", "paths": "deps", "mode": "locked"}, "artifacts": {"paths": "out/**"},
+        "services": {"web": {"image": BUSYBOX, "command": ["sleep", "1000"]}}, "steps": [{"run": work}]}}));
+    let repo = (0..420).fold(repo.file("lock", "1"), |repo, number| repo.file(&format!("src/{number}"), "x")).commit();
+    let mut pids = vec![repo.plain(&[]).run().exits(0).pid];
+    let repo = repo.file("slow", "");
+    for signal in [Signal::INT, Signal::KILL] {
+        let mut running = repo.plain(&[]).spawn();
+        running.wait_for("up\n");
+        running.signal(signal);
+        pids.push(running.end().pid);
+    }
+    std::fs::remove_file(repo.path().join("slow")).unwrap();
+    pids.push(repo.plain(&[]).run().exits(0).pid);
+    repo.argon(&["clean"]).run().exits(0);
+
+    let engine = Engine::shared();
+    let home = repo.home().join("cache/argon");
+    let notes = std::fs::read_dir(home.join("caches"))
+        .unwrap()
+        .filter_map(|note| std::fs::read_to_string(note.unwrap().path()).ok());
+    let noted: String = notes.collect();
+    let made: Vec<String> = pids.iter().flat_map(|pid| engine.made_by(*pid)).collect();
+    assert!(
+        made.iter().any(|what| what.contains(" base ")) && made.iter().any(|what| what.contains(" cache ")),
+        "{made:?}"
+    );
+    for what in &made {
+        let name = what.strip_prefix("volume ").and_then(|what| what.split(' ').next());
+        let is_accounted_for = name.is_some_and(|name| home.join("bases").join(name).exists() || noted.contains(name));
+        assert!(is_accounted_for, "{what} is left, of {made:?}");
+    }
+    repo.argon(&["doctor"]).run().exits(0).says("caches        1 in").never_says("that no cache has");
 }
