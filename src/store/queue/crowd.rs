@@ -82,7 +82,7 @@ impl Queue {
     pub fn newcomer(&self, looked: Place, now: Timestamp) -> Result<Option<Newcomer>, StoreError> {
         let mut waits = self.done(self.db.prepare_cached(
             "SELECT id, run, repository, event, payload, tries, trust FROM queue AS mine \
-             WHERE state = 'queued' AND id > ?1 AND (not_before <= ?2 OR not_before > ?2 + ?3) \
+             WHERE EXISTS (SELECT 1 FROM queue WHERE state = 'leased') AND state = 'queued' AND id > ?1 AND (not_before <= ?2 OR not_before > ?2 + ?3) \
              AND EXISTS (SELECT 1 FROM queue AS others WHERE others.state = 'leased' AND others.id < mine.id \
                  AND others.repository = mine.repository AND others.trust = mine.trust \
                  AND CASE WHEN mine.crowd IS NULL THEN others.crowd IS NOT NULL ELSE others.crowd = mine.crowd END) \

@@ -101,12 +101,13 @@ fn enqueue(db: &Connection, offer: &Offer, order: &Order) -> rusqlite::Result<Ac
     };
     insert(db, offer, order, &run)?;
     if let Some(newer) = newer {
-        supersede(db, offer, &newer, "run = ?4", run.as_str())?;
+        supersede(db, offer, &newer, ("", "run = ?4"), run.as_str())?;
         return Ok(Accepted::Superseded(run));
     }
     if let Some(latest) = &order.latest {
-        let others = "latest = ?4 AND state IN ('queued', 'held') AND run <> ?3";
-        supersede(db, offer, &run, others, latest)?;
+        for others in OTHERS {
+            supersede(db, offer, &run, others, latest)?;
+        }
     }
     if let Some(moved) = &order.moved {
         refs::see(db, &offer.repository, moved, &run)?;
@@ -114,10 +115,23 @@ fn enqueue(db: &Connection, offer: &Offer, order: &Order) -> rusqlite::Result<Ac
     Ok(Accepted::Queued(run))
 }
 
+/// The runs of one key that a newer one takes the place of: the index that has them, and which they are. The index is named, as
+/// SQLite would read every run that waits at each delivery.
+const OTHERS: [(&str, &str); 2] = [
+    ("INDEXED BY queue_latest", "latest = ?4 AND state = 'queued' AND run <> ?3"),
+    ("INDEXED BY queue_held", "latest = ?4 AND state = 'held' AND run <> ?3"),
+];
+
 /// Ends runs of the repository that will not begin, as `by` takes their place.
-fn supersede(db: &Connection, offer: &Offer, by: &RunId, which: &str, value: &str) -> rusqlite::Result<()> {
+fn supersede(
+    db: &Connection,
+    offer: &Offer,
+    by: &RunId,
+    (index, which): (&str, &str),
+    value: &str,
+) -> rusqlite::Result<()> {
     let sql = format!(
-        "UPDATE queue SET state = 'done', outcome = 'superseded', untold = 1, \
+        "UPDATE queue {index} SET state = 'done', outcome = 'superseded', untold = 1, \
          reason = 'superseded by run ' || ?3 || ': a newer push', finished = ?2, payload = NULL WHERE repository = ?1 AND {which}"
     );
     let now = offer.received.as_millisecond();

@@ -336,6 +336,15 @@ fn what_is_asked_for_each_delivery_is_looked_up_in_an_index() {
             "queue_by_before (repository=? AND latest=? AND before_commit=?)",
         ),
         (
+            "UPDATE queue INDEXED BY queue_latest SET state = 'done' WHERE repository = 'r' AND latest = 'l' \
+             AND state = 'queued' AND run <> 'x'",
+            "queue_latest (repository=? AND latest=?)",
+        ),
+        (
+            "SELECT run FROM queue INDEXED BY queue_untold WHERE untold = 1 AND state = 'done' ORDER BY id",
+            "queue_untold",
+        ),
+        (
             "SELECT note FROM deliveries WHERE note IS NOT NULL ORDER BY received DESC, id DESC LIMIT 9",
             "deliveries_ignored",
         ),

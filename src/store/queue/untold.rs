@@ -45,7 +45,7 @@ impl Queue {
         let work = || -> rusqlite::Result<Vec<Untold>> {
             let mut untold = self.db.prepare_cached(
                 "SELECT run, repository, event, trigger, outcome, reason, finished FROM queue \
-                 WHERE untold = 1 AND state = 'done' ORDER BY id LIMIT ?1",
+                 INDEXED BY queue_untold WHERE untold = 1 AND state = 'done' ORDER BY id LIMIT ?1",
             )?;
             let rows = untold.query_map([limit], |row| {
                 let run = row.get::<_, String>(0)?;
