@@ -588,7 +588,8 @@ impl Accounts {
                         "issuer": here, "authorization_endpoint": format!("{here}/authorize"),
                         "token_endpoint": format!("{here}/token"), "userinfo_endpoint": format!("{here}/userinfo"),
                     }),
-                    "/authorize" => {
+                    // Those of OpenID Connect, and of a GitHub Enterprise Server.
+                    "/authorize" | "/login/oauth/authorize" => {
                         assert_eq!((&*given["response_type"], &*given["code_challenge_method"]), ("code", "S256"));
                         let back = format!("{}?code=c0de&state={}", given["redirect_uri"], given["state"]);
                         let _ = write!(
@@ -597,7 +598,7 @@ impl Accounts {
                         );
                         continue;
                     }
-                    "/token" => {
+                    "/token" | "/login/oauth/access_token" => {
                         assert!(
                             body.contains("code=c0de")
                                 && body.contains("code_verifier=")
@@ -605,7 +606,7 @@ impl Accounts {
                         );
                         json!({"access_token": "t0ken", "token_type": "Bearer"})
                     }
-                    "/userinfo" => {
+                    "/userinfo" | "/api/v3/user" => {
                         assert!(head.iter().any(|line| line.to_lowercase().starts_with("authorization: bearer t0ken")));
                         user.clone()
                     }
@@ -626,10 +627,13 @@ impl Accounts {
 #[test]
 fn an_account_elsewhere_lets_in_those_on_the_list_alone() {
     let forge = Forge::script("true");
-    for (user, is_let_in) in [
-        (json!({"sub": "1", "email": "Ada@example.com", "email_verified": true}), true),
-        (json!({"sub": "1", "email": "ada@example.com", "email_verified": false}), false),
+    for (kind, user, is_let_in) in [
+        ("oidc", json!({"sub": "1", "email": "Ada@example.com", "email_verified": true}), true),
+        ("oidc", json!({"sub": "1", "email": "ada@example.com", "email_verified": false}), false),
+        ("github", json!({"id": 1, "login": "ada", "email": "eve@example.com"}), true),
+        ("github", json!({"id": 2, "login": "eve", "name": "ada", "email": "ada@example.com"}), false),
         (
+            "oidc",
             json!({"sub": "1", "email": "eve@example.com", "email_verified": true, "preferred_username": "ada@example.com"}),
             false,
         ),
@@ -638,8 +642,8 @@ fn an_account_elsewhere_lets_in_those_on_the_list_alone() {
         let here = format!("http://{}", forge.address);
         let file = forge.repo.beside().join("listen.toml");
         let config = format!(
-            "bind = \"{}\"\n[[sign-in]]\ntype = \"oidc\"\nissuer = \"http://127.0.0.1:{}\"\nclient-id = \"argon\"\n\
-             client-secret = {{ env = \"ARGON_WEBHOOK_SECRET\" }}\nusers = [\"ada@example.com\"]\n[[repository]]\nurl = {:?}\n",
+            "bind = \"{}\"\n[[sign-in]]\ntype = \"{kind}\"\nissuer = \"http://127.0.0.1:{}\"\nclient-id = \"argon\"\n\
+             client-secret = {{ env = \"ARGON_WEBHOOK_SECRET\" }}\nusers = [\"ada@example.com\", \"ada\"]\n[[repository]]\nurl = {:?}\n",
             forge.address,
             accounts.port,
             forge.bare()
