@@ -91,6 +91,43 @@ fn how_a_run_ends_is_told_by_mail_by_webhook_and_at_the_forge() {
     end(running).exits(0).never_says(TOKEN);
 }
 
+#[test]
+fn each_forge_is_told_how_a_run_ends_in_its_own_form() {
+    let forge = Forge::script("exit 4");
+    for (name, path, (header, value), states) in [
+        ("github", "/api/repos/team/app/statuses/COMMIT", ("authorization", "Bearer "), ["pending", "failure"]),
+        ("gitlab", "/api/projects/team%2Fapp/statuses/COMMIT", ("private-token", ""), ["running", "failed"]),
+        (
+            "bitbucket",
+            "/api/repositories/team/app/commit/COMMIT/statuses/build",
+            ("authorization", "Bearer "),
+            ["INPROGRESS", "FAILED"],
+        ),
+        (
+            "bitbucket-data-center",
+            "/api/projects/team/repos/app/commits/COMMIT/builds",
+            ("authorization", "Bearer "),
+            ["INPROGRESS", "FAILED"],
+        ),
+    ] {
+        let api = Web::start(answer(201, "", "{}"));
+        let table = forge.table(&format!(
+            "status = {{ forge = \"{name}\", api = \"{}\", project = \"team/app\", token = {{ env = \"FORGE_TOKEN\" }} }}",
+            api.url("/api")
+        ));
+        let running = forge.listen_with(&format!("url = \"https://ci.example.com/\"\n{table}"));
+        forge.push(&format!("topic/{name}"), &forge.commit(), name);
+        wait(|| api.all().len() == 2);
+        let path = path.replace("COMMIT", &forge.commit());
+        for (told, state) in api.all().iter().zip(states) {
+            assert!(told.line.starts_with(&format!("POST {path} ")), "{name}: {}", told.line);
+            assert_eq!(told.headers[header], format!("{value}{TOKEN}"), "{name}");
+            assert_eq!(told.json()["state"], json!(state), "{name}");
+        }
+        end(running).exits(0).never_says(TOKEN);
+    }
+}
+
 /// FAULTS 35.
 #[test]
 fn what_nobody_heard_is_told_after_a_kill_and_changes_no_run() {
