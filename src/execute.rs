@@ -30,6 +30,7 @@ mod trial;
 mod upload;
 mod user;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -39,7 +40,7 @@ pub use build::forget_images;
 pub use caches::{Account as CacheAccount, CacheIndex, tidy as tidy_caches};
 pub use images::PullPolicy;
 pub use kept::{NotKept, Unread, forget_snapshots};
-pub use memo::{Memo, Reuse, forget_results};
+pub use memo::forget_results;
 pub use owner::Owner;
 pub use redact::{Mask, MaskError, Redactor};
 pub use stop::{Stop, StopReason, StopWatch, Stopper};
@@ -78,6 +79,16 @@ pub enum OnFailure {
     KeepGoing,
 }
 
+/// Whether what an earlier run came to is used: results of jobs, images that were built and their layers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Reuse {
+    /// Where nothing changed.
+    #[default]
+    Unchanged,
+    /// Never (`--no-cache`).
+    Never,
+}
+
 /// Whether steps are told that their output is seen in colour.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum StepColor {
@@ -112,7 +123,9 @@ pub struct Settings {
     /// Where it is noted what caches there are; without it, there are none.
     pub caches: Option<CacheIndex>,
     /// Where the results of jobs are kept that declare their inputs; without it, none is.
-    pub memo: Option<Memo>,
+    pub memo: Option<PathBuf>,
+    /// Whether what an earlier run came to is used. It is kept either way.
+    pub reuse: Reuse,
     /// Where artifacts are kept; without it, none can be.
     pub artifacts: Option<Depot>,
     /// Keeps caches apart of runs that do not trust one another: those of one word share them.

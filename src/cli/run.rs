@@ -13,7 +13,7 @@ use argon::engine::Network;
 use argon::engine::docker::{self, Docker, EngineEnv};
 use argon::event::{Event, Level, RunId};
 use argon::execute::{
-    self, CacheIndex, DEFAULT_GRACE, EVENT_BUFFER, Memo, OnFailure, PullPolicy, Reuse, Settings, StepColor, StopReason,
+    self, CacheIndex, DEFAULT_GRACE, EVENT_BUFFER, OnFailure, PullPolicy, Reuse, Settings, StepColor, StopReason,
     Stopper,
 };
 use argon::pipeline::parse_duration;
@@ -236,10 +236,8 @@ async fn prepared(
     let style = look.stdout();
     let run = RunId::generate();
     let settings = Settings {
-        memo: history::cache_dir().map(|cache| Memo {
-            folder: cache.join("jobs"),
-            reuse: if args.no_cache { Reuse::Never } else { Reuse::Unchanged },
-        }),
+        memo: history::cache_dir().map(|cache| cache.join("jobs")),
+        reuse: if args.no_cache { Reuse::Never } else { Reuse::Unchanged },
         artifacts: history::state_dir().map(|state| state.artifacts_of(&run)),
         run,
         parallel: args.parallel.map_or_else(cores, usize::from),

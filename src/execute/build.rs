@@ -48,7 +48,7 @@ pub(super) async fn image<E: Engine>(
     let bases: Vec<String> = bases.into_iter().zip(found).map(|(name, image)| format!("{name} {}", image.id)).collect();
     let rests = sight.rests(&workspace, &bases, context.settings.trust).await?;
     let name = format!("{BUILT}{rests}");
-    let anew = context.settings.memo.as_ref().is_some_and(|memo| memo.reuse == Reuse::Never);
+    let anew = context.settings.reuse == Reuse::Never;
     if !anew && let Some(image) = context.engine.image(&name).await? {
         return Ok(image);
     }

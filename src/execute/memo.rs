@@ -9,7 +9,6 @@ mod kept;
 mod rests;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -19,6 +18,7 @@ pub use kept::forget_results;
 use kept::{Kept, KeptStatus, KeptStep, KeptStream, Known, Place};
 use rests::Basis;
 
+use super::Reuse;
 use super::job::JobRun;
 use crate::artifact::Artifact;
 use crate::engine::{Engine, Image};
@@ -26,24 +26,6 @@ use crate::event::{CachedStep, Cause, Event, Level, RunId, Status, StepIndex, St
 
 /// The most that is kept of a job's log, in bytes. A job that prints more runs again.
 const LONGEST_LOG: usize = 16 * 1024 * 1024;
-
-/// Where results are kept, and whether they are used.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Memo {
-    /// The folder, by default `$XDG_CACHE_HOME/argon/jobs`. It is made when something is kept.
-    pub folder: PathBuf,
-    /// Whether a job may be spared. Results are kept either way.
-    pub reuse: Reuse,
-}
-
-/// Whether results are used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reuse {
-    /// Where nothing changed.
-    Unchanged,
-    /// Never (`--no-cache`).
-    Never,
-}
 
 /// What a job is to be spared by.
 pub(super) struct Spared {
@@ -115,7 +97,7 @@ pub(super) enum Found {
 impl<E: Engine> JobRun<'_, E> {
     /// Looks whether the job can be spared.
     pub(super) async fn remembered(&self, images: &[Image]) -> Found {
-        let Some(memo) = self.context.settings.memo.clone().filter(|_| !self.job.inputs.is_empty()) else {
+        let Some(folder) = self.context.settings.memo.clone().filter(|_| !self.job.inputs.is_empty()) else {
             return Found::Nothing;
         };
         let basis = match self.basis(images).await {
@@ -139,8 +121,8 @@ impl<E: Engine> JobRun<'_, E> {
         if !basis.idle.is_empty() {
             self.note(Level::Info, format!("inputs: no file matches {}", basis.idle.join(", "))).await;
         }
-        let place = Place::of(&memo.folder, &self.context.kept.scope(), self.job.id.as_str());
-        let why = match memo.reuse {
+        let place = Place::of(&folder, &self.context.kept.scope(), self.job.id.as_str());
+        let why = match self.context.settings.reuse {
             Reuse::Never => "--no-cache".to_owned(),
             Reuse::Unchanged => match self.look(&place, &basis).await {
                 Known::Same(kept) => return Found::Spared(Box::new(self.restored(*kept))),

@@ -62,6 +62,7 @@ fn settings() -> Settings {
         trust: "own",
         artifacts: None,
         memo: None,
+        reuse: Reuse::Unchanged,
     }
 }
 

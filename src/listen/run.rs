@@ -17,7 +17,7 @@ use crate::engine::Network;
 use crate::engine::docker::{self, EngineEnv};
 use crate::event::{RunResult, Status};
 use crate::execute::{
-    self, CacheIndex, DEFAULT_GRACE, EVENT_BUFFER, Memo, OnFailure, Owner, Reuse, Settings, StepColor, Stopper,
+    self, CacheIndex, DEFAULT_GRACE, EVENT_BUFFER, OnFailure, Owner, Reuse, Settings, StepColor, Stopper,
 };
 use crate::pipeline::{Pipeline, Severity};
 use crate::plan::{self, Plan, RunOptions, Selection};
@@ -173,7 +173,8 @@ async fn settled(shop: &Shop, lease: &Lease, trigger: Trigger, stopper: Stopper)
         // Beside the queue: what a listener keeps is its own.
         bases: Some(Bases::new(shop.config.state.path().join("bases"))),
         caches: Some(CacheIndex::new(shop.config.state.path().join("caches"))),
-        memo: Some(Memo { folder: shop.config.state.path().join("jobs"), reuse: Reuse::Unchanged }),
+        memo: Some(shop.config.state.path().join("jobs")),
+        reuse: Reuse::Unchanged,
         artifacts: Some(shop.config.state.artifacts_of(&lease.run)),
         // What a fork's run saves must never come into one of the repository's own.
         trust: lease.trust.word(),
