@@ -5,6 +5,8 @@
 //! that a tar stream is quicker, jobs get a tar stream.
 
 mod moment;
+mod tidy;
+mod vessel;
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -12,20 +14,20 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncReadExt, DuplexStream};
-use tokio_util::io::SyncIoBridge;
+use tokio::io::AsyncReadExt;
 
 pub use moment::Unread;
 pub(super) use moment::fix;
 use moment::{Base, Board};
+pub use tidy::forget_snapshots;
+pub(super) use tidy::remove_volume;
+use tidy::{KEPT, KEPT_BYTES, tidy};
+pub(super) use vessel::vessel_spec;
 
 use super::making::Making;
-use super::sweep::{Left, Swept};
+use super::sweep::Left;
 use super::{Owner as Process, Settings};
-use crate::engine::{
-    self, ContainerId, ContainerSpec, Engine, EngineError, Labels, Layers, Limits, Mount, OwnedVolume, Privileges,
-    Purpose, Session, VolumeSpec,
-};
+use crate::engine::{ContainerId, Engine, EngineError, Labels, Layers, Mount, OwnedVolume, Purpose, VolumeSpec};
 use crate::plan::{Plan, WORKSPACE};
 use crate::source::{
     Bases, DELTA_FILES, DELTA_JOBS, DELTA_MARK, Delta, Held, Hold, Owner, SourceError, TarSummary, Workspace,
@@ -40,20 +42,8 @@ const LARGE: u64 = 256 * 1024 * 1024;
 /// A container is made again where the engine refuses how its volumes are laid, and then has a place of its own.
 const PLACES_OF_A_TRY: usize = 2;
 
-/// How much of an archive waits between the reading of files and the sending of them.
-const PIPE: usize = 1024 * 1024;
-
-/// How many snapshots of one tree are kept, and of all.
-const KEPT: (usize, usize) = (2, 16);
-
-/// How many bytes all snapshots may have together.
-const KEPT_BYTES: u64 = 20 * 1024 * 1024 * 1024;
-
 /// How often a snapshot is asked for that another argon has in its hands: for half a second.
 const HOLD_TRIES: u32 = 50;
-
-/// How often the removal of a volume is tried while the engine still has a container that is just going.
-const REMOVE_TRIES: u32 = 40;
 
 /// The snapshot of one run, and what is made for its jobs.
 pub(super) struct Kept<E> {
@@ -358,85 +348,6 @@ impl<E: Engine> Kept<E> {
         Ok((Base { at, held }, summary))
     }
 
-    /// Unpacks a tar in a volume, by way of a container that never runs.
-    pub(super) async fn fill<T: Send + 'static>(
-        &self,
-        volume: &str,
-        image: &str,
-        write: impl FnOnce(SyncIoBridge<DuplexStream>) -> Result<T, SourceError> + Send + 'static,
-    ) -> Result<T, NotKept> {
-        let vessel = self.vessel(image, volume).await?;
-        let written = self.pour(&vessel, write).await;
-        let removed = self.put_away(&vessel).await;
-        let written = written?;
-        removed?;
-        Ok(written)
-    }
-
-    /// Unpacks a tar in such a container.
-    async fn pour<T: Send + 'static>(
-        &self,
-        vessel: &ContainerId,
-        write: impl FnOnce(SyncIoBridge<DuplexStream>) -> Result<T, SourceError> + Send + 'static,
-    ) -> Result<T, NotKept> {
-        let (reader, writer) = tokio::io::duplex(PIPE);
-        let writing = tokio::task::spawn_blocking(move || write(SyncIoBridge::new(writer)));
-        let sent = self.engine.upload(vessel, WORKSPACE, Box::pin(reader)).await;
-        let written = match writing.await {
-            Ok(written) => written,
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
-        };
-        sent?;
-        Ok(written?)
-    }
-
-    /// A container with a volume at the workspace's place. It never runs: the engine unpacks into it and packs out of it.
-    pub(super) async fn vessel(&self, image: &str, volume: &str) -> Result<ContainerId, EngineError> {
-        self.vessel_of(image, vec![Mount { volume: volume.to_owned(), target: WORKSPACE.to_owned() }]).await
-    }
-
-    async fn vessel_of(&self, image: &str, mounts: Vec<Mount>) -> Result<ContainerId, EngineError> {
-        Ok(self.attached_vessel(image, mounts, "true").await?.id)
-    }
-
-    /// A container with these volumes, which runs this command as root when it is started.
-    pub(super) async fn attached_vessel(
-        &self,
-        image: &str,
-        mounts: Vec<Mount>,
-        command: &str,
-    ) -> Result<Session, EngineError> {
-        let session = self.making.create(&self.engine, self.vessel_spec(image, mounts, command)).await?;
-        self.vessels.lock().unwrap_or_else(PoisonError::into_inner).push(session.id.clone());
-        Ok(session)
-    }
-
-    fn vessel_spec(&self, image: &str, mounts: Vec<Mount>, command: &str) -> ContainerSpec {
-        ContainerSpec {
-            image: image.to_owned(),
-            user: Some("0:0".to_owned()),
-            command: ["sh", "-c", command].map(str::to_owned).to_vec(),
-            env: Vec::new(),
-            working_directory: None,
-            scratch: None,
-            tmpfs: Vec::new(),
-            mounts,
-            limits: Limits { nano_cpus: None, memory: None, pids: 16 },
-            network: engine::Network::None,
-            privileges: Privileges::Sandbox,
-            labels: self.labels.clone(),
-            hostname: "argon".to_owned(),
-            aliases: Vec::new(),
-        }
-    }
-
-    /// Removes such a container.
-    pub(super) async fn put_away(&self, vessel: &ContainerId) -> Result<(), EngineError> {
-        self.engine.remove(vessel).await?;
-        self.vessels.lock().unwrap_or_else(PoisonError::into_inner).retain(|id| id != vessel);
-        Ok(())
-    }
-
     /// Removes snapshots beyond what is kept, those that were used longest ago first. What goes wrong is tried again next time.
     async fn tidy(&self, bases: &Bases, volumes: Vec<OwnedVolume>) {
         tidy(&*self.engine, bases, volumes, KEPT, KEPT_BYTES, &mut Left::default()).await;
@@ -493,72 +404,6 @@ fn is_mark(head: &[u8; 512]) -> bool {
     tar::Header::from_byte_slice(head).entry_type() == tar::EntryType::Char
 }
 
-/// The engine lets go of a volume a moment after its container is gone.
-pub(super) async fn remove_volume<E: Engine>(engine: &E, name: &str) -> Result<(), EngineError> {
-    let mut tries = 0;
-    loop {
-        match engine.remove_volume(name).await {
-            Err(EngineError::Refused { .. }) if tries < REMOVE_TRIES => tries += 1,
-            ended => return ended,
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
-
-/// Removes all snapshots that nobody uses, and notes that in what was swept.
-///
-/// # Errors
-/// Where the engine does not say what there is.
-pub async fn forget_snapshots<E: Engine>(engine: &E, bases: &Bases, swept: &mut Swept) -> Result<(), NotKept> {
-    let volumes = engine.owned_volumes().await?;
-    swept.volumes += tidy(engine, bases, volumes, (0, 0), 0, &mut swept.left).await;
-    Ok(())
-}
-
-/// Removes the snapshots beyond `most` of one tree and of all, and beyond so many bytes; gives how many. One that cannot be removed
-/// keeps no other.
-async fn tidy<E: Engine>(
-    engine: &E,
-    bases: &Bases,
-    volumes: Vec<OwnedVolume>,
-    (most_of_tree, most): (usize, usize),
-    bytes: u64,
-    left: &mut Left,
-) -> usize {
-    let mut found = Vec::new();
-    for volume in volumes {
-        let Purpose::Base(key) = volume.purpose else { continue };
-        // Another folder notes it: it is not ours to remove, and does not count against what is.
-        if !bases.notes(&volume.name) {
-            continue;
-        }
-        match bases.free(&volume.name) {
-            Ok(free) => found.push((free, key, volume.name)),
-            Err(error) => {
-                left.0.push(format!("the volume {}: what is noted of it cannot be read: {error}", volume.name));
-            }
-        }
-    }
-    // Those in use first: they count, and stay.
-    found.sort_by_key(|(free, ..)| free.as_ref().map(|free| std::cmp::Reverse(free.used)));
-    let (mut seen, mut size, mut of_tree, mut removed) = (0, 0, BTreeMap::<String, usize>::new(), 0);
-    for (free, key, name) in found {
-        let of_tree = of_tree.entry(key).or_default();
-        *of_tree += 1;
-        seen += 1;
-        let Some(free) = free else { continue };
-        size += free.bytes;
-        if *of_tree > most_of_tree || seen > most || size > bytes {
-            let gone = left.note("volume", &name, engine.remove_volume(&name).await);
-            if gone > 0 {
-                free.forget();
-            }
-            removed += gone;
-        }
-    }
-    removed
-}
-
 /// What a tree's snapshots are found by: where it is, and whose its files are in containers.
 fn key(workspace: &Workspace, owner: Owner) -> String {
     let text = format!("{}\n{}:{}", workspace.info.location, owner.uid, owner.gid);
@@ -570,32 +415,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::engine::fake::Fake;
     use crate::source::Manifest;
-
-    /// What other folders note, as those of another user, was once counted against one's own.
-    #[tokio::test]
-    async fn snapshots_that_another_folder_notes_do_not_count() {
-        let folder = tempfile::tempdir().unwrap();
-        let (bases, engine) = (Bases::new(folder.path()), Fake::default());
-        let volume = |name: &str, key: &str| OwnedVolume {
-            name: name.to_owned(),
-            mountpoint: String::new(),
-            purpose: Purpose::Base(key.to_owned()),
-            labels: Labels { run: String::new(), job: String::new(), owner: String::new() },
-        };
-        let mut volumes: Vec<OwnedVolume> = (0..20).map(|n| volume(&format!("theirs-{n}"), "theirs")).collect();
-        for name in ["one", "two", "three"] {
-            drop(bases.keep(name, Manifest::default()).unwrap());
-            volumes.push(volume(name, "ours"));
-        }
-        assert_eq!(
-            tidy(&engine, &bases, volumes, KEPT, KEPT_BYTES, &mut Left::default()).await,
-            1,
-            "of three, two stay"
-        );
-        assert_eq!(["one", "two", "three"].iter().filter(|name| bases.notes(name)).count(), 2);
-    }
 
     #[tokio::test]
     async fn a_snapshot_that_another_only_looks_at_is_waited_for() {

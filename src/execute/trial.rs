@@ -6,12 +6,9 @@ use std::sync::Arc;
 use tokio::io::AsyncReadExt;
 
 use super::Owner as Process;
-use super::kept::remove_volume;
+use super::kept::{remove_volume, vessel_spec};
 use super::making::Making;
-use crate::engine::{
-    ContainerId, ContainerSpec, Engine, EngineError, Labels, Layers, Limits, Mount, Network, Privileges, Purpose,
-    VolumeSpec,
-};
+use crate::engine::{ContainerId, Engine, EngineError, Labels, Layers, Mount, Purpose, VolumeSpec};
 use crate::plan::WORKSPACE;
 
 /// What the trial came to.
@@ -102,22 +99,8 @@ impl<E: Engine> Bench<'_, E> {
 
     /// A container that never runs.
     async fn vessel(&self, volume: &str) -> Result<ContainerId, EngineError> {
-        let spec = ContainerSpec {
-            image: self.image.clone(),
-            user: None,
-            command: vec!["true".to_owned()],
-            env: Vec::new(),
-            working_directory: None,
-            scratch: None,
-            tmpfs: Vec::new(),
-            mounts: vec![Mount { volume: volume.to_owned(), target: WORKSPACE.to_owned() }],
-            limits: Limits { nano_cpus: None, memory: None, pids: 1 },
-            network: Network::None,
-            privileges: Privileges::Sandbox,
-            labels: labels(),
-            hostname: "argon".to_owned(),
-            aliases: Vec::new(),
-        };
+        let mounts = vec![Mount { volume: volume.to_owned(), target: WORKSPACE.to_owned() }];
+        let spec = vessel_spec(&self.image, mounts, "true", labels());
         Ok(self.making.create(self.engine, spec).await?.id)
     }
 
